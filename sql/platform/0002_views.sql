@@ -1,0 +1,46 @@
+-- What users and Grafana read. Columns are added, never renamed or removed, within a major version.
+
+create view sluice.runs as
+select run_id, dag, logical_time, state, trigger, created_at, started_at, finished_at, version, params
+from sluice.dag_run;
+
+create view sluice.tasks as
+select t.run_id, t.task, t.kind, t.state, t.attempts, t.started_at, t.finished_at, r.dag, t.queue, t.queued_at,
+       t.not_before, t.reason, t.output
+from sluice.task_run t
+join sluice.dag_run r using (run_id);
+
+create view sluice.attempts as
+select t.run_id, t.task, a.attempt, a.worker, a.state, a.error_domain, a.error, a.queued_at, a.started_at,
+       a.finished_at, a.attempt_id, a.lease_until
+from sluice.attempt a
+join sluice.task_run t using (task_run_id);
+
+create view sluice.loads as
+select load_id, run_id, dataset, interval_start, interval_end, read, loaded, quarantined, deduplicated, verdict,
+       published_at, task, suite, suite_hash, batch_id, sums
+from sluice.load_ledger;
+
+create view sluice.quarantine as
+select load_id, dataset, row, rules, source_file, source_line
+from sluice.quarantined_row;
+
+create view sluice.check_results as
+select run_id, suite, check_id, dataset, outcome, observed, at, on_fail, load_id, task, suite_hash, duration_ms
+from sluice.check_result;
+
+create view sluice.alerts as
+select a.alert_id, a.source, a.rule, a.severity, a.key, a.event_time, a.raised_at, d.delivered_at, a.detail,
+       a.message, a.state
+from sluice.alert a
+left join lateral (select min(o.delivered_at) as delivered_at from sluice.outbox o where o.alert_id = a.alert_id) d
+       on true;
+
+create view sluice.stream_progress as
+select stream, partition, committed_offset, watermark, greatest(end_offset - committed_offset, 0) as lag, topic,
+       start_offset, counted, deduplicated, late, malformed, updated_at
+from sluice.stream_offset;
+
+create view sluice.deliveries as
+select outbox_id, channel, subject, state, attempts, created_at, delivered_at, location, error, alert_id
+from sluice.outbox;

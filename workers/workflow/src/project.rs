@@ -1,0 +1,180 @@
+//! `sluice.yaml`: what a project is called, where its services are, and whom it tells.
+//!
+//! Reading it touches neither the environment nor the disk: `${NAME}` is resolved by a lookup that the caller
+//! hands in, and a service without a URL means the private local one.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{diagnostic::Diagnostic, yaml::Document};
+
+/// A project's settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Its name: shown on the web page and in mails.
+    pub project: String,
+    /// The shop's own time zone; a DAG may have another.
+    #[serde(default = "utc")]
+    pub timezone: Tz,
+    /// ISO 4217 code of the money that reports show.
+    #[serde(default = "euro")]
+    pub currency: String,
+    /// Services that are not the private local ones.
+    #[serde(default)]
+    pub services: Services,
+    /// Where Parquet files go: a folder, or `s3://bucket/prefix`. Default: `.sluice/lake`.
+    #[serde(default)]
+    pub lake: Option<String>,
+    /// Where the web page listens.
+    #[serde(default)]
+    pub web: Web,
+    /// How mail is sent; without it mails land in `.sluice/outbox/`.
+    #[serde(default)]
+    pub smtp: Option<Smtp>,
+    /// Who can be told, by name.
+    #[serde(default)]
+    pub channels: BTreeMap<String, Channel>,
+}
+
+/// URLs of services; one that is absent is the private local one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// `postgres://user:password@host:port/database`: Sluice's tables and the warehouse.
+    #[serde(default)]
+    pub postgres: Option<SecretString>,
+    /// `mysql://user:password@host:port/database`: the shop.
+    #[serde(default)]
+    pub mysql: Option<SecretString>,
+    /// `host:port[,host:port…]`.
+    #[serde(default)]
+    pub kafka: Option<String>,
+}
+
+/// Where the web page listens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// Address; loopback unless someone decides otherwise.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// Port. A taken one is an error, except for the demo, which steps on.
+    #[serde(default = "web_port")]
+    pub port: u16,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { host: loopback(), port: web_port() }
+    }
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// `smtp://user:password@host:port` (plain), `smtps://…` (TLS) or `smtp://…?tls=required` (STARTTLS).
+    pub url: SecretString,
+    /// The sender: `Sluice <sluice@shop.example>`.
+    pub from: String,
+}
+
+/// Someone who can be told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Channel {
+    /// Mail to each address.
+    Mail {
+        /// Who gets it.
+        to: Vec<String>,
+    },
+    /// A Slack incoming webhook; without one, messages land in `.sluice/outbox/`.
+    Slack {
+        /// The webhook's address, a secret.
+        #[serde(default)]
+        webhook: Option<SecretString>,
+    },
+}
+
+impl Project {
+    /// Reads `sluice.yaml`. `lookup` gives the values of `${NAME}`; a name that it does not know makes the
+    /// field absent if the field is nothing but that name, and is a fault elsewhere.
+    pub fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Diagnostic>> {
+        let mut document = Document::parse("sluice.yaml", text).map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let mut value = std::mem::take(&mut document.value);
+        resolve(&mut value, "", &lookup, &mut |field, name| {
+            faults.push(document.diagnostic(
+                field,
+                format!("`${{{name}}}` is not set in the environment"),
+                Some(format!("export {name}=…, or write the value")),
+            ));
+        });
+        document.value = value;
+        match document.read() {
+            Ok(project) if faults.is_empty() => Ok(project),
+            Ok(_) => Err(faults),
+            Err(more) => {
+                faults.extend(more);
+                Err(faults)
+            }
+        }
+    }
+}
+
+fn resolve(
+    value: &mut Value,
+    path: &str,
+    lookup: &impl Fn(&str) -> Option<String>,
+    fault: &mut impl FnMut(&str, &str),
+) {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}'))
+                && !name.contains("${")
+            {
+                *value = lookup(name).filter(|found| !found.is_empty()).map_or(Value::Null, Value::String);
+                return;
+            }
+            while let Some(start) = text.find("${") {
+                let Some(length) = text[start..].find('}') else { return };
+                let name = text[start + 2..start + length].to_owned();
+                let Some(found) = lookup(&name) else { return fault(path, &name) };
+                text.replace_range(start..=start + length, &found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                resolve(item, &format!("{path}[{index}]"), lookup, fault);
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                resolve(item, &crate::yaml::join(path, key), lookup, fault);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn utc() -> Tz {
+    Tz::UTC
+}
+
+fn euro() -> String {
+    "EUR".to_owned()
+}
+
+fn loopback() -> String {
+
+    std::net::Ipv4Addr::LOCALHOST.to_string()
+}
+
+fn web_port() -> u16 {
+    8180
+}
