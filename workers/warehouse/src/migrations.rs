@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    PgPool,
+    PgPool, SqlStr,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
-    query, SqlStr,
+    query,
 };
 
 /// Number, name and text of each migration, in order. A migration that was released never changes.

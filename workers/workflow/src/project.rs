@@ -171,7 +171,6 @@ fn euro() -> String {
 }
 
 fn loopback() -> String {
-
     std::net::Ipv4Addr::LOCALHOST.to_string()
 }
 

@@ -1,0 +1,122 @@
+//! The project that a command works on: its folder, its settings, and connections made when first asked for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use tokio::sync::OnceCell;
+use workflow::{kind::Registry, project::Project};
+
+use crate::exit::Failure;
+
+/// Where the private services are.
+pub(crate) struct Endpoints {
+    postgres: Option<String>,
+    mariadb: Option<String>,
+    kafka: Option<String>,
+}
+
+/// What every command gets.
+pub(crate) struct Context {
+    /// The project's folder, absolute.
+    pub(crate) dir: PathBuf,
+    /// `sluice.yaml`.
+    pub(crate) project: Project,
+    postgres: OnceCell<PgPool>,
+}
+
+impl Context {
+    /// Opens the project at `dir`, or the nearest one at or above the working folder.
+    pub(crate) fn open(dir: Option<&Path>) -> anyhow::Result<Self> {
+        let dir = match dir {
+            Some(dir) => dir.to_owned(),
+            None => find_project(&std::env::current_dir().context("cannot tell the working folder")?)?,
+        };
+        let dir = dir.canonicalize().map_err(|e| Failure::usage(format!("no project at {}: {e}", dir.display())))?;
+        let file = dir.join("sluice.yaml");
+        let text = std::fs::read_to_string(&file).map_err(|e| {
+            Failure::usage_hint(format!("cannot read {}: {e}", file.display()), "`sluice init DIR` makes a project")
+        })?;
+        let project = Project::parse(&text, |name| std::env::var(name).ok()).map_err(Failure::Files)?;
+        Ok(Self { dir, project, postgres: OnceCell::new() })
+    }
+
+    /// `.sluice/`: services, logs, outbox, lake.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.join(".sluice")
+    }
+
+    /// Where the private services are, if they have been started.
+    pub(crate) fn endpoints(&self) -> Option<Endpoints> {
+        let _ = self.home();
+        None
+    }
+
+    /// URL of the platform's Postgres: the one in `sluice.yaml`, else the private one.
+    pub(crate) fn postgres_url(&self) -> anyhow::Result<String> {
+        let private = || self.endpoints().and_then(|e| e.postgres);
+        let set = self.project.services.postgres.as_ref().map(|url| url.expose_secret().to_owned());
+        set.or_else(private).ok_or_else(|| self.not_started("Postgres"))
+    }
+
+    /// URL of the shop's MySQL.
+    pub(crate) fn mysql_url(&self) -> anyhow::Result<String> {
+        let private = || self.endpoints().and_then(|e| e.mariadb);
+        let set = self.project.services.mysql.as_ref().map(|url| url.expose_secret().to_owned());
+        set.or_else(private).ok_or_else(|| self.not_started("MariaDB"))
+    }
+
+    /// Kafka's brokers.
+    pub(crate) fn kafka(&self) -> anyhow::Result<String> {
+        let private = || self.endpoints().and_then(|e| e.kafka);
+        self.project.services.kafka.clone().or_else(private).ok_or_else(|| self.not_started("Kafka"))
+    }
+
+    /// A pool on the platform's Postgres, its tables up to date. Connected once.
+    pub(crate) async fn postgres(&self) -> anyhow::Result<PgPool> {
+        let connect = async {
+            let url = self.postgres_url()?;
+            let unreachable = |cause: String| Failure::Service { service: "Postgres", at: masked(&url), cause };
+            let pool = PgPool::connect(&url).await.map_err(|e| unreachable(e.to_string()))?;
+            warehouse::migrate(&pool).await.context("cannot bring Sluice's tables up to date")?;
+            anyhow::Ok(pool)
+        };
+        self.postgres.get_or_try_init(|| connect).await.cloned()
+    }
+
+    /// Every task kind, wired to this project's services.
+    pub(crate) async fn registry(&self) -> anyhow::Result<Registry> {
+        crate::registry::connected(self).await
+    }
+
+    fn not_started(&self, service: &'static str) -> anyhow::Error {
+        let at = self.home().join("services.json").display().to_string();
+        Failure::Service { service, at, cause: "no URL is set and the private one has not been started".to_owned() }
+            .into()
+    }
+}
+
+/// The URL without its password.
+pub(crate) fn masked(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut url) => {
+            if url.password().is_some() {
+                // Only a URL that cannot have a password refuses one, and this one has.
+                let _ = url.set_password(Some("***"));
+            }
+            url.to_string()
+        }
+        Err(_) => "(a URL that cannot be read)".to_owned(),
+    }
+}
+
+fn find_project(from: &Path) -> anyhow::Result<PathBuf> {
+    from.ancestors().find(|dir| dir.join("sluice.yaml").is_file()).map(Path::to_owned).ok_or_else(|| {
+        Failure::usage_hint(
+            format!("no sluice.yaml in {} or above it", from.display()),
+            "run it in a project's folder, name one with --project DIR, or make one with `sluice init DIR`",
+        )
+        .into()
+    })
+}
