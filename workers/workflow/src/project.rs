@@ -141,11 +141,13 @@ fn resolve(
                 *value = lookup(name).filter(|found| !found.is_empty()).map_or(Value::Null, Value::String);
                 return;
             }
-            while let Some(start) = text.find("${") {
+            let mut from = 0;
+            while let Some(start) = text[from..].find("${").map(|found| from + found) {
                 let Some(length) = text[start..].find('}') else { return };
                 let name = text[start + 2..start + length].to_owned();
                 let Some(found) = lookup(&name) else { return fault(path, &name) };
                 text.replace_range(start..=start + length, &found);
+                from = start + found.len();
             }
         }
         Value::Array(items) => {
@@ -176,4 +178,37 @@ fn loopback() -> String {
 
 fn web_port() -> u16 {
     8180
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn environment(name: &str) -> Option<String> {
+        match name {
+            "PASSWORD" => Some("a${PASSWORD}b".to_owned()),
+            "HOOK" => Some("https://hooks.example/1".to_owned()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_name_alone_makes_the_field_absent_and_a_name_within_is_a_fault() {
+        let text = "project: p\nservices:\n  postgres: ${NOT_SET}\n  mysql: mysql://u:${PASSWORD}@h/d\n";
+        let project = Project::parse(text, environment).expect("valid");
+        assert!(project.services.postgres.is_none());
+        let url = project.services.mysql.expect("set");
+        assert_eq!(url.expose_secret(), "mysql://u:a${PASSWORD}b@h/d", "a value is not read for names again");
+        let faults = Project::parse("project: p\nlake: s3://${BUCKET}/x\n", environment).expect_err("not set");
+        assert_eq!(faults[0].line, 2, "{faults:?}");
+    }
+
+    #[test]
+    fn a_secret_cannot_be_printed() {
+        let text = "project: p\nchannels: { a: { kind: slack, webhook: \"${HOOK}\" } }\n";
+        let project = Project::parse(text, environment).expect("valid");
+        assert!(!format!("{project:?}").contains("hooks.example"), "{project:?}");
+    }
 }
