@@ -1,5 +1,14 @@
-//! Postgres: migrations, run store, staging, publication, load ledger, models.
+//! Postgres: migrations, run store, staging, publication, load ledger, models. And the lake beside it.
 
+pub mod alerts;
+pub mod error;
+pub mod fence;
+pub mod ident;
+pub mod lake;
+pub mod manifest;
 pub mod migrations;
+pub mod outbox;
+pub mod pool;
 
+pub use error::WarehouseError;
 pub use migrations::migrate;

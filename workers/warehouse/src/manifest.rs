@@ -1,0 +1,48 @@
+//! What an extract hands to a load: the files of one batch, how many rows, and up to where it read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lake::LakeFile;
+
+/// The output of every extract kind and the input of `load` and `validate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// What the rows are: `shop.orders`, a file's name.
+    pub dataset: String,
+    /// Parquet files of one schema. Their order, and the order of the rows inside, is the order of the batch.
+    pub files: Vec<LakeFile>,
+    /// Rows in `files`.
+    pub rows: u64,
+    /// Parquet files of rows that could not be read: `source_file`, `source_line`, `text`, `reason`.
+    #[serde(default)]
+    pub rejected: Option<Vec<LakeFile>>,
+    /// Where an incremental extract got to; the load makes it the new high-water mark when it publishes.
+    #[serde(default)]
+    pub mark: Option<Mark>,
+    /// Identity of the content that was asked for. Two attempts at the same content have the same one.
+    pub batch_id: String,
+    /// Postgres types that the frame cannot tell: `jsonb` for a column of JSON text. Used where a load makes
+    /// its target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Rows that could not be read.
+    pub fn rejected_rows(&self) -> u64 {
+        self.rejected.iter().flatten().map(|file| file.rows).sum()
+    }
+}
+
+/// A high-water mark: the last row that an incremental extract has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// `<dag>.<extract task>`.
+    pub name: String,
+    /// Value of the cursor column, as the source writes it, to its last digit.
+    pub cursor: String,
+    /// Value of the key column.
+    pub key: String,
+}

@@ -1,0 +1,69 @@
+//! Connections to Postgres.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::error::WarehouseError;
+
+/// Most connections that one process holds.
+const MOST_CONNECTIONS: u32 = 24;
+/// How long a caller waits for a connection, the first one included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+const HINT: &str = "start the private services with `sluice up`, or set `services.postgres` in sluice.yaml";
+
+/// A pool on `url`, once one connection stands. Sessions speak UTC and end an abandoned transaction by themselves.
+pub async fn connect(url: &str) -> Result<PgPool, WarehouseError> {
+    connect_as(url, "sluice").await
+}
+
+/// As [`connect`], with the name that `pg_stat_activity` shows.
+pub async fn connect_as(url: &str, application: &str) -> Result<PgPool, WarehouseError> {
+    let options = options(url, application)?;
+    let at = place(&options);
+    PgPoolOptions::new()
+        .max_connections(MOST_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(5 * 60))
+        .connect_with(options)
+        .await
+        .map_err(|error| WarehouseError::Unreachable { service: "Postgres", at, hint: HINT, source: error.into() })
+}
+
+/// What every connection of ours is made with.
+pub fn options(url: &str, application: &str) -> Result<PgConnectOptions, WarehouseError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| WarehouseError::Address {
+        what: "the Postgres URL",
+        value: "postgres://…".to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(options
+        .application_name(application)
+        .options([("TimeZone", "UTC"), ("idle_in_transaction_session_timeout", "10min")]))
+}
+
+/// `host:port/database`, or the socket, without user and password.
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_default();
+    match options.get_socket() {
+        Some(socket) => format!("{}/{database}", socket.display()),
+        None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_absent_server_is_named_without_the_password() {
+        let error = connect("postgres://someone:hunter2@127.0.0.1:1/shop").await.expect_err("nothing listens there");
+        let text = error.to_string();
+        assert!(text.starts_with("Postgres cannot be reached at 127.0.0.1:1/shop"), "{text}");
+        assert!(text.contains("sluice up"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
