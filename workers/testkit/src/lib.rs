@@ -4,6 +4,8 @@
 //! and are stopped by `make test` at its end. A test owns its database, its topics and its consumer groups, so
 //! tests run side by side.
 
+pub mod bench;
+
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;
 use uuid::Uuid;
