@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
+use warehouse::lake::Lake;
 use workflow::{kind::Registry, project::Project};
 
 use crate::exit::Failure;
@@ -76,13 +77,17 @@ impl Context {
     /// A pool on the platform's Postgres, its tables up to date. Connected once.
     pub(crate) async fn postgres(&self) -> anyhow::Result<PgPool> {
         let connect = async {
-            let url = self.postgres_url()?;
-            let unreachable = |cause: String| Failure::Service { service: "Postgres", at: masked(&url), cause };
-            let pool = PgPool::connect(&url).await.map_err(|e| unreachable(e.to_string()))?;
+            let pool = warehouse::pool::connect(&self.postgres_url()?).await?;
             warehouse::migrate(&pool).await.context("cannot bring Sluice's tables up to date")?;
             anyhow::Ok(pool)
         };
         self.postgres.get_or_try_init(|| connect).await.cloned()
+    }
+
+    /// The lake: `.sluice/lake` unless the project says otherwise.
+    pub(crate) fn lake(&self) -> anyhow::Result<Lake> {
+        let place = self.project.lake.clone().unwrap_or_else(|| self.home().join("lake").display().to_string());
+        Ok(Lake::open(&place)?)
     }
 
     /// Every task kind, wired to this project's services.

@@ -5,6 +5,7 @@
 
 use std::{fmt, process::ExitCode};
 
+use warehouse::error::WarehouseError;
 use workflow::diagnostic::Diagnostic;
 
 /// A run or task failed.
@@ -87,6 +88,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
             eprintln!("{text}");
         }
         return ExitCode::from(failure.code());
+    }
+    let unreachable = error.chain().find_map(|cause| match cause.downcast_ref::<WarehouseError>() {
+        Some(error @ WarehouseError::Unreachable { .. }) => Some(error),
+        _ => None,
+    });
+    if let Some(error) = unreachable {
+        eprintln!("error: {error}");
+        return ExitCode::from(SERVICE);
     }
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {

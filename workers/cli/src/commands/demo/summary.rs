@@ -85,7 +85,7 @@ pub(super) struct Baseline {
 impl Baseline {
     /// Reads the counters.
     pub(super) async fn read(pool: &PgPool) -> sqlx::Result<Self> {
-        query_as(include_str!("../../../../../sql/platform/queries/demo_baseline.sql")).fetch_one(pool).await
+        query_as(include_str!("../../../../../sql/engine/demo_baseline.sql")).fetch_one(pool).await
     }
 }
 
@@ -134,12 +134,12 @@ impl Summary {
                 .bind(before.at)
                 .fetch_one(pool)
                 .await?,
-            alert_latency_ms: query_as(include_str!("../../../../../sql/platform/queries/demo_alert_latency.sql"))
+            alert_latency_ms: query_as(include_str!("../../../../../sql/engine/demo_alert_latency.sql"))
                 .bind(before.at)
                 .fetch_one(pool)
                 .await?,
         };
-        let deliveries = query_as(include_str!("../../../../../sql/platform/queries/demo_deliveries.sql"))
+        let deliveries = query_as(include_str!("../../../../../sql/engine/demo_deliveries.sql"))
             .bind(before.outbox_id)
             .fetch_all(pool)
             .await?;
