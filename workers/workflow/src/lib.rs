@@ -2,9 +2,15 @@
 //!
 //! This crate does no I/O and imports none of ours. Everything here can be tested without a service.
 
+pub mod dag;
 pub mod diagnostic;
 pub mod error;
 pub mod kind;
 pub mod log;
+pub mod plan;
 pub mod project;
+pub mod schedule;
+pub mod span;
+pub mod state;
+pub mod template;
 pub mod yaml;

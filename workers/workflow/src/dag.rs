@@ -1,0 +1,222 @@
+//! What a user writes in `dags/*.yaml`, block by block, before any of it is checked against the rest.
+//!
+//! The blocks are read apart from each other, so that a fault in one does not hide those of another.
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    diagnostic::{Problem, did_you_mean, nearest},
+    schedule::{Schedule, Timing, start_of_day},
+    span::Span,
+    state::TriggerRule,
+};
+
+/// The keys of the file itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DagFile {
+    #[serde(default)]
+    pub(crate) dag: Value,
+    #[serde(default)]
+    pub(crate) description: Value,
+    #[serde(default)]
+    pub(crate) schedule: Value,
+    #[serde(default)]
+    pub(crate) params: Value,
+    #[serde(default)]
+    pub(crate) defaults: Value,
+    #[serde(default)]
+    pub(crate) tasks: Value,
+}
+
+/// `defaults:`, what each task of the DAG has unless it says otherwise.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Defaults {
+    pub(crate) attempts: Option<u16>,
+    pub(crate) backoff: Option<BackoffKeys>,
+    pub(crate) timeout: Option<Span>,
+    pub(crate) queue: Option<String>,
+    pub(crate) priority: Option<i16>,
+    #[serde(default)]
+    pub(crate) on_failure: Vec<String>,
+}
+
+/// `backoff: { from: 10s, to: 5m }`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackoffKeys {
+    pub(crate) from: Span,
+    pub(crate) to: Option<Span>,
+}
+
+/// The keys that every task may have, whatever its kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TaskKeys {
+    #[serde(default)]
+    pub(crate) kind: Option<String>,
+    #[serde(default)]
+    pub(crate) needs: Needs,
+    #[serde(default)]
+    pub(crate) trigger_rule: TriggerRule,
+    pub(crate) attempts: Option<u16>,
+    pub(crate) timeout: Option<Span>,
+    pub(crate) queue: Option<String>,
+    pub(crate) backoff: Option<BackoffKeys>,
+    pub(crate) priority: Option<i16>,
+}
+
+/// The names of [`TaskKeys`].
+pub(crate) const TASK_KEYS: [&str; 8] =
+    ["kind", "needs", "trigger_rule", "attempts", "timeout", "queue", "backoff", "priority"];
+
+/// `needs: load` or `needs: [load, clean]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a task, or a list of names")]
+pub(crate) enum Needs {
+    #[default]
+    None,
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Needs {
+    /// The names, each with its field below the task.
+    pub(crate) fn names(&self) -> Vec<(String, &str)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(name) => vec![("needs".to_owned(), name)],
+            Self::Many(names) => {
+                names.iter().enumerate().map(|(index, name)| (format!("needs[{index}]"), name.as_str())).collect()
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScheduleKeys {
+    cron: Option<String>,
+    every: Option<Span>,
+    timezone: Option<String>,
+    #[serde(default)]
+    catchup: bool,
+    deadline: Option<String>,
+    start_date: Option<String>,
+    end_date: Option<String>,
+}
+
+/// Reads `schedule:`, a string or a mapping. `None` for a DAG that runs by hand only.
+pub(crate) fn schedule(value: &Value, timezone: Tz) -> Result<Option<Schedule>, Vec<Problem>> {
+    let keys = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => {
+            let keys = ScheduleKeys { cron: Some(text.clone()), ..ScheduleKeys::default() };
+            // The fault stands at `schedule` itself then.
+            return resolve(&keys, timezone).map(Some).map_err(|problems| {
+                problems.into_iter().map(|p| Problem { field: String::new(), ..p }).collect()
+            });
+        }
+        value => crate::yaml::read_value::<ScheduleKeys>(value.clone())?,
+    };
+    resolve(&keys, timezone).map(Some)
+}
+
+fn resolve(keys: &ScheduleKeys, default_zone: Tz) -> Result<Schedule, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let timezone = match keys.timezone.as_deref().map(str::parse::<Tz>) {
+        None => default_zone,
+        Some(Ok(zone)) => zone,
+        Some(Err(_)) => {
+            let name = keys.timezone.as_deref().unwrap_or_default();
+            let hint = nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())).map_or_else(
+                || "use an IANA name such as `Europe/Berlin`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            problems.push(Problem::new("timezone", format!("`{name}` is not a time zone")).hint(hint));
+            default_zone
+        }
+    };
+    let timing = match (&keys.cron, keys.every) {
+        (Some(text), None) => match Timing::parse(text) {
+            Ok(timing) => timing,
+            Err(message) => {
+                let hint = if text.trim().starts_with('@') {
+                    did_you_mean(text.trim(), Timing::names())
+                } else {
+                    "minute hour day month weekday, for example `0 2 * * *`, every day at 2".to_owned()
+                };
+                problems.push(Problem::new("cron", message).hint(hint));
+                Timing::Once
+            }
+        },
+        (None, Some(span)) => {
+            if span < Span::from_secs(1) {
+                problems.push(Problem::new("every", "a schedule cannot fire more than once a second"));
+            }
+            Timing::Every(span)
+        }
+        (Some(_), Some(_)) => {
+            problems.push(Problem::new("every", "a schedule has either `cron` or `every`").hint("remove one of them"));
+            Timing::Once
+        }
+        (None, None) => {
+            let hint = "`cron: \"0 2 * * *\"`, or `every: 15m`; leave `schedule` out for a DAG that runs by hand";
+            problems.push(Problem::new("", "a schedule needs `cron` or `every`").hint(hint));
+            Timing::Once
+        }
+    };
+    let deadline = keys.deadline.as_deref().and_then(|text| {
+        let read = NaiveTime::parse_from_str(text, "%H:%M").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"));
+        if read.is_err() {
+            let problem = Problem::new("deadline", format!("`{text}` is not a time of day"));
+            problems.push(problem.hint("write hours and minutes, quoted: `\"08:00\"`"));
+        }
+        read.ok()
+    });
+    let mut date = |field: &str, text: Option<&str>| {
+        text.and_then(|text| {
+            let read = instant(text, timezone);
+            if read.is_none() {
+                let problem = Problem::new(field, format!("`{text}` is neither a date nor a time"));
+                problems.push(problem.hint("write `2026-01-31`, or `2026-01-31T06:00:00Z`"));
+            }
+            read
+        })
+    };
+    let start = date("start_date", keys.start_date.as_deref());
+    let end = date("end_date", keys.end_date.as_deref());
+    if let (Some(start), Some(end)) = (start, end)
+        && end <= start
+    {
+        problems.push(Problem::new("end_date", "the end does not come after the start, so this never fires"));
+    }
+    if problems.is_empty() {
+        Ok(Schedule { timing, timezone, catchup: keys.catchup, deadline, start, end })
+    } else {
+        Err(problems)
+    }
+}
+
+/// A local date (its first instant), or a time with its offset.
+pub fn instant(text: &str, timezone: Tz) -> Option<DateTime<Utc>> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Some(start_of_day(timezone, day));
+    }
+    DateTime::parse_from_rfc3339(text).ok().map(|t| t.with_timezone(&Utc))
+}
+
+/// Whether `name` can name a DAG, a task or a parameter: letters, digits and `_`, a letter first.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// A task's keys, apart: those that every task has, and those of its kind.
+pub(crate) fn split(task: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    task.into_iter().partition(|(key, _)| TASK_KEYS.contains(&key.as_str()))
+}

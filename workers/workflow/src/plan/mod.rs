@@ -1,0 +1,269 @@
+//! A checked DAG: everything that a run needs to know, with defaults filled in and every name resolved.
+//!
+//! Only [`check`] makes one. It is stored with the run's DAG version, so a run keeps the plan it started with.
+
+mod check;
+mod names;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+pub use check::check;
+pub use names::Known;
+
+use crate::{kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule};
+
+/// A checked DAG.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its name.
+    pub dag: String,
+    /// For people.
+    pub description: String,
+    /// The hash of everything else in the plan: comments and layout of the file do not count.
+    pub version: String,
+    /// When it runs by itself; `None` for by hand only.
+    pub schedule: Option<Schedule>,
+    /// Where its local times are read.
+    pub timezone: Tz,
+    /// Parameters with their defaults. A given value must have the default's type.
+    pub params: Map<String, Value>,
+    /// Channels that are told when a run fails.
+    pub on_failure: Vec<String>,
+    /// Its tasks; each comes after all that it needs.
+    pub tasks: Vec<PlannedTask>,
+}
+
+/// A task of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedTask {
+    /// Its name, unique in the DAG.
+    pub name: String,
+    /// Which kind does the work.
+    pub kind: String,
+    /// The tasks that must have ended before, by `needs` or because this one reads their output.
+    pub needs: Vec<String>,
+    /// What their ends must be.
+    pub trigger_rule: TriggerRule,
+    /// Attempts in all, at least 1.
+    pub attempts: u16,
+    /// How long one attempt may take.
+    pub timeout: Span,
+    /// Where it queues.
+    pub queue: String,
+    /// The wait between attempts.
+    pub backoff: Backoff,
+    /// A task of higher priority is claimed first.
+    pub priority: i16,
+    /// The kind's own keys, templates not yet rendered.
+    pub config: Value,
+}
+
+/// The wait before an attempt after a failed one: it doubles from `from` up to `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// Before the second attempt.
+    pub from: Span,
+    /// At most.
+    pub to: Span,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { from: Span::from_secs(5), to: Span::from_secs(300) }
+    }
+}
+
+impl Backoff {
+    /// The wait after attempt number `attempt` (from 1) failed. `luck` in `0.0..1.0` spreads it over the upper
+    /// half of the exponential step ("equal jitter"), so that tasks that failed together do not return together.
+    pub fn delay(&self, attempt: i32, luck: f64) -> Duration {
+        let doublings = u32::try_from(attempt.max(1) - 1).unwrap_or(0).min(30);
+        let full = self.from.0.saturating_mul(1 << doublings).min(self.to.0.max(self.from.0));
+        full.mul_f64(0.5 + luck.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+/// A parameter that a run cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParamError {
+    /// The DAG declares no such parameter.
+    #[error("`{dag}` has no parameter `{name}` ({hint})")]
+    Unknown {
+        /// The DAG.
+        dag: String,
+        /// The name given.
+        name: String,
+        /// The nearest name.
+        hint: String,
+    },
+    /// Its value is not of the default's type.
+    #[error("parameter `{name}` is {given}, but `{dag}` declares {expected}")]
+    Type {
+        /// The DAG.
+        dag: String,
+        /// The parameter.
+        name: String,
+        /// The value given.
+        given: String,
+        /// What the default is.
+        expected: &'static str,
+    },
+}
+
+impl Plan {
+    /// The task of that name.
+    pub fn task(&self, name: &str) -> Option<&PlannedTask> {
+        self.tasks.iter().find(|task| task.name == name)
+    }
+
+    /// `name` and every task that needs it, near or far, in the plan's order.
+    pub fn with_downstream(&self, name: &str) -> Vec<&PlannedTask> {
+        let mut reached: BTreeSet<&str> = BTreeSet::from([name]);
+        let mut found = Vec::new();
+        for task in &self.tasks {
+            if task.name == name || task.needs.iter().any(|need| reached.contains(need.as_str())) {
+                reached.insert(&task.name);
+                found.push(task);
+            }
+        }
+        found
+    }
+
+    /// The tasks by how far they stand from the start: a task's level is one more than the greatest of its needs.
+    pub fn levels(&self) -> Vec<Vec<&PlannedTask>> {
+        let mut level_of: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut levels: Vec<Vec<&PlannedTask>> = Vec::new();
+        for task in &self.tasks {
+            let level = task.needs.iter().filter_map(|need| level_of.get(need.as_str())).max().map_or(0, |l| l + 1);
+            level_of.insert(&task.name, level);
+            if levels.len() <= level {
+                levels.resize_with(level + 1, Vec::new);
+            }
+            levels[level].push(task);
+        }
+        levels
+    }
+
+    /// The data that a run of this logical time is about.
+    pub fn interval(&self, logical_time: chrono::DateTime<chrono::Utc>) -> DataInterval {
+        self.schedule
+            .as_ref()
+            .map_or_else(|| schedule::day_before(logical_time), |schedule| schedule.interval(logical_time))
+    }
+
+    /// The schedule as shown: `0 2 * * *`, `every 15m`, `@once`; `None` for by hand only.
+    pub fn schedule_text(&self) -> Option<String> {
+        self.schedule.as_ref().map(|schedule| schedule.timing.to_string())
+    }
+
+    /// The run's parameters: the defaults with `given` laid over them. A text that was given for a number or a
+    /// truth value (from a command line) is read as one.
+    pub fn params(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, ParamError> {
+        let mut params = self.params.clone();
+        for (name, value) in given {
+            let Some(default) = self.params.get(name) else {
+                let hint = crate::diagnostic::did_you_mean(name, self.params.keys().map(String::as_str));
+                return Err(ParamError::Unknown { dag: self.dag.clone(), name: name.clone(), hint });
+            };
+            let value = coerce(value, default).ok_or_else(|| ParamError::Type {
+                dag: self.dag.clone(),
+                name: name.clone(),
+                given: value.to_string(),
+                expected: type_name(default),
+            })?;
+            params.insert(name.clone(), value);
+        }
+        Ok(params)
+    }
+
+    /// The hash of all but the version.
+    fn content_version(&self) -> String {
+        let unversioned = Self { version: String::new(), ..self.clone() };
+        let text = serde_json::to_vec(&unversioned).unwrap_or_default();
+        Sha256::digest(&text).iter().take(6).fold(String::new(), |mut hex, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+fn coerce(value: &Value, default: &Value) -> Option<Value> {
+    match (default, value) {
+        (Value::Null, value) => Some(value.clone()),
+        (Value::Number(number), Value::String(text)) if number.is_f64() => {
+            serde_json::Number::from_f64(text.trim().parse().ok()?).map(Value::Number)
+        }
+        (Value::Number(_), Value::String(text)) => {
+            let text = text.trim();
+            text.parse::<i64>().map(Value::from).ok().or_else(|| {
+                // A whole default does not forbid a fraction: `scale: 1` takes 0.5.
+                serde_json::Number::from_f64(text.parse().ok()?).map(Value::Number)
+            })
+        }
+        (Value::Bool(_), Value::String(text)) => text.trim().parse().map(Value::Bool).ok(),
+        (Value::Array(_) | Value::Object(_), Value::String(text)) => {
+            serde_json::from_str::<Value>(text).ok().filter(|v| type_name(v) == type_name(default))
+        }
+        (default, value) => (type_name(default) == type_name(value)).then(|| value.clone()),
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_its_limit_and_is_spread() {
+        let backoff = Backoff { from: Span::from_secs(10), to: Span::from_secs(60) };
+        let full: Vec<_> = (1..=5).map(|attempt| backoff.delay(attempt, 1.0).as_secs()).collect();
+        assert_eq!(full, [10, 20, 40, 60, 60]);
+        assert_eq!(backoff.delay(2, 0.0).as_secs(), 10);
+        assert_eq!(backoff.delay(i32::MAX, 1.0).as_secs(), 60);
+    }
+
+    #[test]
+    fn parameters_take_the_type_of_their_default() {
+        let default = json!({ "scale": 1, "share": 0.5, "dry": false, "city": "Ulm", "free": null, "list": [1] });
+        let plan = Plan {
+            dag: "d".to_owned(),
+            description: String::new(),
+            version: String::new(),
+            schedule: None,
+            timezone: Tz::UTC,
+            params: default.as_object().expect("a map").clone(),
+            on_failure: Vec::new(),
+            tasks: Vec::new(),
+        };
+        let given = json!({ "scale": "2", "share": "1", "dry": "true", "city": "Bonn", "free": "x", "list": "[2]" });
+        let read = plan.params(given.as_object().expect("a map")).expect("all fit");
+        assert_eq!(
+            Value::Object(read),
+            json!({ "scale": 2, "share": 1.0, "dry": true, "city": "Bonn", "free": "x", "list": [2] })
+        );
+        let refused = |given: Value| plan.params(given.as_object().expect("a map")).expect_err("refused").to_string();
+        assert_eq!(refused(json!({ "scale": "big" })), "parameter `scale` is \"big\", but `d` declares a number");
+        assert_eq!(refused(json!({ "scal": 1 })), "`d` has no parameter `scal` (did you mean `scale`?)");
+    }
+}

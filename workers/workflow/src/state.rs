@@ -1,0 +1,353 @@
+//! The states of runs, tasks and attempts, and every way from one to the next.
+//!
+//! A state changes through [`RunState::on`], [`TaskState::on`] or [`AttemptState::on`] and in no other way; the
+//! run store asks them before it writes.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A text that names no state: the database was written by another version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a known state")]
+pub struct UnknownState(String);
+
+macro_rules! named {
+    ($type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every value, in the order of a life.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// As stored in Postgres.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+        impl FromStr for $type {
+            type Err = UnknownState;
+            fn from_str(text: &str) -> Result<Self, UnknownState> {
+                match text { $($name => Ok(Self::$variant),)+ other => Err(UnknownState(other.to_owned())) }
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.pad(self.as_str())
+            }
+        }
+    };
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Some task has not ended. Whoever ends the last one moves it on, in the same transaction.
+    Running,
+    /// Every task succeeded or was skipped. Final, unless someone retries a task of it.
+    Success,
+    /// Some task failed. A person's retry moves it back to running.
+    Failed,
+    /// A person stopped it, and every task has ended. A person's retry moves it back to running.
+    Cancelled,
+}
+
+named!(RunState { Running = "running", Success = "success", Failed = "failed", Cancelled = "cancelled" });
+
+/// What can happen to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEvent {
+    /// Its last task ended, and none had failed.
+    AllWell,
+    /// Its last task ended, and some had failed.
+    SomeFailed,
+    /// Its last task ended after someone had asked to cancel.
+    Stopped,
+    /// A person retried one of its tasks.
+    Retried,
+}
+
+impl RunState {
+    /// Where `event` leads; `None` where it cannot happen.
+    pub fn on(self, event: RunEvent) -> Option<Self> {
+        match (self, event) {
+            (Self::Running, RunEvent::AllWell) => Some(Self::Success),
+            (Self::Running, RunEvent::SomeFailed) => Some(Self::Failed),
+            (Self::Running, RunEvent::Stopped) => Some(Self::Cancelled),
+            (Self::Running | Self::Success | Self::Failed | Self::Cancelled, RunEvent::Retried) => Some(Self::Running),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing but a person moves it on.
+    pub fn is_final(self) -> bool {
+        self != Self::Running
+    }
+}
+
+/// The state of a task in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Some task that it needs has not ended. The last of them to end moves it on, by the trigger rule.
+    Waiting,
+    /// In the queue, perhaps not before some time. The worker that claims it moves it on.
+    Queued,
+    /// An attempt is under way. The attempt's worker moves it on, or the reaper once its lease ran out.
+    Running,
+    /// An attempt ended well.
+    Success,
+    /// The last attempt allowed ended badly, or one whose fault no retry can mend.
+    Failed,
+    /// Its trigger rule decided against it without a fault: a task that it needs was skipped.
+    Skipped,
+    /// Its trigger rule decided against it since a task that it needs failed.
+    UpstreamFailed,
+    /// Its run was cancelled.
+    Cancelled,
+}
+
+named!(TaskState {
+    Waiting = "waiting",
+    Queued = "queued",
+    Running = "running",
+    Success = "success",
+    Failed = "failed",
+    Skipped = "skipped",
+    UpstreamFailed = "upstream_failed",
+    Cancelled = "cancelled",
+});
+
+/// What can happen to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskEvent {
+    /// Its trigger rule decided for it.
+    Ready,
+    /// A worker claimed it.
+    Claimed,
+    /// Its attempt ended well.
+    Succeeded,
+    /// Its attempt ended badly, and another follows.
+    WillRetry,
+    /// Its attempt ended badly, and it was the last.
+    GaveUp,
+    /// Its trigger rule decided against it without a fault.
+    Skip,
+    /// Its trigger rule decided against it for a fault.
+    UpstreamFailed,
+    /// Its run is cancelled, and no attempt of it is under way any more.
+    Cancel,
+    /// A person asked for it again, from where it stands ready.
+    Retried,
+    /// A person retried a task before it.
+    Rewound,
+}
+
+impl TaskState {
+    /// Where `event` leads; `None` where it cannot happen.
+    pub fn on(self, event: TaskEvent) -> Option<Self> {
+        match (self, event) {
+            (Self::Waiting, TaskEvent::Ready) | (Self::Running, TaskEvent::WillRetry) => Some(Self::Queued),
+            (Self::Waiting, TaskEvent::Skip) => Some(Self::Skipped),
+            (Self::Waiting, TaskEvent::UpstreamFailed) => Some(Self::UpstreamFailed),
+            (Self::Queued, TaskEvent::Claimed) => Some(Self::Running),
+            (Self::Running, TaskEvent::Succeeded) => Some(Self::Success),
+            (Self::Running, TaskEvent::GaveUp) => Some(Self::Failed),
+            (Self::Waiting | Self::Queued | Self::Running, TaskEvent::Cancel) => Some(Self::Cancelled),
+            (state, TaskEvent::Retried) if state.is_final() => Some(Self::Queued),
+            (state, TaskEvent::Rewound) if state.is_final() => Some(Self::Waiting),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing but a person moves it on.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Queued | Self::Running)
+    }
+
+    /// Whether it makes its run fail.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Self::Failed | Self::UpstreamFailed)
+    }
+}
+
+/// The state of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Its worker holds the lease. The worker moves it on, or the reaper once the lease ran out.
+    Running,
+    /// It ended well.
+    Success,
+    /// It ended with an error.
+    Failed,
+    /// It took longer than the task's timeout.
+    TimedOut,
+    /// Its lease ran out: the worker died or was cut off. Whatever it still writes is refused.
+    Lost,
+    /// Its run was cancelled, or its worker stopped, before it ended.
+    Cancelled,
+}
+
+named!(AttemptState {
+    Running = "running",
+    Success = "success",
+    Failed = "failed",
+    TimedOut = "timed_out",
+    Lost = "lost",
+    Cancelled = "cancelled",
+});
+
+/// What can happen to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptEvent {
+    /// The kind returned an output.
+    Succeeded,
+    /// The kind returned an error, or panicked.
+    Failed,
+    /// The time was up.
+    TimedOut,
+    /// The lease ran out.
+    LeaseExpired,
+    /// It was told to stop, and did.
+    Cancelled,
+}
+
+impl AttemptState {
+    /// Where `event` leads; `None` where it cannot happen: an attempt ends once.
+    pub fn on(self, event: AttemptEvent) -> Option<Self> {
+        match (self, event) {
+            (Self::Running, AttemptEvent::Succeeded) => Some(Self::Success),
+            (Self::Running, AttemptEvent::Failed) => Some(Self::Failed),
+            (Self::Running, AttemptEvent::TimedOut) => Some(Self::TimedOut),
+            (Self::Running, AttemptEvent::LeaseExpired) => Some(Self::Lost),
+            (Self::Running, AttemptEvent::Cancelled) => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// When a task runs, judged once all the tasks that it needs have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerRule {
+    /// All of them succeeded.
+    #[default]
+    AllSuccess,
+    /// All of them ended, however.
+    AllDone,
+    /// None failed; skipped ones do not count.
+    NoneFailed,
+    /// At least one succeeded.
+    OneSuccess,
+    /// At least one failed: the place of a clean-up or a notice.
+    OneFailed,
+}
+
+named!(TriggerRule {
+    AllSuccess = "all_success",
+    AllDone = "all_done",
+    NoneFailed = "none_failed",
+    OneSuccess = "one_success",
+    OneFailed = "one_failed",
+});
+
+/// How the tasks that a task needs have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NeedsEnded {
+    /// All of them.
+    pub total: i32,
+    /// Those in state failed or `upstream_failed`.
+    pub failed: i32,
+    /// Those in state skipped.
+    pub skipped: i32,
+}
+
+impl TriggerRule {
+    /// What the rule decides for a task whose needs have all ended.
+    pub fn decide(self, needs: NeedsEnded) -> TaskEvent {
+        let NeedsEnded { total, failed, skipped } = needs;
+        let against = if failed > 0 { TaskEvent::UpstreamFailed } else { TaskEvent::Skip };
+        let run = match self {
+            _ if total == 0 => true,
+            Self::AllSuccess => failed == 0 && skipped == 0,
+            Self::AllDone => true,
+            Self::NoneFailed => failed == 0,
+            Self::OneSuccess => total > failed + skipped,
+            // No fault is the good case here, so a task that stays out is skipped and nothing worse.
+            Self::OneFailed => return if failed > 0 { TaskEvent::Ready } else { TaskEvent::Skip },
+        };
+        if run { TaskEvent::Ready } else { against }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for state in TaskState::ALL {
+            assert_eq!(state.as_str().parse(), Ok(*state));
+        }
+        assert!("pending".parse::<RunState>().is_err());
+    }
+
+    #[test]
+    fn an_attempt_ends_once() {
+        let events = [
+            AttemptEvent::Succeeded,
+            AttemptEvent::Failed,
+            AttemptEvent::TimedOut,
+            AttemptEvent::LeaseExpired,
+            AttemptEvent::Cancelled,
+        ];
+        for event in events {
+            let ended = AttemptState::Running.on(event).expect("a running attempt can end in every way");
+            for second in events {
+                assert_eq!(ended.on(second), None, "{ended} on {second:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_person_moves_an_ended_task() {
+        let own = [
+            TaskEvent::Ready,
+            TaskEvent::Claimed,
+            TaskEvent::Succeeded,
+            TaskEvent::WillRetry,
+            TaskEvent::GaveUp,
+            TaskEvent::Skip,
+            TaskEvent::UpstreamFailed,
+            TaskEvent::Cancel,
+        ];
+        for state in TaskState::ALL.iter().filter(|s| s.is_final()) {
+            assert!(own.iter().all(|event| state.on(*event).is_none()), "{state}");
+            assert_eq!(state.on(TaskEvent::Retried), Some(TaskState::Queued));
+        }
+        // No state is a dead end before the end: each open one has a way on.
+        for state in TaskState::ALL.iter().filter(|s| !s.is_final()) {
+            assert!(own.iter().any(|event| state.on(*event).is_some()), "{state}");
+        }
+    }
+
+    #[test]
+    fn trigger_rules_decide_every_case() {
+        use TaskEvent::{Ready, Skip, UpstreamFailed};
+        // (total, failed, skipped) -> all_success, all_done, none_failed, one_success, one_failed
+        let table = [
+            ((0, 0, 0), [Ready, Ready, Ready, Ready, Ready]),
+            ((2, 0, 0), [Ready, Ready, Ready, Ready, Skip]),
+            ((2, 1, 0), [UpstreamFailed, Ready, UpstreamFailed, Ready, Ready]),
+            ((2, 0, 1), [Skip, Ready, Ready, Ready, Skip]),
+            ((2, 1, 1), [UpstreamFailed, Ready, UpstreamFailed, UpstreamFailed, Ready]),
+            ((2, 2, 0), [UpstreamFailed, Ready, UpstreamFailed, UpstreamFailed, Ready]),
+            ((2, 0, 2), [Skip, Ready, Ready, Skip, Skip]),
+        ];
+        for ((total, failed, skipped), decisions) in table {
+            for (rule, expected) in TriggerRule::ALL.iter().zip(decisions) {
+                assert_eq!(rule.decide(NeedsEnded { total, failed, skipped }), expected, "{rule} {failed} {skipped}");
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! DAG files, good and bad, through the whole check.
+
+mod dags;
+mod kinds;
