@@ -117,9 +117,9 @@ pub(crate) fn schedule(value: &Value, timezone: Tz) -> Result<Option<Schedule>, 
         Value::String(text) => {
             let keys = ScheduleKeys { cron: Some(text.clone()), ..ScheduleKeys::default() };
             // The fault stands at `schedule` itself then.
-            return resolve(&keys, timezone).map(Some).map_err(|problems| {
-                problems.into_iter().map(|p| Problem { field: String::new(), ..p }).collect()
-            });
+            return resolve(&keys, timezone)
+                .map(Some)
+                .map_err(|problems| problems.into_iter().map(|p| Problem { field: String::new(), ..p }).collect());
         }
         value => crate::yaml::read_value::<ScheduleKeys>(value.clone())?,
     };

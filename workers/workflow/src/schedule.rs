@@ -76,7 +76,8 @@ impl Timing {
         }
         let cron = Cron::from_str(text).map_err(|error| {
             let error = error.to_string();
-            format!("`{text}` is not a cron expression: {}", error.trim_end_matches('.'))
+            let reason = error.trim_start_matches("Component error: ").trim_start_matches("Invalid pattern: ");
+            format!("`{text}` is not a cron expression: {}", reason.trim_end_matches('.'))
         })?;
         // From a fixed instant, so that the same file is always judged alike.
         let from = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(20_000);

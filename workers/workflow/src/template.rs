@@ -5,10 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use minijinja::{
-    Environment, UndefinedBehavior, Value as Jinja,
-    value::ValueKind,
-};
+use minijinja::{Environment, UndefinedBehavior, Value as Jinja, value::ValueKind};
 use serde_json::{Map, Value};
 
 use crate::{diagnostic::did_you_mean, kind::DataInterval, yaml::join};

@@ -249,7 +249,10 @@ impl Checker<'_> {
     fn kind(&mut self, base: &str, name: Option<&str>, given: bool) -> Option<std::sync::Arc<dyn AnyKind>> {
         let Some(name) = name else {
             if !given {
-                self.fault(base, Problem::new("", "a task needs a `kind`").hint(did_you_mean("", self.registry.names())));
+                self.fault(
+                    base,
+                    Problem::new("", "a task needs a `kind`").hint(did_you_mean("", self.registry.names())),
+                );
             }
             return None;
         };
@@ -282,11 +285,15 @@ impl Checker<'_> {
             params: &params,
         };
         // A template that cannot be rendered has been reported, or fails on sample values only.
-        let rendered = template::render(config, &sample).unwrap_or_else(|_| config.clone());
-        match kind.check(&rendered) {
+        let rendered = template::render(config, &sample);
+        let unrendered = rendered.is_err();
+        match kind.check(rendered.as_ref().unwrap_or(config)) {
             Ok(references) => references,
             Err(problems) => {
                 for mut problem in problems {
+                    if unrendered && self.is_templated(base, &problem.field) {
+                        continue;
+                    }
                     // The kind cannot know the keys that all tasks share.
                     if let Some(key) = problem.message.strip_prefix("unknown key `").and_then(|k| k.strip_suffix('`'))
                         && let Some(near) = nearest(key, TASK_KEYS)
@@ -303,11 +310,7 @@ impl Checker<'_> {
 
     fn is_templated(&self, base: &str, field: &str) -> bool {
         let path = join(base, field).replace(['.', '['], "/").replace(']', "");
-        self.document
-            .value
-            .pointer(&format!("/{path}"))
-            .and_then(Value::as_str)
-            .is_some_and(template::is_template)
+        self.document.value.pointer(&format!("/{path}")).and_then(Value::as_str).is_some_and(template::is_template)
     }
 
     /// Sorts so that each task comes after all that it needs, else by the file's order; a cycle is a fault.
@@ -357,8 +360,7 @@ fn unknown_need(scope: &Scope<'_>, task: &str, field: &str, needed: &str) -> Opt
 }
 
 fn bad_name(field: &str, name: &str) -> Problem {
-    Problem::new(field, format!("`{name}` cannot be a name"))
-        .hint("lower-case letters, digits and `_`, a letter first")
+    Problem::new(field, format!("`{name}` cannot be a name")).hint("lower-case letters, digits and `_`, a letter first")
 }
 
 /// A path that ends where it began. Every task in `tasks` needs another one of them.

@@ -42,8 +42,10 @@ impl Known {
         }
         let names = known.iter().map(String::as_str);
         let hint = match &reference.target {
-            Target::File(_) => crate::diagnostic::nearest(name, names)
-                .map_or_else(|| "paths are relative to the project folder".to_owned(), |n| format!("did you mean `{n}`?")),
+            Target::File(_) => crate::diagnostic::nearest(name, names).map_or_else(
+                || "paths are relative to the project folder".to_owned(),
+                |n| format!("did you mean `{n}`?"),
+            ),
             _ => did_you_mean(name, names),
         };
         Some(Problem::new(&reference.field, format!("no {what} `{name}` in {place}")).hint(hint))
