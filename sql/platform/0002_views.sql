@@ -22,11 +22,12 @@ select load_id, run_id, dataset, interval_start, interval_end, read, loaded, qua
 from sluice.load_ledger;
 
 create view sluice.quarantine as
-select load_id, dataset, row, rules, source_file, source_line
+select load_id, dataset, row, rules, source_file, source_line, seq
 from sluice.quarantined_row;
 
 create view sluice.check_results as
-select run_id, suite, check_id, dataset, outcome, observed, at, on_fail, load_id, task, suite_hash, duration_ms
+select run_id, suite, check_id, dataset, outcome, observed, at, on_fail, load_id, task, suite_hash, duration_ms,
+       result_id
 from sluice.check_result;
 
 create view sluice.alerts as
@@ -44,3 +45,34 @@ from sluice.stream_offset;
 create view sluice.deliveries as
 select outbox_id, channel, subject, state, attempts, created_at, delivered_at, location, error, alert_id
 from sluice.outbox;
+
+create view sluice.dags as
+select dag, version, description, schedule, timezone, paused, next_run_at, deployed_at, retired_at
+from sluice.dag;
+
+create view sluice.task_edges as
+select run_id, task, needs
+from sluice.task_edge;
+
+create view sluice.logs as
+select t.run_id, t.task, a.attempt, l.seq, l.at, l.level, l.line
+from sluice.task_log l
+join sluice.attempt a using (attempt_id)
+join sluice.task_run t using (task_run_id);
+
+create view sluice.windows as
+select stream, agg, partition, key, window_start, window_end, events, sum, closed, updated_at
+from sluice.stream_window;
+
+-- Payloads may hold personal data: they stay in the table, out of the reach of dashboards.
+create view sluice.dead_letters as
+select dead_letter_id, stream, topic, partition, record_offset, reason, detail, at, produced_at
+from sluice.dead_letter;
+
+create view sluice.processes as
+select worker, role, host, pid, version, slots, started_at, seen_at, stopped_at
+from sluice.worker;
+
+create view sluice.leaders as
+select role, holder, lease_until
+from sluice.leader;
