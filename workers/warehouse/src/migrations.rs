@@ -36,3 +36,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     query("select pg_advisory_unlock(hashtext('sluice.migrate'))").execute(&mut *connection).await?;
     applied
 }
+
+/// Number of the newest migration that this build knows.
+pub fn latest() -> i64 {
+    MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0)
+}

@@ -1,0 +1,8 @@
+-- Each deployed DAG: seconds since its last success, and how late its next scheduled run is.
+select d.dag, d.paused,
+       extract(epoch from now() - (select max(finished_at) from sluice.runs r where r.dag = d.dag and r.state = 'success'))::float8
+           as success_age_seconds,
+       case when not d.paused then greatest(extract(epoch from now() - d.next_run_at), 0)::float8 end as overdue_seconds
+from sluice.dags d
+where d.retired_at is null
+order by d.dag

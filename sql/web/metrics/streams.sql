@@ -1,0 +1,5 @@
+-- Each partition of each stream: what it has done with what it read, how far it is behind.
+select stream, topic, partition, lag, counted, deduplicated, late, malformed,
+       extract(epoch from now() - watermark)::float8 as delay_seconds
+from sluice.stream_progress
+order by stream, partition

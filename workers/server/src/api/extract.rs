@@ -1,0 +1,77 @@
+//! axum's extractors with problem+json for what they refuse.
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::request::Parts,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+
+/// [`Query`], refusing with a problem.
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+/// [`Path`], refusing with a problem.
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+/// [`Json`], refusing with a problem.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = Query::from_request_parts(parts, state).await;
+        read.map(|Query(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = Path::from_request_parts(parts, state).await;
+        read.map(|Path(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let read = Json::from_request(request, state).await;
+        read.map(|Json(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
+    }
+}
+
+/// How many rows a page holds where the request does not say.
+const DEFAULT_LIMIT: i64 = 50;
+/// The most rows that a page holds.
+const MAX_LIMIT: i64 = 200;
+
+/// The page size asked for, within its bounds.
+pub(crate) fn limit(asked: Option<i64>) -> Result<i64, ApiError> {
+    match asked.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=MAX_LIMIT => Ok(limit),
+        other => Err(ApiError::BadRequest(format!("limit must lie between 1 and {MAX_LIMIT}, not {other}"))),
+    }
+}
+
+/// A cursor that is one id.
+pub(crate) fn cursor(text: Option<&str>) -> Result<Option<i64>, ApiError> {
+    text.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
+}
+
+/// A cursor that is an id and a place below it.
+pub(crate) fn cursor_pair(text: Option<&str>) -> Result<Option<(i64, i64)>, ApiError> {
+    let read = |text: &str| {
+        let (first, second) = text.split_once('.')?;
+        Some((first.parse().ok()?, second.parse().ok()?))
+    };
+    text.map(|text| read(text).ok_or_else(bad_cursor)).transpose()
+}
+
+fn bad_cursor() -> ApiError {
+    ApiError::BadRequest("cursor is not one that this list gave".to_owned())
+}

@@ -1,0 +1,120 @@
+//! What every handler shares.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use chrono_tz::Tz;
+use sqlx::PgPool;
+use tokio::{sync::Mutex, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{error::StoreError, store::board::Board};
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Where it listens. On a loopback address it answers loopback host names only.
+    pub bind: SocketAddr,
+    /// Sluice's tables and the warehouse.
+    pub pool: PgPool,
+    /// The project's name, shown on every page.
+    pub project: String,
+    /// ISO 4217 code of the money that the board shows.
+    pub currency: String,
+    /// The shop's time zone: where its day begins, and how pages write times.
+    pub timezone: Tz,
+    /// Whether to serve `/demo/ratings`, the small service that the demo extracts from.
+    pub demo: bool,
+}
+
+/// Shared by all handlers; cheap to clone.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+struct Shared {
+    options: ServerOptions,
+    cancel: CancellationToken,
+    board: Cached<Board>,
+    metrics: Cached<String>,
+}
+
+impl State {
+    /// A server's state. `cancel` ends its event streams.
+    pub fn new(options: ServerOptions, cancel: CancellationToken) -> Self {
+        Self(Arc::new(Shared {
+            options,
+            cancel,
+            board: Cached::new(Duration::from_millis(900)),
+            metrics: Cached::new(Duration::from_secs(3)),
+        }))
+    }
+
+    pub(crate) fn options(&self) -> &ServerOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.0.options.pool
+    }
+
+    pub(crate) fn timezone(&self) -> Tz {
+        self.0.options.timezone
+    }
+
+    pub(crate) fn cancel(&self) -> &CancellationToken {
+        &self.0.cancel
+    }
+
+    /// The board, read at most about once a second however many pages are open.
+    pub(crate) async fn board(&self) -> Result<Arc<Board>, StoreError> {
+        self.0.board.get(|| Board::read(self.pool(), self.timezone())).await
+    }
+
+    /// The text of `/metrics`, computed at most once in three seconds.
+    pub(crate) async fn metrics(&self) -> Result<Arc<String>, StoreError> {
+        self.0.metrics.get(|| crate::metrics::render(self.pool())).await
+    }
+}
+
+/// A value that is computed again once it is older than `age`. Callers that come meanwhile wait for one
+/// computation instead of starting their own. An error is not kept.
+struct Cached<T> {
+    age: Duration,
+    slot: Mutex<Option<(Instant, Arc<T>)>>,
+}
+
+impl<T> Cached<T> {
+    fn new(age: Duration) -> Self {
+        Self { age, slot: Mutex::new(None) }
+    }
+
+    async fn get<F, E>(&self, compute: impl FnOnce() -> F) -> Result<Arc<T>, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut slot = self.slot.lock().await;
+        if let Some((at, value)) = &*slot
+            && at.elapsed() < self.age
+        {
+            return Ok(value.clone());
+        }
+        let value = Arc::new(compute().await?);
+        *slot = Some((Instant::now(), value.clone()));
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cached_value_is_computed_again_only_when_it_is_old() {
+        let cached = Cached::new(Duration::from_secs(3));
+        let read = |value: u32| cached.get(move || async move { Ok::<_, ()>(value) });
+        assert_eq!(*read(1).await.unwrap(), 1);
+        assert_eq!(*read(2).await.unwrap(), 1);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(cached.get(|| async { Err::<u32, _>(()) }).await.is_err());
+        assert_eq!(*read(3).await.unwrap(), 3);
+    }
+}

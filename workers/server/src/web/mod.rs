@@ -1,0 +1,5 @@
+//! web
+use axum::{Router, response::IntoResponse};
+use crate::{error::ApiError, state::State};
+pub(crate) fn router() -> Router<State> { Router::new() }
+pub(crate) async fn not_found() -> impl IntoResponse { ApiError::NotFound("x".to_owned()) }
