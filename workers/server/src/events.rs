@@ -114,10 +114,7 @@ impl Source for BoardSource {
 #[utoipa::path(get, path = "/api/v1/board/stream", tag = "streams",
     params(("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
-pub(crate) async fn board_stream(
-    Extract(state): Extract<State>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+pub(crate) async fn board_stream(Extract(state): Extract<State>, headers: HeaderMap) -> Result<Response, ApiError> {
     let source = match last_event_id(&headers).and_then(BoardSource::parse) {
         Some(seen) => seen,
         None => {

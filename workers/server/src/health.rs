@@ -20,9 +20,8 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(Extract(state): Extract<State>) -> Response {
-    let applied = sqlx::query_scalar::<_, Option<i64>>(include_str!("../../../sql/web/ready.sql"))
-        .fetch_one(state.pool())
-        .await;
+    let applied =
+        sqlx::query_scalar::<_, Option<i64>>(include_str!("../../../sql/web/ready.sql")).fetch_one(state.pool()).await;
     let wanted = warehouse::migrations::latest();
     let (status, detail) = match applied {
         Ok(Some(version)) if version >= wanted => (StatusCode::OK, "ready".to_owned()),

@@ -84,11 +84,19 @@ fn each<V>(
     Ok(())
 }
 
-pub(super) fn gauge(name: &'static str, help: &'static str, samples: impl IntoIterator<Item = (Labels, f64)>) -> Family {
+pub(super) fn gauge(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = (Labels, f64)>,
+) -> Family {
     Family { name, help, samples: Samples::Gauge(samples.into_iter().collect()) }
 }
 
-pub(super) fn counter(name: &'static str, help: &'static str, samples: impl IntoIterator<Item = (Labels, i64)>) -> Family {
+pub(super) fn counter(
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = (Labels, i64)>,
+) -> Family {
     let samples = samples.into_iter().map(|(labels, value)| (labels, u64::try_from(value).unwrap_or(0))).collect();
     Family { name, help, samples: Samples::Counter(samples) }
 }

@@ -41,15 +41,17 @@ struct DagRow {
 }
 
 async fn runs(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
-    let runs: Vec<RunRow> = sqlx::query_as(include_str!("../../../../sql/web/metrics/runs.sql")).fetch_all(pool).await?;
-    let dags: Vec<DagRow> = sqlx::query_as(include_str!("../../../../sql/web/metrics/dags.sql")).fetch_all(pool).await?;
+    let runs: Vec<RunRow> =
+        sqlx::query_as(include_str!("../../../../sql/web/metrics/runs.sql")).fetch_all(pool).await?;
+    let dags: Vec<DagRow> =
+        sqlx::query_as(include_str!("../../../../sql/web/metrics/dags.sql")).fetch_all(pool).await?;
     let (open, ended): (Vec<_>, Vec<_>) = runs.iter().partition(|row| row.state == "running");
     out.push(counter(
         "sluice_runs",
         "Runs that have ended, by DAG, end state and trigger",
-        ended.iter().map(|row| {
-            (labels([("dag", &row.dag), ("state", &row.state), ("trigger", &row.trigger)]), row.runs)
-        }),
+        ended
+            .iter()
+            .map(|row| (labels([("dag", &row.dag), ("state", &row.state), ("trigger", &row.trigger)]), row.runs)),
     ));
     out.push(gauge(
         "sluice_runs_running",
@@ -271,8 +273,7 @@ async fn data(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
     ));
     let alerts: Vec<AlertRow> =
         sqlx::query_as(include_str!("../../../../sql/web/metrics/alerts.sql")).fetch_all(pool).await?;
-    let alert =
-        |row: &AlertRow| labels([("source", &row.source), ("rule", &row.rule), ("severity", &row.severity)]);
+    let alert = |row: &AlertRow| labels([("source", &row.source), ("rule", &row.rule), ("severity", &row.severity)]);
     out.push(counter("sluice_alerts", "Alerts ever raised", alerts.iter().map(|row| (alert(row), row.alerts))));
     out.push(gauge(
         "sluice_alerts_open",

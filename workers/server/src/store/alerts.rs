@@ -75,7 +75,11 @@ pub(crate) async fn list(pool: &PgPool, filter: &AlertFilter) -> Result<Page<Ale
 
 /// Alerts raised after `alert_id`, oldest first.
 pub(crate) async fn after(pool: &PgPool, alert_id: i64, limit: i64) -> Result<Vec<Alert>, StoreError> {
-    sqlx::query_as(include_str!("../../../../sql/web/alerts_after.sql")).bind(alert_id).bind(limit).fetch_all(pool).await
+    sqlx::query_as(include_str!("../../../../sql/web/alerts_after.sql"))
+        .bind(alert_id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
 }
 
 /// A page of messages.

@@ -132,8 +132,7 @@ async fn split(pool: &PgPool, agg: &str, since: DateTime<Utc>, limit: i64) -> Re
 
 /// Names come from the staged copy of the shop's table, which is not there before its first load.
 async fn name_products(pool: &PgPool, products: &mut [Share]) -> Result<(), StoreError> {
-    let staged: bool =
-        sqlx::query_scalar("select to_regclass('staging.products') is not null").fetch_one(pool).await?;
+    let staged: bool = sqlx::query_scalar("select to_regclass('staging.products') is not null").fetch_one(pool).await?;
     if !staged || products.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,9 @@
 //! web
-use axum::{Router, response::IntoResponse};
 use crate::{error::ApiError, state::State};
-pub(crate) fn router() -> Router<State> { Router::new() }
-pub(crate) async fn not_found() -> impl IntoResponse { ApiError::NotFound("x".to_owned()) }
+use axum::{Router, response::IntoResponse};
+pub(crate) fn router() -> Router<State> {
+    Router::new()
+}
+pub(crate) async fn not_found() -> impl IntoResponse {
+    ApiError::NotFound("x".to_owned())
+}
