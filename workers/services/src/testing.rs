@@ -1,16 +1,48 @@
-//! The servers that tests share: started by the first test that needs one.
+//! The servers that tests share: started by the first test that needs one, found by all others, stopped by
+//! `make test` at its end. `SLUICE_TEST_POSTGRES`, `SLUICE_TEST_MYSQL` and `SLUICE_TEST_KAFKA` name others to use.
+//!
+//! These functions are for tests and panic with the reason when a server cannot be had.
 
-/// `postgres://` URL of a superuser on the test server's `postgres` database.
+use std::path::{Path, PathBuf};
+
+use crate::{environment, server::Service, services::Services};
+
+/// `postgres://` URL of a superuser on the test server.
+///
+/// # Panics
+/// If it cannot be started.
 pub fn postgres() -> String {
-    std::env::var("SLUICE_TEST_POSTGRES").expect("SLUICE_TEST_POSTGRES")
+    server("SLUICE_TEST_POSTGRES", Service::Postgres)
 }
 
 /// `mysql://` URL of an administrator on the test MariaDB.
+///
+/// # Panics
+/// If it cannot be started.
 pub fn mysql() -> String {
-    std::env::var("SLUICE_TEST_MYSQL").expect("SLUICE_TEST_MYSQL")
+    server("SLUICE_TEST_MYSQL", Service::Mariadb)
 }
 
 /// `host:port` of the test Kafka broker.
+///
+/// # Panics
+/// If it cannot be started.
 pub fn kafka() -> String {
-    std::env::var("SLUICE_TEST_KAFKA").expect("SLUICE_TEST_KAFKA")
+    server("SLUICE_TEST_KAFKA", Service::Kafka)
+}
+
+/// The home of the test servers of this checkout.
+pub fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-services")
+}
+
+fn server(variable: &str, service: Service) -> String {
+    if let Some(given) = environment::test_server(variable) {
+        return given;
+    }
+    // Another process may start the same server now: `up` holds a lock, and finds what runs.
+    match Services::for_tests(home()).up(&[service]) {
+        Ok(endpoints) => endpoints.get(service).map(|url| url.expose().to_owned()).unwrap_or_default(),
+        Err(error) => panic!("{error}; {}", error.hint().unwrap_or_default()),
+    }
 }

@@ -1,0 +1,2 @@
+alter role sluice superuser;
+

@@ -1,0 +1,4 @@
+create role sluice login;
+
+create database sluice owner sluice;
+

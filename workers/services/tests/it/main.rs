@@ -1,0 +1,6 @@
+//! The private services, started and troubled for real. Each test has a home of its own in a temporary folder.
+
+mod background;
+mod home;
+mod lifecycle;
+mod troubles;
