@@ -75,12 +75,18 @@ impl Weighted {
         self.cumulative.last().copied().unwrap_or_default()
     }
 
+    /// The weight of choice `index`.
+    pub(crate) fn weight(&self, index: usize) -> f64 {
+        let before = if index == 0 { 0.0 } else { self.cumulative[index - 1] };
+        self.cumulative[index] - before
+    }
+
     /// Where `unit` in `[0, 1)` falls, and how far into that choice's share, in `[0, 1)`.
     pub(crate) fn place(&self, unit: f64) -> (usize, f64) {
         let target = unit * self.total();
         let index = self.cumulative.partition_point(|&sum| sum <= target).min(self.cumulative.len() - 1);
-        let before = if index == 0 { 0.0 } else { self.cumulative[index - 1] };
-        let share = self.cumulative[index] - before;
+        let share = self.weight(index);
+        let before = self.cumulative[index] - share;
         let within = if share > 0.0 { ((target - before) / share).clamp(0.0, 1.0 - f64::EPSILON) } else { 0.0 };
         (index, within)
     }

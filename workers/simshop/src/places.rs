@@ -39,7 +39,16 @@ pub(crate) struct Words {
 const GERMAN: Words = Words {
     first: DE_DE::NAME_FIRST_NAME,
     last: DE_DE::NAME_LAST_NAME,
-    streets: &["Hauptstraße", "Gartenweg", "Lindenallee", "Bahnhofstraße", "Schulgasse", "Mühlweg", "Rosenplatz", "Am Ufer"],
+    streets: &[
+        "Hauptstraße",
+        "Gartenweg",
+        "Lindenallee",
+        "Bahnhofstraße",
+        "Schulgasse",
+        "Mühlweg",
+        "Rosenplatz",
+        "Am Ufer",
+    ],
     phone: "+49",
     mail: "post.example",
 };
