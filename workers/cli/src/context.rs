@@ -3,20 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use services::{Service, Services};
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
 use warehouse::lake::Lake;
 use workflow::{kind::Registry, project::Project};
 
 use crate::exit::Failure;
-
-/// Where the private services are.
-pub(crate) struct Endpoints {
-    postgres: Option<String>,
-    mariadb: Option<String>,
-    kafka: Option<String>,
-}
 
 /// What every command gets.
 pub(crate) struct Context {
@@ -48,30 +42,44 @@ impl Context {
         self.dir.join(".sluice")
     }
 
-    /// Where the private services are, if they have been started.
-    pub(crate) fn endpoints(&self) -> Option<Endpoints> {
-        let _ = self.home();
-        None
+    /// Where a private service is, if it runs.
+    fn private(&self, service: Service) -> anyhow::Result<Option<String>> {
+        let endpoints = Services::at(self.home()).endpoints()?;
+        Ok(endpoints.get(service).map(|url| url.expose().to_owned()))
+    }
+
+    /// The given URL, else the private service's.
+    fn url(&self, service: Service, given: Option<String>) -> anyhow::Result<String> {
+        match given {
+            Some(given) => Ok(given),
+            None => self.private(service)?.ok_or_else(|| self.not_started(service)),
+        }
+    }
+
+    /// The URL that the project's settings give for a service; none means the private one.
+    pub(crate) fn given_url(&self, service: Service) -> Option<String> {
+        let services = &self.project.services;
+        let secret = |url: &SecretString| url.expose_secret().to_owned();
+        match service {
+            Service::Postgres => services.postgres.as_ref().map(secret),
+            Service::Mariadb => services.mysql.as_ref().map(secret),
+            Service::Kafka => services.kafka.clone(),
+        }
     }
 
     /// URL of the platform's Postgres: the one in `sluice.yaml`, else the private one.
     pub(crate) fn postgres_url(&self) -> anyhow::Result<String> {
-        let private = || self.endpoints().and_then(|e| e.postgres);
-        let set = self.project.services.postgres.as_ref().map(|url| url.expose_secret().to_owned());
-        set.or_else(private).ok_or_else(|| self.not_started("Postgres"))
+        self.url(Service::Postgres, self.given_url(Service::Postgres))
     }
 
     /// URL of the shop's MySQL.
     pub(crate) fn mysql_url(&self) -> anyhow::Result<String> {
-        let private = || self.endpoints().and_then(|e| e.mariadb);
-        let set = self.project.services.mysql.as_ref().map(|url| url.expose_secret().to_owned());
-        set.or_else(private).ok_or_else(|| self.not_started("MariaDB"))
+        self.url(Service::Mariadb, self.given_url(Service::Mariadb))
     }
 
     /// Kafka's brokers.
     pub(crate) fn kafka(&self) -> anyhow::Result<String> {
-        let private = || self.endpoints().and_then(|e| e.kafka);
-        self.project.services.kafka.clone().or_else(private).ok_or_else(|| self.not_started("Kafka"))
+        self.url(Service::Kafka, self.given_url(Service::Kafka))
     }
 
     /// A pool on the platform's Postgres, its tables up to date. Connected once.
@@ -95,10 +103,15 @@ impl Context {
         crate::registry::connected(self).await
     }
 
-    fn not_started(&self, service: &'static str) -> anyhow::Error {
+    fn not_started(&self, service: Service) -> anyhow::Error {
+        let service = match service {
+            Service::Postgres => "Postgres",
+            Service::Mariadb => "MariaDB",
+            Service::Kafka => "Kafka",
+        };
         let at = self.home().join("services.json").display().to_string();
-        Failure::Service { service, at, cause: "no URL is set and the private one has not been started".to_owned() }
-            .into()
+        let cause = "no URL is set and the private one does not run".to_owned();
+        Failure::Service { service, at, cause }.into()
     }
 }
 

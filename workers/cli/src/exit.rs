@@ -5,6 +5,7 @@
 
 use std::{fmt, process::ExitCode};
 
+use services::ServiceError;
 use warehouse::error::WarehouseError;
 use workflow::diagnostic::Diagnostic;
 
@@ -89,6 +90,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         }
         return ExitCode::from(failure.code());
     }
+    if let Some(error) = error.downcast_ref::<ServiceError>() {
+        eprintln!("error: {}", chain(error));
+        if let Some(hint) = error.hint() {
+            eprintln!("    hint: {hint}");
+        }
+        return ExitCode::from(SERVICE);
+    }
     let unreachable = error.chain().find_map(|cause| match cause.downcast_ref::<WarehouseError>() {
         Some(error @ WarehouseError::Unreachable { .. }) => Some(error),
         _ => None,
@@ -97,13 +105,20 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(SERVICE);
     }
+    eprintln!("error: {}", chain(error.as_ref()));
+    ExitCode::from(FAILED)
+}
+
+/// The message and each cause beneath it, none twice.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
+    let mut next = error.source();
+    while let Some(cause) = next {
         let line = cause.to_string();
         if !text.contains(&line) {
             text = format!("{text}: {line}");
         }
+        next = cause.source();
     }
-    eprintln!("error: {text}");
-    ExitCode::from(FAILED)
+    text
 }

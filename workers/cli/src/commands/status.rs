@@ -1,13 +1,137 @@
-//! `sluice status`.
+//! `sluice status`: the services under a project and the processes of Sluice itself.
 
 use std::process::ExitCode;
 
-use crate::context::Context;
+use serde::Serialize;
+use services::{Condition, Service, ServiceStatus, ServiceUrl, Services, processes};
+
+use crate::{
+    context::Context,
+    output::{self, Style},
+};
 
 /// Arguments of `sluice status`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// As JSON; URLs in it have their passwords
+    #[arg(long)]
+    json: bool,
+}
 
-pub(crate) async fn run(_args: Args, _ctx: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// What `--json` gives.
+#[derive(Serialize)]
+struct Status {
+    services: Vec<Line>,
+    processes: Vec<Line>,
+}
+
+/// One service or process.
+#[derive(Serialize)]
+struct Line {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<ServiceUrl>,
+    /// `running`, `silent`, `stopped`, `died`, or `external` for a service that is not ours to run.
+    state: &'static str,
+    pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
+    let home = ctx.home();
+    let status = tokio::task::spawn_blocking({
+        let given = Service::ALL.map(|service| (service, ctx.given_url(service)));
+        move || look(&home, given)
+    });
+    let status = status.await??;
+    if args.json {
+        output::json(&status)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<Vec<String>> = status.services.iter().chain(&status.processes).map(row).collect();
+    output::table(&["name", "state", "pid", "url"], &rows);
+    for line in status.services.iter().chain(&status.processes) {
+        if let Some(detail) = &line.detail {
+            output::line(format!("{} {}: {detail}", output::paint("!", Style::Warn), line.name));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn look(home: &std::path::Path, given: [(Service, Option<String>); 3]) -> anyhow::Result<Status> {
+    let running = processes::list(home)?;
+    let ended = processes::ended(home)?;
+    let private = Services::at(home).status()?;
+    let mut services: Vec<Line> = private
+        .into_iter()
+        .zip(given)
+        .map(|(status, (_, given))| match given {
+            Some(url) => Line {
+                name: status.name.to_owned(),
+                url: Some(ServiceUrl::new(url)),
+                state: "external",
+                pid: None,
+                detail: None,
+            },
+            None => service_line(status),
+        })
+        .collect();
+    let web = running.iter().find(|process| process.url.is_some());
+    services.push(Line {
+        name: "web".to_owned(),
+        url: web.and_then(|process| process.url.clone()).map(ServiceUrl::new),
+        state: if web.is_some() { "running" } else { "stopped" },
+        pid: web.map(|process| process.pid),
+        detail: None,
+    });
+    let alive = running.into_iter().map(|process| Line {
+        name: process.name,
+        url: None,
+        state: "running",
+        pid: Some(process.pid),
+        detail: None,
+    });
+    let died = ended.into_iter().map(|process| Line {
+        detail: Some(format!(
+            "its process {} ended by itself; see {}",
+            process.pid,
+            processes::log(home, &process.name).display()
+        )),
+        name: process.name,
+        url: None,
+        state: "died",
+        pid: None,
+    });
+    Ok(Status { services, processes: alive.chain(died).collect() })
+}
+
+fn service_line(status: ServiceStatus) -> Line {
+    let state = match status.state {
+        Condition::Running => "running",
+        Condition::Silent => "silent",
+        Condition::Stopped => "stopped",
+        Condition::Died => "died",
+    };
+    Line { name: status.name.to_owned(), url: status.url, state, pid: status.pid, detail: status.detail }
+}
+
+fn row(line: &Line) -> Vec<String> {
+    let text = |value: Option<String>| value.unwrap_or_default();
+    vec![
+        line.name.clone(),
+        mark(line.state),
+        text(line.pid.map(|pid| pid.to_string())),
+        text(line.url.as_ref().map(ToString::to_string)),
+    ]
+}
+
+/// A state with a mark that does not depend on colour.
+fn mark(state: &str) -> String {
+    match state {
+        "running" => output::paint("● running", Style::Good),
+        "died" => output::paint("✗ died", Style::Bad),
+        "silent" => output::paint("? silent", Style::Warn),
+        other => output::paint(&format!("○ {other}"), Style::Dim),
+    }
 }
