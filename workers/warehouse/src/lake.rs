@@ -131,6 +131,14 @@ impl Lake {
         Ok(self.read_rows(path, Some((0, 0)))?.schema().as_ref().clone())
     }
 
+    /// Rows of each row group of a Parquet file, in order. Blocks.
+    pub fn row_group_sizes(&self, path: &str) -> Result<Vec<usize>, WarehouseError> {
+        let mut reader = ParquetReader::new(self.open_file(path)?);
+        let metadata =
+            reader.get_metadata().map_err(WarehouseError::frame(format!("cannot read `{path}` as Parquet")))?;
+        Ok(metadata.row_groups.iter().map(|group| group.num_rows()).collect())
+    }
+
     fn open_file(&self, path: &str) -> Result<File, WarehouseError> {
         File::open(self.local_path(path)?).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => WarehouseError::Missing(path.to_owned()),

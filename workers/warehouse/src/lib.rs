@@ -1,10 +1,12 @@
 //! Postgres: migrations, run store, staging, publication, load ledger, models. And the lake beside it.
 
 pub mod alerts;
+pub mod copy;
 pub mod error;
 pub mod fence;
 pub mod ident;
 pub mod lake;
+pub mod load;
 pub mod manifest;
 pub mod migrations;
 pub mod outbox;

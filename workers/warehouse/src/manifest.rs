@@ -23,6 +23,10 @@ pub struct Manifest {
     pub mark: Option<Mark>,
     /// Identity of the content that was asked for. Two attempts at the same content have the same one.
     pub batch_id: String,
+    /// The column whose greater value is the newer version of a row, where rows are extracted by it. A load
+    /// never puts an older version over a newer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_by: Option<String>,
     /// Postgres types that the frame cannot tell: `jsonb` for a column of JSON text. Used where a load makes
     /// its target.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

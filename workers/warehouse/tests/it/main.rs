@@ -1,0 +1,4 @@
+//! The warehouse against a real Postgres.
+
+mod load;
+mod support;

@@ -1,0 +1,92 @@
+//! Runs and attempts to load on behalf of.
+
+use chrono::{DateTime, TimeZone, Utc};
+use polars::prelude::{Column, DataFrame};
+use sqlx::PgPool;
+use tempfile::TempDir;
+use warehouse::{
+    ident::TableName,
+    lake::Lake,
+    load::{Deduplicate, LoadRequest},
+    manifest::Manifest,
+};
+use workflow::kind::Fence;
+
+/// The interval of every run here.
+pub(crate) fn interval() -> (DateTime<Utc>, DateTime<Utc>) {
+    let day = |d| Utc.with_ymd_and_hms(2026, 3, d, 0, 0, 0).single().expect("a valid time");
+    (day(1), day(2))
+}
+
+/// A running attempt of a run of its own.
+pub(crate) async fn attempt(pool: &PgPool) -> Fence {
+    let (attempt_id, token) = sqlx::query_as(
+        "with v as (insert into sluice.dag_version (dag, version, plan) values ('t', gen_random_uuid()::text, '{}')
+                    returning dag, version),
+              r as (insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger,
+                                                state, tasks_open)
+                    select dag, version, clock_timestamp(), now(), now(), 'manual', 'running', 1 from v
+                    returning run_id),
+              t as (insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts)
+                    select run_id, 'load', 'load', 'running', 0, 3 from r returning task_run_id)
+         insert into sluice.attempt (task_run_id, attempt, worker, state, lease_until, queued_at)
+         select task_run_id, 1, 'test', 'running', now() + interval '1 hour', now() from t
+         returning attempt_id, token",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("open an attempt");
+    let (attempt_id, token): (i64, i64) = (attempt_id, token);
+    Fence { attempt_id, token }
+}
+
+/// Ends an attempt as the reaper does.
+pub(crate) async fn lose(pool: &PgPool, fence: Fence) {
+    sqlx::query("update sluice.attempt set state = 'lost', finished_at = now() where attempt_id = $1")
+        .bind(fence.attempt_id)
+        .execute(pool)
+        .await
+        .expect("end the attempt");
+}
+
+/// A lake in a folder of its own.
+pub(crate) fn lake() -> (TempDir, Lake) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open(folder.path().to_str().expect("a UTF-8 path")).expect("a lake");
+    (folder, lake)
+}
+
+/// A frame of these columns.
+pub(crate) fn frame(columns: Vec<Column>) -> DataFrame {
+    DataFrame::new_infer_height(columns).expect("columns of one height")
+}
+
+/// The frame in the lake, as the batch of that name.
+pub(crate) async fn batch(lake: &Lake, id: &str, mut rows: DataFrame) -> Manifest {
+    let file = lake.write_parquet(&format!("raw/test/{id}.parquet"), &mut rows).await.expect("write the batch");
+    Manifest {
+        dataset: "test".to_owned(),
+        rows: file.rows,
+        files: vec![file],
+        rejected: None,
+        mark: None,
+        batch_id: id.to_owned(),
+        order_by: None,
+        types: std::collections::BTreeMap::new(),
+    }
+}
+
+/// A request to append `manifest` to `target`.
+pub(crate) fn request(target: &str, manifest: Manifest, fence: Fence) -> LoadRequest {
+    LoadRequest {
+        target: TableName::parse(target).expect("a table name"),
+        manifest,
+        key: Vec::new(),
+        deduplicate: Deduplicate::Never,
+        balance: Vec::new(),
+        run_id: 1,
+        task: "load".to_owned(),
+        interval: interval(),
+        fence,
+    }
+}
