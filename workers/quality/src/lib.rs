@@ -1,1 +1,19 @@
-//! quality
+//! Suites of expectations over Polars frames and Postgres tables: what must hold of a dataset, and what a batch of
+//! it deserves.
+//!
+//! A suite is read and checked without touching data. Both engines compile the same expressions from it, so that a
+//! rule means the same on a Parquet file and in Postgres. This crate never moves, changes or publishes a row.
+
+pub mod expectation;
+pub mod expression;
+mod frame;
+mod outcome;
+mod probe;
+mod suite;
+mod types;
+mod value;
+
+pub use frame::evaluate_frame;
+pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
+pub use suite::{Check, OnFail, Severity, Suite};
+pub use value::Scalar;

@@ -1,0 +1,187 @@
+//! The small SQL that conditions over data are written in: a tree of its own, read with sqlparser.
+//!
+//! The subset has one meaning on Polars frames and in Postgres; what lies outside it is refused by name, never
+//! passed on. Comparisons and logic are SQL's, with three truth values. Text compares byte by byte. `/` divides in
+//! double precision and gives null for a zero divisor.
+
+mod parse;
+
+use std::collections::BTreeSet;
+
+use crate::value::Scalar;
+
+/// An expression over the columns of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// A column, by its exact name.
+    Column(String),
+    /// A constant; `None` is null.
+    Literal(Option<Scalar>),
+    /// `not a`
+    Not(Box<Expression>),
+    /// `a and b and …`; true where empty.
+    And(Vec<Expression>),
+    /// `a or b or …`; false where empty.
+    Or(Vec<Expression>),
+    /// `a < b` and its kin.
+    Compare(Comparison, Box<Expression>, Box<Expression>),
+    /// `a + b` and its kin.
+    Arithmetic(Arithmetic, Box<Expression>, Box<Expression>),
+    /// `-a`
+    Negate(Box<Expression>),
+    /// `a is null`
+    IsNull(Box<Expression>),
+    /// `a is true`: never null.
+    IsTrue(Box<Expression>),
+    /// `a in (…)`, over constants.
+    In(Box<Expression>, Vec<Scalar>),
+    /// `a like pattern`; the flag says that case does not matter.
+    Like(Box<Expression>, String, bool),
+    /// The text holds a match of the regular expression (Rust's syntax, unanchored).
+    Matches(Box<Expression>, String),
+    /// `case when … then … else … end`
+    Case(Vec<(Expression, Expression)>, Box<Expression>),
+    /// A function of the known few.
+    Call(Function, Vec<Expression>),
+}
+
+/// How two values are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `is not distinct from`: nulls are equal, the result is never null.
+    Same,
+}
+
+/// How two numbers are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`, in double precision
+    Divide,
+}
+
+/// The functions that an expression may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// `abs(number)`
+    Abs,
+    /// `length(text)`, in characters
+    Length,
+    /// `lower(text)`
+    Lower,
+    /// `upper(text)`
+    Upper,
+    /// `trim(text)`, blanks at both ends
+    Trim,
+    /// `coalesce(a, b, …)`
+    Coalesce,
+}
+
+impl Function {
+    /// Every function with its name in SQL.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("abs", Self::Abs),
+        ("length", Self::Length),
+        ("lower", Self::Lower),
+        ("upper", Self::Upper),
+        ("trim", Self::Trim),
+        ("coalesce", Self::Coalesce),
+    ];
+}
+
+impl Expression {
+    /// A column.
+    pub fn column(name: impl Into<String>) -> Self {
+        Self::Column(name.into())
+    }
+
+    /// A constant.
+    pub fn literal(value: Scalar) -> Self {
+        Self::Literal(Some(value))
+    }
+
+    /// True for every row.
+    pub fn always() -> Self {
+        Self::And(Vec::new())
+    }
+
+    /// `not self`
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+
+    /// `self is null`
+    #[must_use]
+    pub fn is_null(self) -> Self {
+        Self::IsNull(Box::new(self))
+    }
+
+    /// `self is not null`
+    #[must_use]
+    pub fn is_not_null(self) -> Self {
+        self.is_null().negated()
+    }
+
+    /// `self is not true`: true where a condition is false or null.
+    #[must_use]
+    pub fn is_not_true(self) -> Self {
+        Self::IsTrue(Box::new(self)).negated()
+    }
+
+    /// A comparison.
+    #[must_use]
+    pub fn compare(self, how: Comparison, other: Self) -> Self {
+        Self::Compare(how, Box::new(self), Box::new(other))
+    }
+
+    /// The names of all columns in it, in alphabetical order.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        self.visit(&mut |part| {
+            if let Self::Column(name) = part {
+                names.insert(name.as_str());
+            }
+        });
+        names
+    }
+
+    /// Calls `seen` for this expression and every one inside it.
+    pub fn visit<'a>(&'a self, seen: &mut impl FnMut(&'a Self)) {
+        seen(self);
+        match self {
+            Self::Column(_) | Self::Literal(_) => {}
+            Self::Not(a) | Self::Negate(a) | Self::IsNull(a) | Self::IsTrue(a) => a.visit(seen),
+            Self::In(a, _) | Self::Like(a, _, _) | Self::Matches(a, _) => a.visit(seen),
+            Self::Compare(_, a, b) | Self::Arithmetic(_, a, b) => {
+                a.visit(seen);
+                b.visit(seen);
+            }
+            Self::And(parts) | Self::Or(parts) | Self::Call(_, parts) => parts.iter().for_each(|part| part.visit(seen)),
+            Self::Case(branches, otherwise) => {
+                for (when, then) in branches {
+                    when.visit(seen);
+                    then.visit(seen);
+                }
+                otherwise.visit(seen);
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The engine over Polars frames: one lazy plan counts for every check at once; only checks that failed cost a
+//! second look, for their rows.
+
+mod backend;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::Instant,
+};
+
+use polars::prelude::{
+    AnyValue, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit,
+};
+use serde_json::Value;
+
+use crate::{
+    expectation::Metric,
+    expression::Expression,
+    outcome::{Evaluation, FailedRows, Outcome, outcome},
+    probe::{
+        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, judge_aggregate, judge_count, judge_distinct, judge_rows, probe,
+        verdict,
+    },
+    suite::{Check, OnFail, Suite},
+    types::{Backend, Schema, Type, condition, lower},
+    value::Scalar,
+};
+use backend::{Frames, kind, positional, scalar};
+
+/// Checks a batch that is in memory. Blocking: it keeps all cores busy, so call it where that may be.
+///
+/// A check that cannot be evaluated (a missing column, a type that does not fit) is `errored` in the result; the
+/// others still count.
+pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
+    let began = Instant::now();
+    let engine = Engine::new(frame);
+    let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
+    let counted = engine.count(&jobs);
+    let share = began.elapsed().checked_div(u32::try_from(jobs.len()).unwrap_or(u32::MAX)).unwrap_or_default();
+    let mut failed_rows = RowsByRule::default();
+    let checks = suite
+        .checks
+        .iter()
+        .zip(&jobs)
+        .zip(counted)
+        .map(|((check, job), values)| {
+            let began = Instant::now();
+            let judged = engine.judge(suite, check, job, values, &mut failed_rows);
+            outcome(suite, check, judged, share + began.elapsed())
+        })
+        .collect();
+    Evaluation::new(frame.height(), checks, failed_rows.finish())
+}
+
+/// What one check asks of the shared plan.
+type Job = Result<Asked, String>;
+
+struct Asked {
+    probe: Probe,
+    /// Expressions of the shared plan, each giving one value.
+    counts: Vec<Expr>,
+    /// The bad rows, for row checks.
+    bad: Option<Expr>,
+    /// The rows that `when` lets in, where there is one.
+    within: Option<Expr>,
+}
+
+struct Engine {
+    frame: DataFrame,
+    schema: Schema,
+    dtypes: Vec<DataType>,
+    names: Vec<String>,
+}
+
+impl Engine {
+    fn new(frame: &DataFrame) -> Self {
+        let dtypes: Vec<_> = frame.dtypes();
+        let names: Vec<_> = frame.get_column_names().iter().map(ToString::to_string).collect();
+        let schema = Schema(names.iter().cloned().zip(dtypes.iter().map(kind)).collect());
+        let mut frame = frame.clone();
+        let positions: Vec<_> = (0..frame.width()).map(positional).collect();
+        // As many names as columns, each of its own: it cannot fail.
+        let _ = frame.set_column_names(&positions);
+        Self { frame, schema, dtypes, names }
+    }
+
+    fn backend(&self) -> Frames<'_> {
+        Frames { schema: &self.schema, dtypes: &self.dtypes }
+    }
+
+    fn lazy(&self) -> LazyFrame {
+        self.frame.clone().lazy()
+    }
+
+    /// A condition as a column of as many rows as the frame has, even where it names no column.
+    fn mask(&self, expression: &Expression) -> Result<Expr, String> {
+        let mask = condition(expression, &self.schema, &mut self.backend())?;
+        Ok(if expression.columns().is_empty() { col(positional(0)).is_null().or(lit(true)).and(mask) } else { mask })
+    }
+
+    fn job(&self, check: &Check) -> Job {
+        let probe = probe(check, &self.schema)?;
+        let within = match &check.when {
+            Some(when) => Some(self.mask(&Expression::IsTrue(Box::new(when.clone())))?),
+            None => None,
+        };
+        let (counts, bad) = match &probe {
+            Probe::Rows(rows) => {
+                let (counts, bad) = self.row_job(rows, within.as_ref())?;
+                (counts, Some(bad))
+            }
+            Probe::RowCount(_) => (vec![within.clone().map_or_else(len, Expr::sum)], None),
+            Probe::Aggregate { column, metric, .. } => (self.aggregate_job(column, *metric, within.as_ref())?, None),
+            Probe::Distinct { .. } | Probe::Decided(..) => (Vec::new(), None),
+        };
+        Ok(Asked { probe, counts, bad, within })
+    }
+
+    fn row_job(&self, rows: &RowProbe, within: Option<&Expr>) -> Result<(Vec<Expr>, Expr), String> {
+        let every = rows.considered == Expression::always();
+        let considered = match (every, within) {
+            (true, None) => None,
+            (true, Some(within)) => Some(within.clone()),
+            (false, None) => Some(self.mask(&rows.considered)?),
+            (false, Some(within)) => Some(within.clone().and(self.mask(&rows.considered)?)),
+        };
+        let bad = match &rows.unexpected {
+            Unexpected::Where(expression) => {
+                let bad = self.mask(expression)?;
+                considered.clone().map_or_else(|| bad.clone(), |considered| considered.and(bad.clone()))
+            }
+            Unexpected::Duplicates(columns) => {
+                let keys: Vec<_> = columns.iter().map(|name| self.backend().raw(name)).collect();
+                let group = considered.clone().map_or_else(len, Expr::sum);
+                let repeated = group.over(keys).map_err(|e| e.to_string())?.gt(lit(1));
+                considered.clone().map_or_else(|| repeated.clone(), |considered| considered.and(repeated.clone()))
+            }
+        };
+        let count = |mask: Option<&Expr>| mask.map_or_else(len, |mask| mask.clone().sum());
+        Ok((vec![count(within), count(considered.as_ref()), bad.clone().sum()], bad))
+    }
+
+    fn aggregate_job(&self, column: &str, metric: Metric, within: Option<&Expr>) -> Result<Vec<Expr>, String> {
+        let mut backend = self.backend();
+        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)?;
+        let value = within.map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
+        let float = || value.clone().cast(DataType::Float64);
+        let sum = || match (kind, &self.dtypes[self.schema.names().position(|n| n == column).unwrap_or_default()]) {
+            (Type::Int, DataType::Int64) => backend_cast(value.clone(), Type::Decimal(0)).sum(),
+            (Type::Int, _) => value.clone().cast(DataType::Int64).sum(),
+            _ => value.clone().sum(),
+        };
+        let distinct = || value.clone().drop_nulls().n_unique();
+        Ok(match metric {
+            Metric::Sum => vec![value.clone().count(), sum()],
+            // Exact types are summed exactly and divided once; both engines then round alike.
+            Metric::Mean => vec![value.clone().count(), sum()],
+            Metric::Min => vec![value.clone().count(), value.min()],
+            Metric::Max => vec![value.clone().count(), value.max()],
+            Metric::Median => vec![value.clone().count(), float().median()],
+            Metric::Stdev => vec![value.clone().count(), float().std(1)],
+            Metric::Distinct | Metric::DistinctFraction => vec![value.clone().count(), distinct()],
+        })
+    }
+
+    /// The values that each job asked for, from one plan; where that fails, from one plan a job, so that a fault
+    /// stays with the check that has it.
+    fn count(&self, jobs: &[Job]) -> Vec<Result<Vec<Option<Scalar>>, String>> {
+        let mut all: Vec<Expr> = Vec::new();
+        let mut slots = Vec::new();
+        for job in jobs {
+            let mut own = Vec::new();
+            for expression in job.iter().flat_map(|asked| &asked.counts) {
+                let slot = all.iter().position(|known| known == expression).unwrap_or_else(|| {
+                    all.push(expression.clone());
+                    all.len() - 1
+                });
+                own.push(slot);
+            }
+            slots.push(own);
+        }
+        match self.values(&all) {
+            Ok(values) => slots.into_iter().map(|own| Ok(own.into_iter().map(|slot| values[slot].clone()).collect())).collect(),
+            Err(_) => jobs
+                .iter()
+                .map(|job| match job {
+                    Ok(asked) => self.values(&asked.counts).map_err(|error| error.to_string()),
+                    Err(_) => Ok(Vec::new()),
+                })
+                .collect(),
+        }
+    }
+
+    fn values(&self, expressions: &[Expr]) -> PolarsResult<Vec<Option<Scalar>>> {
+        if expressions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let named: Vec<_> = expressions.iter().enumerate().map(|(slot, e)| e.clone().alias(format!("v{slot}"))).collect();
+        let row = self.lazy().select(named).collect()?;
+        row.columns().iter().map(|column| Ok(scalar(&column.get(0)?))).collect()
+    }
+
+    fn judge(
+        &self,
+        suite: &Suite,
+        check: &Check,
+        job: &Job,
+        values: Result<Vec<Option<Scalar>>, String>,
+        failed_rows: &mut RowsByRule,
+    ) -> Result<(Outcome, Value), String> {
+        let asked = job.as_ref().map_err(Clone::clone)?;
+        let values = values?;
+        let number = |slot: usize| match values.get(slot) {
+            Some(Some(Scalar::Decimal { units, .. })) => u64::try_from(*units).unwrap_or_default(),
+            _ => 0,
+        };
+        match &asked.probe {
+            Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
+            Probe::RowCount(bounds) => judge_count(bounds, number(0)),
+            Probe::Aggregate { metric, bounds, .. } => {
+                let value = if number(0) == 0 { None } else { values.get(1).cloned().flatten() };
+                judge_aggregate(bounds, aggregate(*metric, number(0), value).as_ref())
+            }
+            Probe::Distinct { column, values, relation } => {
+                let seen = self.distinct(column, asked.within.as_ref()).map_err(|e| e.to_string())?;
+                Ok(judge_distinct(values, *relation, &seen))
+            }
+            Probe::Rows(rows) => {
+                let counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
+                let mut samples = Vec::new();
+                if let Some(bad) = asked.bad.as_ref().filter(|_| counts.unexpected > 0) {
+                    let indexes = self.indexes(bad).map_err(|error| error.to_string())?;
+                    samples = indexes.iter().take(SAMPLES).map(|row| self.sample(*row, &rows.columns)).collect();
+                    if verdict(check, counts) == Outcome::Failed {
+                        failed_rows.add(&check.id, suite.policy(check), indexes);
+                    }
+                }
+                Ok(judge_rows(check, rows, counts, samples))
+            }
+        }
+    }
+
+    fn distinct(&self, column: &str, within: Option<&Expr>) -> PolarsResult<Vec<Scalar>> {
+        let mut backend = self.backend();
+        let (value, _) = lower(&Expression::column(column), &self.schema, &mut backend)
+            .map_err(|e| polars::prelude::PolarsError::ComputeError(e.into()))?;
+        let value = within.map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
+        let seen = self.lazy().select([value.drop_nulls().unique().alias("v")]).collect()?;
+        let column = seen.column("v")?;
+        let mut values: Vec<_> =
+            (0..column.len()).filter_map(|row| column.get(row).ok().as_ref().and_then(scalar)).collect();
+        values.sort_by(|a, b| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
+        Ok(values)
+    }
+
+    fn indexes(&self, bad: &Expr) -> PolarsResult<Vec<usize>> {
+        let mask = self.lazy().select([bad.clone().alias("bad")]).collect()?;
+        let mask = mask.column("bad")?.bool()?.clone();
+        Ok(mask.iter().enumerate().filter(|(_, bad)| *bad == Some(true)).map(|(row, _)| row).collect())
+    }
+
+    /// The value of a row, or its values: a list for a pair, a mapping for more.
+    fn sample(&self, row: usize, columns: &[String]) -> Value {
+        let value = |name: &String| {
+            let index = self.names.iter().position(|known| known == name).unwrap_or_default();
+            let value = self.frame.columns()[index].get(row).unwrap_or(AnyValue::Null);
+            scalar(&value).map_or(Value::Null, |value| value.to_json())
+        };
+        crate::probe::sample(columns, value)
+    }
+}
+
+fn backend_cast(value: Expr, kind: Type) -> Expr {
+    let (schema, dtypes) = (Schema::default(), Vec::new());
+    Frames { schema: &schema, dtypes: &dtypes }.cast(value, kind, kind)
+}
+
+/// The aggregate from what the plan gave: means and fractions are divided here.
+fn aggregate(metric: Metric, count: u64, value: Option<Scalar>) -> Option<Scalar> {
+    match metric {
+        Metric::Mean | Metric::DistinctFraction => Some(Scalar::Float(value?.as_f64()? / count as f64)),
+        _ => value,
+    }
+}
+
+/// Collects the bad rows of failed checks. Those of a check that only warns count where another holds the row back.
+#[derive(Default)]
+struct RowsByRule {
+    held: FailedRows,
+    also: Vec<(Arc<str>, Vec<usize>)>,
+    order: Vec<Arc<str>>,
+}
+
+impl RowsByRule {
+    fn add(&mut self, id: &str, policy: OnFail, rows: Vec<usize>) {
+        let id: Arc<str> = id.into();
+        self.order.push(id.clone());
+        if policy == OnFail::Quarantine {
+            for row in rows {
+                self.held.entry(row).or_default().push(id.clone());
+            }
+        } else {
+            self.also.push((id, rows));
+        }
+    }
+
+    fn finish(mut self) -> FailedRows {
+        for (id, rows) in self.also {
+            for row in rows {
+                if let Some(rules) = self.held.get_mut(&row) {
+                    rules.push(id.clone());
+                }
+            }
+        }
+        let place: BTreeMap<_, _> = self.order.iter().enumerate().map(|(place, id)| (id.clone(), place)).collect();
+        for rules in self.held.values_mut() {
+            rules.sort_by_key(|rule| place.get(rule));
+        }
+        self.held
+    }
+}

@@ -1,0 +1,136 @@
+//! A suite: what must hold of a dataset, read from `quality/<name>.yaml`.
+
+mod read;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{expectation::Expectation, expression::Expression};
+
+/// The checks of one dataset.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// Its name, which is also its file's.
+    pub name: String,
+    /// What it is about, for people.
+    pub description: String,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// What a failed check does that says nothing itself; a gate may say otherwise ([`Suite::with_default`]).
+    pub on_fail: Option<OnFail>,
+    /// SHA-256 of its content, in hex: which version of the suite a load passed. Comments and layout do not count.
+    pub hash: String,
+    /// In the order of the file. Ids are unique.
+    pub checks: Vec<Check>,
+}
+
+/// One expectation and what follows from it.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Stable name, unique in its suite; the rule id in `sluice.quarantine.rules`. Default: column and short form of
+    /// the expectation, as in `quantity.between`.
+    pub id: String,
+    /// The full name that the expectation has in Great Expectations.
+    pub expectation_type: &'static str,
+    /// The arguments as written.
+    pub arguments: Value,
+    /// The arguments, read.
+    pub expectation: Expectation,
+    /// The least fraction of rows that must meet a row expectation; 1 where not given.
+    pub mostly: f64,
+    /// What its failure does; the suite's where absent.
+    pub on_fail: Option<OnFail>,
+    /// How bad a failure is, for people and alerts.
+    pub severity: Severity,
+    /// Why it must hold.
+    pub description: Option<String>,
+    /// Only rows for which this is true are looked at.
+    pub when: Option<Expression>,
+}
+
+/// What a failed check does to the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFail {
+    /// It is recorded; everything is published.
+    Warn,
+    /// The rows that broke it go to quarantine; the rest is published.
+    Quarantine,
+    /// Nothing is published.
+    Fail,
+}
+
+impl OnFail {
+    /// As stored in `sluice.check_result.on_fail`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Quarantine => "quarantine",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for OnFail {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// How bad a failure is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Someone should look.
+    #[default]
+    Warning,
+    /// Someone must act.
+    Critical,
+}
+
+impl Suite {
+    /// The same suite where a check that names no `on_fail`, in a suite that names none, has this one. A gate's own
+    /// `on_fail` comes in here.
+    #[must_use]
+    pub fn with_default(mut self, on_fail: OnFail) -> Self {
+        self.on_fail.get_or_insert(on_fail);
+        self
+    }
+
+    /// The same suite where no failure is worse than a warning.
+    #[must_use]
+    pub fn warn_only(mut self) -> Self {
+        self.on_fail = Some(OnFail::Warn);
+        for check in &mut self.checks {
+            check.on_fail = None;
+        }
+        self
+    }
+
+    /// What a failure of `check` does: its own `on_fail`, else the suite's, else `fail`. A check that is not about
+    /// single rows cannot quarantine any, so there an inherited `quarantine` means `fail`.
+    pub fn policy(&self, check: &Check) -> OnFail {
+        match check.on_fail.or(self.on_fail).unwrap_or(OnFail::Fail) {
+            OnFail::Quarantine if !check.expectation.is_about_rows() => OnFail::Fail,
+            policy => policy,
+        }
+    }
+
+    /// The columns that its checks name, each once, in order of first use.
+    pub fn columns(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for check in &self.checks {
+            let when = check.when.iter().flat_map(Expression::columns).map(str::to_owned);
+            for name in check.expectation.columns().into_iter().chain(when) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,4 @@
+//! The engines against each other and against what they must find.
+
+mod cases;
+mod suites;

@@ -1,0 +1,71 @@
+//! Wrong suites say everything that is wrong with them.
+
+use quality::{OnFail, Suite};
+
+fn faults(text: &str) -> Vec<String> {
+    Suite::parse("quality/orders.yaml", text).expect_err("faults").iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line() {
+    let found = faults(
+        "suite: order
+checks:
+  - expect_column_values_to_not_be_nul: { column: id }
+  - expect_column_values_to_be_between: { column: quantity, min_valu: 1, mosty: 0.9 }
+  - expect_column_values_to_match_regex: { column: code, regex: '(' }
+  - expect_table_row_count_to_be_between: { min_value: 1, on_fail: quarantine }
+  - expect_row: { sql: 'quantity >', when: 'lenght(a) > 1' }
+  - expect_column_values_to_not_be_null: { column: id, mostly: 1.5 }
+  - expect_column_values_to_not_be_null: { column: ok }
+  - expect_column_values_to_not_be_null: { column: ok }
+",
+    );
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn an_empty_suite_and_a_wrong_key_are_faults() {
+    assert_eq!(
+        faults("suite: orders\nchecks: []\n"),
+        ["quality/orders.yaml:2: checks: the suite has no checks\n    hint: a suite with no checks lets everything pass"]
+    );
+    assert_eq!(
+        faults("suite: orders\non_fial: warn\nchecks: []\n"),
+        ["quality/orders.yaml:2: on_fial: unknown key `on_fial`\n    hint: did you mean `on_fail`?"]
+    );
+}
+
+#[test]
+fn ids_and_policies_come_from_the_check_then_the_suite_then_the_gate() {
+    let suite = Suite::parse(
+        "quality/orders.yaml",
+        "suite: orders
+checks:
+  - expect_column_values_to_be_between: { column: quantity, min_value: 1 }
+  - expect_compound_columns_to_be_unique: { column_list: [a, b], on_fail: warn }
+  - expect_table_row_count_to_be_between: { min_value: 1 }
+  - expect_row: { sql: 'quantity * price = total', id: total.adds_up }
+",
+    )
+    .expect("a suite");
+    let ids: Vec<_> = suite.checks.iter().map(|check| check.id.as_str()).collect();
+    assert_eq!(ids, ["quantity.between", "a+b.unique", "table.row_count", "total.adds_up"]);
+    let policies = |suite: &Suite| suite.checks.iter().map(|check| suite.policy(check)).collect::<Vec<_>>();
+    assert_eq!(policies(&suite), [OnFail::Fail, OnFail::Warn, OnFail::Fail, OnFail::Fail]);
+    let gated = suite.clone().with_default(OnFail::Quarantine);
+    assert_eq!(policies(&gated), [OnFail::Quarantine, OnFail::Warn, OnFail::Fail, OnFail::Quarantine]);
+    assert_eq!(policies(&suite.clone().warn_only()), [OnFail::Warn; 4]);
+    assert_eq!(suite.columns(), ["quantity", "a", "b", "price", "total"]);
+}
+
+#[test]
+fn the_hash_follows_the_content_and_not_the_layout() {
+    let hash = |text: &str| Suite::parse("quality/orders.yaml", text).expect("a suite").hash;
+    let plain = hash("suite: orders\nchecks:\n  - expect_column_to_exist: { column: a }\n");
+    let commented = hash("# why\nsuite: orders\nchecks:\n  - expect_column_to_exist:\n      column: a\n");
+    let other = hash("suite: orders\nchecks:\n  - expect_column_to_exist: { column: b }\n");
+    assert_eq!(plain, commented);
+    assert_ne!(plain, other);
+    assert_eq!(plain.len(), 64);
+}
