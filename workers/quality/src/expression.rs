@@ -94,6 +94,13 @@ pub enum Function {
     Coalesce,
 }
 
+/// The line of an error of the regex parser that says what is wrong; those before it draw where.
+pub(crate) fn last_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
 impl Function {
     /// Every function with its name in SQL.
     pub const ALL: [(&'static str, Self); 6] = [

@@ -72,7 +72,12 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
     let column = |name: &String| Expression::column(name.clone());
     let present = |name: &String| column(name).is_not_null();
     let rows = |considered, unexpected, columns: Vec<String>| {
-        Ok(Probe::Rows(RowProbe { considered, unexpected: Unexpected::Where(unexpected), columns, tells_missing: true }))
+        Ok(Probe::Rows(RowProbe {
+            considered,
+            unexpected: Unexpected::Where(unexpected),
+            columns,
+            tells_missing: true,
+        }))
     };
     match &check.expectation {
         Expectation::NotNull { column: name } => Ok(Probe::Rows(RowProbe {
@@ -146,9 +151,10 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             rows(considered(columns, *ignore), Expression::Or(equal), columns.clone())
         }
         Expectation::RowSum { columns, total, ignore } => {
-            let sum = columns.iter().map(column).reduce(|a, b| {
-                Expression::Arithmetic(crate::expression::Arithmetic::Add, Box::new(a), Box::new(b))
-            });
+            let sum = columns
+                .iter()
+                .map(column)
+                .reduce(|a, b| Expression::Arithmetic(crate::expression::Arithmetic::Add, Box::new(a), Box::new(b)));
             let sum = sum.ok_or("the list of columns is empty")?;
             let holds = sum.compare(Comparison::Equal, Expression::literal(total.clone()));
             rows(considered(columns, *ignore), holds.is_not_true(), columns.clone())
@@ -162,7 +168,9 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             let kind = schema.get(column)?;
             let fit = |value: &Option<Scalar>| value.as_ref().map(|value| bound(value, kind)).transpose();
             let bounds = match metric {
-                Metric::Min | Metric::Max => Bounds { min: fit(&bounds.min)?, max: fit(&bounds.max)?, ..bounds.clone() },
+                Metric::Min | Metric::Max => {
+                    Bounds { min: fit(&bounds.min)?, max: fit(&bounds.max)?, ..bounds.clone() }
+                }
                 _ => bounds.clone(),
             };
             if matches!(metric, Metric::Sum | Metric::Mean | Metric::Median | Metric::Stdev) && !kind.is_number() {

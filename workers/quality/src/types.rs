@@ -336,10 +336,12 @@ fn fit(value: &Scalar, kind: Type) -> Result<Scalar, String> {
         (Type::Instant, Scalar::Date(date)) => Scalar::Instant(midnight(date)?.and_utc()),
         (Type::Instant, Scalar::Timestamp(at)) => Scalar::Instant(at.and_utc()),
         (Type::Float, Scalar::Decimal { .. }) => Scalar::Float(value.as_f64().ok_or("not a number")?),
-        (Type::Decimal(wanted), Scalar::Decimal { units, scale }) if *scale < wanted => 10i128
-            .checked_pow(wanted - scale)
-            .and_then(|power| units.checked_mul(power))
-            .map_or_else(|| Err(format!("{value} has too many digits")), |units| Ok(Scalar::Decimal { units, scale: wanted }))?,
+        (Type::Decimal(wanted), Scalar::Decimal { units, scale }) if *scale < wanted => {
+            10i128.checked_pow(wanted - scale).and_then(|power| units.checked_mul(power)).map_or_else(
+                || Err(format!("{value} has too many digits")),
+                |units| Ok(Scalar::Decimal { units, scale: wanted }),
+            )?
+        }
         _ => value.clone(),
     })
 }

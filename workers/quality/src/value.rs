@@ -74,9 +74,8 @@ impl Scalar {
             Self::Decimal { units, scale: 0 } => {
                 i64::try_from(*units).map_or_else(|_| Value::String(units.to_string()), Value::from)
             }
-            Self::Decimal { .. } | Self::Float(_) => {
-                Number::from_f64(self.as_f64().unwrap_or(f64::NAN)).map_or_else(|| self.to_string().into(), Value::Number)
-            }
+            Self::Decimal { .. } | Self::Float(_) => Number::from_f64(self.as_f64().unwrap_or(f64::NAN))
+                .map_or_else(|| self.to_string().into(), Value::Number),
             _ => Value::String(self.to_string()),
         }
     }
@@ -97,7 +96,8 @@ impl Scalar {
         match (self, other) {
             (Self::Decimal { units: a, scale: s }, Self::Decimal { units: b, scale: t }) => {
                 let common = (*s).max(*t);
-                let align = |units: i128, scale: u32| 10i128.checked_pow(common - scale).and_then(|p| units.checked_mul(p));
+                let align =
+                    |units: i128, scale: u32| 10i128.checked_pow(common - scale).and_then(|p| units.checked_mul(p));
                 match (align(*a, *s), align(*b, *t)) {
                     (Some(a), Some(b)) => Some(a.cmp(&b)),
                     _ => self.as_f64()?.partial_cmp(&other.as_f64()?),

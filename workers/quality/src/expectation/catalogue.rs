@@ -36,37 +36,69 @@ const PAIR: &[&str] = &["column_A", "column_B", "ignore_row_if"];
 const LIST: &[&str] = &["column_list", "ignore_row_if"];
 
 const CATALOGUE: &[Entry] = &[
-    Entry { name: "expect_column_values_to_not_be_null", short: "not_null", keys: COLUMN, read: |args| {
-        read(args, |Column { column }| Ok(Expectation::NotNull { column }))
-    } },
-    Entry { name: "expect_column_values_to_be_null", short: "null", keys: COLUMN, read: |args| {
-        read(args, |Column { column }| Ok(Expectation::Null { column }))
-    } },
-    Entry { name: "expect_column_values_to_be_unique", short: "unique", keys: COLUMN, read: |args| {
-        read(args, |Column { column }| Ok(Expectation::Unique { columns: vec![column], ignore: Ignore::AnyNull }))
-    } },
-    Entry { name: "expect_column_values_to_be_between", short: "between", keys: RANGE, read: |args| {
-        read(args, |range: Range| {
-            let (column, bounds) = range.bounds(true)?;
-            Ok(Expectation::Between { column, bounds })
-        })
-    } },
-    Entry { name: "expect_column_values_to_be_in_set", short: "in_set", keys: SET, read: |args| {
-        read(args, |Set { column, value_set }| {
-            Ok(Expectation::InSet { column, values: scalars("value_set", &value_set)?, negated: false })
-        })
-    } },
-    Entry { name: "expect_column_values_to_not_be_in_set", short: "not_in_set", keys: SET, read: |args| {
-        read(args, |Set { column, value_set }| {
-            Ok(Expectation::InSet { column, values: scalars("value_set", &value_set)?, negated: true })
-        })
-    } },
-    Entry { name: "expect_column_values_to_match_regex", short: "regex", keys: &["column", "regex"], read: |args| {
-        read(args, |Regex { column, regex }| matches(column, "regex", vec![regex], false, true, false))
-    } },
-    Entry { name: "expect_column_values_to_not_match_regex", short: "not_regex", keys: &["column", "regex"], read: |args| {
-        read(args, |Regex { column, regex }| matches(column, "regex", vec![regex], false, true, true))
-    } },
+    Entry {
+        name: "expect_column_values_to_not_be_null",
+        short: "not_null",
+        keys: COLUMN,
+        read: |args| read(args, |Column { column }| Ok(Expectation::NotNull { column })),
+    },
+    Entry {
+        name: "expect_column_values_to_be_null",
+        short: "null",
+        keys: COLUMN,
+        read: |args| read(args, |Column { column }| Ok(Expectation::Null { column })),
+    },
+    Entry {
+        name: "expect_column_values_to_be_unique",
+        short: "unique",
+        keys: COLUMN,
+        read: |args| {
+            read(args, |Column { column }| Ok(Expectation::Unique { columns: vec![column], ignore: Ignore::AnyNull }))
+        },
+    },
+    Entry {
+        name: "expect_column_values_to_be_between",
+        short: "between",
+        keys: RANGE,
+        read: |args| {
+            read(args, |range: Range| {
+                let (column, bounds) = range.bounds(true)?;
+                Ok(Expectation::Between { column, bounds })
+            })
+        },
+    },
+    Entry {
+        name: "expect_column_values_to_be_in_set",
+        short: "in_set",
+        keys: SET,
+        read: |args| {
+            read(args, |Set { column, value_set }| {
+                Ok(Expectation::InSet { column, values: scalars("value_set", &value_set)?, negated: false })
+            })
+        },
+    },
+    Entry {
+        name: "expect_column_values_to_not_be_in_set",
+        short: "not_in_set",
+        keys: SET,
+        read: |args| {
+            read(args, |Set { column, value_set }| {
+                Ok(Expectation::InSet { column, values: scalars("value_set", &value_set)?, negated: true })
+            })
+        },
+    },
+    Entry {
+        name: "expect_column_values_to_match_regex",
+        short: "regex",
+        keys: &["column", "regex"],
+        read: |args| read(args, |Regex { column, regex }| matches(column, "regex", vec![regex], false, true, false)),
+    },
+    Entry {
+        name: "expect_column_values_to_not_match_regex",
+        short: "not_regex",
+        keys: &["column", "regex"],
+        read: |args| read(args, |Regex { column, regex }| matches(column, "regex", vec![regex], false, true, true)),
+    },
     Entry {
         name: "expect_column_values_to_match_regex_list",
         short: "regex_list",
@@ -127,17 +159,27 @@ const CATALOGUE: &[Entry] = &[
             })
         },
     },
-    Entry { name: "expect_column_value_lengths_to_be_between", short: "length", keys: RANGE, read: |args| {
-        read(args, |range: Range| {
-            let (column, bounds) = range.counts()?;
-            Ok(Expectation::Length { column, bounds })
-        })
-    } },
-    Entry { name: "expect_column_value_lengths_to_equal", short: "length", keys: &["column", "value"], read: |args| {
-        read(args, |LengthEquals { column, value }| {
-            Ok(Expectation::Length { column, bounds: Bounds::exactly(Scalar::int(value)) })
-        })
-    } },
+    Entry {
+        name: "expect_column_value_lengths_to_be_between",
+        short: "length",
+        keys: RANGE,
+        read: |args| {
+            read(args, |range: Range| {
+                let (column, bounds) = range.counts()?;
+                Ok(Expectation::Length { column, bounds })
+            })
+        },
+    },
+    Entry {
+        name: "expect_column_value_lengths_to_equal",
+        short: "length",
+        keys: &["column", "value"],
+        read: |args| {
+            read(args, |LengthEquals { column, value }| {
+                Ok(Expectation::Length { column, bounds: Bounds::exactly(Scalar::int(value)) })
+            })
+        },
+    },
     Entry {
         name: "expect_column_pair_values_a_to_be_greater_than_b",
         short: "greater",
@@ -148,9 +190,14 @@ const CATALOGUE: &[Entry] = &[
             })
         },
     },
-    Entry { name: "expect_column_pair_values_to_be_equal", short: "equal", keys: PAIR, read: |args| {
-        read(args, |Pair { a, b, ignore_row_if }| Ok(Expectation::PairEqual { a, b, ignore: ignore_row_if.into() }))
-    } },
+    Entry {
+        name: "expect_column_pair_values_to_be_equal",
+        short: "equal",
+        keys: PAIR,
+        read: |args| {
+            read(args, |Pair { a, b, ignore_row_if }| Ok(Expectation::PairEqual { a, b, ignore: ignore_row_if.into() }))
+        },
+    },
     Entry {
         name: "expect_column_pair_values_to_be_in_set",
         short: "pair_in_set",
@@ -158,19 +205,22 @@ const CATALOGUE: &[Entry] = &[
         read: |args| {
             read(args, |PairInSet { a, b, value_pairs_set, ignore_row_if }| {
                 let one = |value: &Value| Scalar::from_json(value).map_err(|e| Problem::new("value_pairs_set", e));
-                let pairs = value_pairs_set
-                    .iter()
-                    .map(|[a, b]| Ok((one(a)?, one(b)?)))
-                    .collect::<Result<_, Problem>>()?;
+                let pairs =
+                    value_pairs_set.iter().map(|[a, b]| Ok((one(a)?, one(b)?))).collect::<Result<_, Problem>>()?;
                 Ok(Expectation::PairInSet { a, b, pairs, ignore: ignore_row_if.into() })
             })
         },
     },
-    Entry { name: "expect_compound_columns_to_be_unique", short: "unique", keys: LIST, read: |args| {
-        read(args, |ColumnList { column_list, ignore_row_if }| {
-            Ok(Expectation::Unique { columns: several(column_list)?, ignore: ignore_row_if.into() })
-        })
-    } },
+    Entry {
+        name: "expect_compound_columns_to_be_unique",
+        short: "unique",
+        keys: LIST,
+        read: |args| {
+            read(args, |ColumnList { column_list, ignore_row_if }| {
+                Ok(Expectation::Unique { columns: several(column_list)?, ignore: ignore_row_if.into() })
+            })
+        },
+    },
     Entry {
         name: "expect_select_column_values_to_be_unique_within_record",
         short: "distinct_within_row",
@@ -192,30 +242,53 @@ const CATALOGUE: &[Entry] = &[
             })
         },
     },
-    Entry { name: "expect_row", short: "row", keys: &["sql"], read: |args| {
-        read(args, |Row { sql }| {
-            let condition: Expression = sql.parse().map_err(|e| Problem::new("sql", format!("{e}")))?;
-            Ok(Expectation::Row { condition })
-        })
-    } },
-    Entry { name: "expect_column_to_exist", short: "exists", keys: &["column", "column_index"], read: |args| {
-        read(args, |Exists { column, column_index }| Ok(Expectation::ColumnExists { column, index: column_index }))
-    } },
-    Entry { name: "expect_table_row_count_to_be_between", short: "row_count", keys: &["min_value", "max_value"], read: |args| {
-        read(args, |range: TableRange| Ok(Expectation::RowCount { bounds: range.counts()? }))
-    } },
-    Entry { name: "expect_table_row_count_to_equal", short: "row_count", keys: &["value"], read: |args| {
-        read(args, |Count { value }| Ok(Expectation::RowCount { bounds: Bounds::exactly(Scalar::int(value)) }))
-    } },
+    Entry {
+        name: "expect_row",
+        short: "row",
+        keys: &["sql"],
+        read: |args| {
+            read(args, |Row { sql }| {
+                let condition: Expression = sql.parse().map_err(|e| Problem::new("sql", format!("{e}")))?;
+                Ok(Expectation::Row { condition })
+            })
+        },
+    },
+    Entry {
+        name: "expect_column_to_exist",
+        short: "exists",
+        keys: &["column", "column_index"],
+        read: |args| {
+            read(args, |Exists { column, column_index }| Ok(Expectation::ColumnExists { column, index: column_index }))
+        },
+    },
+    Entry {
+        name: "expect_table_row_count_to_be_between",
+        short: "row_count",
+        keys: &["min_value", "max_value"],
+        read: |args| read(args, |range: TableRange| Ok(Expectation::RowCount { bounds: range.counts()? })),
+    },
+    Entry {
+        name: "expect_table_row_count_to_equal",
+        short: "row_count",
+        keys: &["value"],
+        read: |args| {
+            read(args, |Count { value }| Ok(Expectation::RowCount { bounds: Bounds::exactly(Scalar::int(value)) }))
+        },
+    },
     Entry {
         name: "expect_table_column_count_to_be_between",
         short: "column_count",
         keys: &["min_value", "max_value"],
         read: |args| read(args, |range: TableRange| Ok(Expectation::ColumnCount { bounds: range.counts()? })),
     },
-    Entry { name: "expect_table_column_count_to_equal", short: "column_count", keys: &["value"], read: |args| {
-        read(args, |Count { value }| Ok(Expectation::ColumnCount { bounds: Bounds::exactly(Scalar::int(value)) }))
-    } },
+    Entry {
+        name: "expect_table_column_count_to_equal",
+        short: "column_count",
+        keys: &["value"],
+        read: |args| {
+            read(args, |Count { value }| Ok(Expectation::ColumnCount { bounds: Bounds::exactly(Scalar::int(value)) }))
+        },
+    },
     Entry {
         name: "expect_table_columns_to_match_set",
         short: "columns",
@@ -233,11 +306,26 @@ const CATALOGUE: &[Entry] = &[
         read: |args| read(args, |Ordered { column_list }| Ok(Expectation::ColumnList { columns: column_list })),
     },
     Entry { name: "expect_column_sum_to_be_between", short: "sum", keys: RANGE, read: |a| aggregate(a, Metric::Sum) },
-    Entry { name: "expect_column_mean_to_be_between", short: "mean", keys: RANGE, read: |a| aggregate(a, Metric::Mean) },
+    Entry {
+        name: "expect_column_mean_to_be_between",
+        short: "mean",
+        keys: RANGE,
+        read: |a| aggregate(a, Metric::Mean),
+    },
     Entry { name: "expect_column_min_to_be_between", short: "min", keys: RANGE, read: |a| aggregate(a, Metric::Min) },
     Entry { name: "expect_column_max_to_be_between", short: "max", keys: RANGE, read: |a| aggregate(a, Metric::Max) },
-    Entry { name: "expect_column_median_to_be_between", short: "median", keys: RANGE, read: |a| aggregate(a, Metric::Median) },
-    Entry { name: "expect_column_stdev_to_be_between", short: "stdev", keys: RANGE, read: |a| aggregate(a, Metric::Stdev) },
+    Entry {
+        name: "expect_column_median_to_be_between",
+        short: "median",
+        keys: RANGE,
+        read: |a| aggregate(a, Metric::Median),
+    },
+    Entry {
+        name: "expect_column_stdev_to_be_between",
+        short: "stdev",
+        keys: RANGE,
+        read: |a| aggregate(a, Metric::Stdev),
+    },
     Entry {
         name: "expect_column_unique_value_count_to_be_between",
         short: "distinct_count",
@@ -303,8 +391,9 @@ fn matches(
     }
     if !like {
         for pattern in &patterns {
-            regex::Regex::new(pattern)
-                .map_err(|error| Problem::new(field, format!("not a regular expression: {error}")))?;
+            regex::Regex::new(pattern).map_err(|error| {
+                Problem::new(field, format!("not a regular expression: {}", crate::expression::last_line(&error)))
+            })?;
         }
     }
     Ok(Expectation::Matches { column, patterns, like, any, negated })

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use sqlparser::{
     ast::{
-        BinaryOperator, DataType, Expr as Sql, Function as SqlFunction, FunctionArg, FunctionArgExpr, FunctionArguments,
-        UnaryOperator, Value,
+        BinaryOperator, DataType, Expr as Sql, Function as SqlFunction, FunctionArg, FunctionArgExpr,
+        FunctionArguments, UnaryOperator, Value,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
@@ -159,7 +159,9 @@ fn pattern(sql: &Sql) -> Read<String> {
     let pattern = text(sql)?;
     match regex::Regex::new(&pattern) {
         Ok(_) => Ok(pattern),
-        Err(error) => Err(ExpressionError(format!("not a regular expression: {error}"))),
+        Err(error) => {
+            Err(ExpressionError(format!("not a regular expression: {}", crate::expression::last_line(&error))))
+        }
     }
 }
 

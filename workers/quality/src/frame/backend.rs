@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Timelike};
 use polars::prelude::{
-    AnyValue, DataType, Expr, NULL, Scalar as PolarsScalar, Series, TimeUnit, TimeZone, coalesce,
-    col, lit, when,
+    AnyValue, DataType, Expr, NULL, Scalar as PolarsScalar, Series, TimeUnit, TimeZone, coalesce, col, lit, when,
 };
 use regex::escape;
 
@@ -79,7 +78,8 @@ impl Backend for Frames<'_> {
     fn column(&mut self, name: &str, kind: Type) -> Expr {
         let stored = &self.dtypes[self.index(name)];
         let plain = matches!(kind, Type::Int | Type::Other | Type::Null | Type::Bool);
-        let same_decimal = matches!((stored, kind), (DataType::Decimal(_, scale), Type::Decimal(wanted)) if *scale == wanted as usize);
+        let same_decimal =
+            matches!((stored, kind), (DataType::Decimal(_, scale), Type::Decimal(wanted)) if *scale == wanted as usize);
         if plain || same_decimal || *stored == dtype(kind) { self.raw(name) } else { self.raw(name).cast(dtype(kind)) }
     }
 
@@ -93,7 +93,7 @@ impl Backend for Frames<'_> {
             }
             Some(Scalar::Float(value)) => lit(*value),
             Some(Scalar::Text(value)) => lit(value.as_str()),
-            Some(other) => lit(PolarsScalar::new(dtype(kind), any_value(other))),
+            Some(other) => lit(PolarsScalar::new(dtype(kind), any_value(other, kind))),
         }
     }
 
@@ -158,7 +158,7 @@ impl Backend for Frames<'_> {
             let equal = values.iter().map(|one| value.clone().eq(self.literal(Some(one), kind))).collect();
             return self.any(equal);
         }
-        let set: Vec<_> = values.iter().map(any_value).collect();
+        let set: Vec<_> = values.iter().map(|value| any_value(value, kind)).collect();
         match Series::from_any_values_and_dtype("".into(), &set, &dtype(kind), true) {
             Ok(set) => value.cast(dtype(kind)).is_in(lit(set).implode(false), false),
             Err(_) => lit(NULL),
@@ -210,11 +210,11 @@ fn days(date: NaiveDate) -> i32 {
     i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).unwrap_or(i32::MAX)
 }
 
-fn any_value(value: &Scalar) -> AnyValue<'static> {
+fn any_value(value: &Scalar, kind: Type) -> AnyValue<'static> {
     match value {
         Scalar::Bool(value) => AnyValue::Boolean(*value),
-        Scalar::Decimal { units, scale: 0 } if i64::try_from(*units).is_ok() => {
-            AnyValue::Int64(i64::try_from(*units).unwrap_or_default())
+        Scalar::Decimal { units, scale: 0 } if kind == Type::Int => {
+            i64::try_from(*units).map_or(AnyValue::Null, AnyValue::Int64)
         }
         Scalar::Decimal { units, scale } => AnyValue::Decimal(*units, DIGITS, *scale as usize),
         Scalar::Float(value) => AnyValue::Float64(*value),

@@ -3,15 +3,9 @@
 
 mod backend;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use polars::prelude::{
-    AnyValue, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit,
-};
+use polars::prelude::{AnyValue, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit};
 use serde_json::Value;
 
 use crate::{
@@ -19,8 +13,8 @@ use crate::{
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, judge_aggregate, judge_count, judge_distinct, judge_rows, probe,
-        verdict,
+        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, judge_aggregate, judge_count, judge_distinct, judge_rows,
+        probe, verdict,
     },
     suite::{Check, OnFail, Suite},
     types::{Backend, Schema, Type, condition, lower},
@@ -181,7 +175,9 @@ impl Engine {
             slots.push(own);
         }
         match self.values(&all) {
-            Ok(values) => slots.into_iter().map(|own| Ok(own.into_iter().map(|slot| values[slot].clone()).collect())).collect(),
+            Ok(values) => {
+                slots.into_iter().map(|own| Ok(own.into_iter().map(|slot| values[slot].clone()).collect())).collect()
+            }
             Err(_) => jobs
                 .iter()
                 .map(|job| match job {
@@ -196,7 +192,8 @@ impl Engine {
         if expressions.is_empty() {
             return Ok(Vec::new());
         }
-        let named: Vec<_> = expressions.iter().enumerate().map(|(slot, e)| e.clone().alias(format!("v{slot}"))).collect();
+        let named: Vec<_> =
+            expressions.iter().enumerate().map(|(slot, e)| e.clone().alias(format!("v{slot}"))).collect();
         let row = self.lazy().select(named).collect()?;
         row.columns().iter().map(|column| Ok(scalar(&column.get(0)?))).collect()
     }

@@ -131,7 +131,9 @@ fn nearest_expectation(name: &str) -> String {
     let names = catalogue().iter().map(|entry| entry.name);
     match workflow::diagnostic::nearest(name, names) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "the names are those of Great Expectations 1.x, such as `expect_column_values_to_not_be_null`".to_owned(),
+        None => {
+            "the names are those of Great Expectations 1.x, such as `expect_column_values_to_not_be_null`".to_owned()
+        }
     }
 }
 

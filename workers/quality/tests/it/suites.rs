@@ -28,7 +28,9 @@ checks:
 fn an_empty_suite_and_a_wrong_key_are_faults() {
     assert_eq!(
         faults("suite: orders\nchecks: []\n"),
-        ["quality/orders.yaml:2: checks: the suite has no checks\n    hint: a suite with no checks lets everything pass"]
+        [
+            "quality/orders.yaml:2: checks: the suite has no checks\n    hint: a suite with no checks lets everything pass"
+        ]
     );
     assert_eq!(
         faults("suite: orders\non_fial: warn\nchecks: []\n"),
