@@ -1,0 +1,13 @@
+//! What a record does to its partition: counted, deduplicated, late or malformed; windows grow, rules fire.
+//!
+//! Pure and deterministic: the state after a record is a function of the partition's log up to it. No clock, no
+//! I/O; batches and restarts cannot change a result.
+
+mod accumulate;
+mod partition;
+mod record;
+mod window;
+
+pub use partition::{Counters, Delta, Disposition, Firing, Early, PartitionState, Resume, WindowRow};
+pub use record::RawRecord;
+pub(crate) use accumulate::SCALE;
