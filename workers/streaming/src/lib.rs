@@ -10,10 +10,4 @@
 //! what it is.
 
 pub mod core;
-pub mod producer;
-pub mod runtime;
 pub mod spec;
-
-mod produce_events;
-
-pub use produce_events::ProduceEvents;

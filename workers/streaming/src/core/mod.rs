@@ -6,6 +6,8 @@
 mod accumulate;
 mod partition;
 mod record;
+#[cfg(test)]
+mod reference;
 mod window;
 
 pub use partition::{Counters, Delta, Disposition, Firing, Early, PartitionState, Resume, WindowRow};

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast;
+use warehouse::alerts::Severity;
 use workflow::diagnostic::Problem;
 
 use super::{
-    AggregateFile, LakeFile, RuleFile, Severity, Span, StreamFile,
+    AggregateFile, LakeFile, RuleFile, Span, StreamFile,
     expr::{self, Expr, Scope, Type},
     fields::{Fields, Layout},
     message::Message,

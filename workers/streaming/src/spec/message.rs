@@ -1,9 +1,8 @@
 //! The sentence of an alert: the author's template, or a plain one.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use minijinja::{Environment, UndefinedBehavior};
-use serde_json::{Map, Value, json};
+use minijinja::{Environment, UndefinedBehavior, Value};
 
 use super::compile::Aggregate;
 
@@ -35,17 +34,17 @@ impl Message {
 
 /// `sum(amount)` is `sum.amount` in a template; what is not a plain field is under `values` by its full text.
 fn context(key: &str, count: u64, values: &[(&str, f64)]) -> Value {
-    let mut names = Map::new();
-    let mut all = Map::new();
+    let mut groups: BTreeMap<&str, BTreeMap<&str, f64>> = BTreeMap::new();
     for (text, value) in values {
-        all.insert((*text).to_owned(), json!(value));
         if let Some((function, field)) = text.trim_end_matches(')').split_once('(') {
-            let group = names.entry(function).or_insert_with(|| json!({}));
-            group[field] = json!(value);
+            groups.entry(function).or_default().insert(field, *value);
         }
     }
-    names.insert("key".to_owned(), json!(key));
-    names.insert("count".to_owned(), json!(count));
-    names.insert("values".to_owned(), Value::Object(all));
-    Value::Object(names)
+    let groups = groups.into_iter().map(|(function, fields)| (function, Value::from_pairs(fields)));
+    let plain = [
+        ("key", Value::from(key)),
+        ("count", Value::from(count)),
+        ("values", Value::from_pairs(values.iter().copied())),
+    ];
+    Value::from_pairs(groups.chain(plain))
 }

@@ -6,18 +6,21 @@ mod compile;
 pub(crate) mod expr;
 mod fields;
 mod message;
+#[cfg(test)]
+mod shipped;
 mod span;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use warehouse::alerts::Severity;
 use workflow::{
     diagnostic::{Diagnostic, did_you_mean},
     yaml::Document,
 };
 
-pub(crate) use compile::{Aggregate, Function, Measure, Operator, Rule};
 pub use compile::Stream;
+pub(crate) use compile::{Function, Measure, Operator};
 pub(crate) use fields::{Fields, Layout};
 pub use span::Span;
 
@@ -134,32 +137,6 @@ pub(crate) struct LakeFile {
     /// … or at this age.
     #[serde(default = "a_minute")]
     pub(crate) roll_after: Span,
-}
-
-/// How much an alert matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Low,
-    /// Worth a look today.
-    Medium,
-    /// Worth a look now.
-    High,
-    /// Worth waking someone.
-    Critical,
-}
-
-impl Severity {
-    /// As stored in `sluice.alert.severity`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 impl Stream {
