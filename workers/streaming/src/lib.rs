@@ -10,4 +10,6 @@
 //! what it is.
 
 pub mod core;
+pub mod producer;
+pub mod runtime;
 pub mod spec;

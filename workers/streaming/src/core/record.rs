@@ -99,10 +99,10 @@ impl Scanner<'_> {
             .and_then(|()| json.end())
             .map_err(|e| format!("not a JSON event: {e}"))?;
         let Row { fields, lists } = row;
-        check_numbers(&stream.layout.fields, &fields)?;
+        check_cells(&stream.layout.fields, &fields)?;
         for ((name, item_fields), cells) in stream.layout.lists.iter().zip(&lists) {
             for item in cells.chunks(item_fields.len().max(1)) {
-                check_numbers(item_fields, item).map_err(|fault| format!("{fault}, in an item of `{name}`"))?;
+                check_cells(item_fields, item).map_err(|fault| format!("{fault}, in an item of `{name}`"))?;
             }
         }
         for &slot in &stream.required {
@@ -130,6 +130,9 @@ impl Scanner<'_> {
             Cell::Null => return Err(format!("`{}` is missing", name(stream.event_time))),
             other => return Err(format!("`{}` is {}, not a time", name(stream.event_time), other.noun())),
         };
+        if !(0..=LATEST).contains(&time) {
+            return Err(format!("`{}` is not between the years 1970 and 9999", name(stream.event_time)));
+        }
         let ahead = time.saturating_sub(record.produced_at.saturating_mul(1_000));
         if ahead > stream.max_ahead {
             let seconds = ahead / 1_000_000;
@@ -139,7 +142,23 @@ impl Scanner<'_> {
     }
 }
 
-fn check_numbers(fields: &Fields, cells: &[Cell<'_>]) -> Result<(), String> {
+/// Longest text that a field of a stream may hold: Postgres must be able to index it.
+const LONGEST_TEXT: usize = 1_024;
+/// The end of the year 9999, in microseconds: what every store and chart can show.
+const LATEST: i64 = 253_402_300_799_999_999;
+
+fn check_cells(fields: &Fields, cells: &[Cell<'_>]) -> Result<(), String> {
+    for (slot, cell) in cells.iter().enumerate().take(fields.len()) {
+        match cell {
+            Cell::Text(text) if text.len() > LONGEST_TEXT => {
+                return Err(format!("`{}` is {} bytes long; {LONGEST_TEXT} is the most", fields.name(slot), text.len()));
+            }
+            Cell::Text(text) if text.contains('\0') => {
+                return Err(format!("`{}` holds a NUL character, which Postgres cannot store", fields.name(slot)));
+            }
+            _ => {}
+        }
+    }
     for slot in fields.numeric() {
         match cells.get(slot) {
             Some(Cell::Null | Cell::Integer(_) | Cell::Float(_)) | None => {}

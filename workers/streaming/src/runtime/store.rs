@@ -1,0 +1,154 @@
+//! A stream's place in Postgres: who owns a partition, from where, and what people may see of it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
+
+use super::error::StreamError;
+use crate::{core::Resume, spec::Stream};
+
+/// A partition taken over.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) partition: i32,
+    /// Every commit names it; a later claim makes it void.
+    pub(crate) generation: i64,
+    pub(crate) resume: Resume,
+    /// Rule, key and time of the alerts whose cooldown may still run.
+    pub(crate) alerts: Vec<(String, String, i64)>,
+}
+
+/// A partition's first offset and its end, as the broker has them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) low: i64,
+    pub(crate) high: i64,
+}
+
+/// One partition of one stream, as `sluice stream list` shows it.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct Progress {
+    /// The stream.
+    pub stream: String,
+    /// Its topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Where the stream began.
+    pub start_offset: i64,
+    /// First offset not yet accounted for.
+    pub committed_offset: i64,
+    /// Records still to come.
+    pub lag: i64,
+    /// No more events before this instant are expected.
+    pub watermark: Option<DateTime<Utc>>,
+    /// Records in windows.
+    pub counted: i64,
+    /// Records seen twice.
+    pub deduplicated: i64,
+    /// Records too late.
+    pub late: i64,
+    /// Records that are no events.
+    pub malformed: i64,
+    /// Offsets without a record.
+    pub absent: i64,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A record that was not counted.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct DeadLetter {
+    /// Its number.
+    pub dead_letter_id: i64,
+    /// The stream.
+    pub stream: String,
+    /// The topic it was read from.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Its offset.
+    pub record_offset: i64,
+    /// `malformed` or `late`.
+    pub reason: String,
+    /// Why, in words.
+    pub detail: String,
+    /// When it was put aside.
+    pub at: DateTime<Utc>,
+    /// When it was put on the dead-letter topic.
+    pub produced_at: Option<DateTime<Utc>>,
+}
+
+/// Every partition of the streams named; of all where none is.
+pub async fn progress(pool: &PgPool, streams: &[String]) -> Result<Vec<Progress>, sqlx::Error> {
+    sqlx::query_as(include_str!("../../../../sql/stream/progress.sql")).bind(streams).fetch_all(pool).await
+}
+
+/// The latest dead letters, of one stream or of all.
+pub async fn dead_letters(pool: &PgPool, stream: Option<&str>, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    sqlx::query_as(include_str!("../../../../sql/stream/dead_letters.sql")).bind(stream).bind(limit).fetch_all(pool).await
+}
+
+/// What a stream's alerts are filed under.
+pub(crate) fn source(stream: &Stream) -> String {
+    format!("stream:{}", stream.name)
+}
+
+/// Takes partitions over, all or none.
+pub(crate) async fn claim(
+    pool: &PgPool,
+    stream: &Arc<Stream>,
+    partitions: &[(i32, Bounds)],
+) -> Result<Vec<Claim>, StreamError> {
+    let mut claims = Vec::with_capacity(partitions.len());
+    let mut transaction = pool.begin().await?;
+    for &(partition, bounds) in partitions {
+        let row: Option<(i64, i64, i64, Option<DateTime<Utc>>)> =
+            sqlx::query_as(include_str!("../../../../sql/stream/claim_partition.sql"))
+                .bind(&stream.name)
+                .bind(&stream.topic)
+                .bind(partition)
+                .bind(bounds.low)
+                .bind(bounds.high)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let Some((generation, committed, offset, watermark)) = row else {
+            return Err(StreamError::OtherTopic { stream: stream.name.clone(), topic: stream.topic.clone() });
+        };
+        if committed > bounds.high {
+            return Err(StreamError::Shrunk {
+                stream: stream.name.clone(),
+                topic: stream.topic.clone(),
+                partition,
+                end: bounds.high,
+                committed,
+            });
+        }
+        if committed < bounds.low {
+            tracing::error!(
+                stream = stream.name, partition, committed, first = bounds.low,
+                "records were deleted by retention before the stream read them; they are counted as absent"
+            );
+        }
+        // From where the log still goes; what the replay misses then is only ids and sums of windows about to close.
+        let offset = offset.max(bounds.low);
+        let since = watermark.unwrap_or(DateTime::UNIX_EPOCH) - chrono::TimeDelta::microseconds(stream.longest_cooldown());
+        let alerts: Vec<(String, String, DateTime<Utc>)> =
+            sqlx::query_as(include_str!("../../../../sql/stream/recent_alerts.sql"))
+                .bind(source(stream))
+                .bind(partition)
+                .bind(since)
+                .fetch_all(&mut *transaction)
+                .await?;
+        claims.push(Claim {
+            partition,
+            generation,
+            resume: Resume { committed, offset, watermark: watermark.map(|at| at.timestamp_micros()) },
+            alerts: alerts.into_iter().map(|(rule, key, at)| (rule, key, at.timestamp_micros())).collect(),
+        });
+    }
+    transaction.commit().await?;
+    Ok(claims)
+}
