@@ -13,3 +13,7 @@ pub mod core;
 pub mod producer;
 pub mod runtime;
 pub mod spec;
+
+mod produce_events;
+
+pub use produce_events::{PARTITIONS, ProduceEvents, TOPICS};

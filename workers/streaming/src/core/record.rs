@@ -82,7 +82,7 @@ pub(crate) struct Event<'a> {
 
 /// Takes events out of records, for one stream.
 #[derive(Debug)]
-pub struct Scanner<'s>(pub(crate) &'s Stream);
+pub(crate) struct Scanner<'s>(pub(crate) &'s Stream);
 
 impl Scanner<'_> {
     /// The event in `record`, or why it is malformed.

@@ -11,7 +11,7 @@ use sqlparser::{
 
 /// A value of an expression; text is borrowed from the record or from the expression.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// Absent, null, or unknown.
     Null,
     /// True or false.

@@ -174,6 +174,28 @@ impl Stream {
     }
 }
 
+/// Reads all streams of a project, given as path and text, or says all that is wrong with them.
+pub fn parse_all<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    channels: &[&'a str],
+) -> Result<Vec<Stream>, Vec<Diagnostic>> {
+    let (mut streams, mut problems) = (Vec::<Stream>::new(), Vec::new());
+    for (file, text) in files {
+        match Stream::parse(file, text, channels.iter().copied()) {
+            Ok(stream) if streams.iter().any(|other| other.name == stream.name) => problems.push(Diagnostic {
+                file: file.to_owned(),
+                line: 1,
+                field: "stream".to_owned(),
+                message: format!("another file has a stream `{}` already", stream.name),
+                hint: Some("rename one: the name is that of the consumer group and of the offsets".to_owned()),
+            }),
+            Ok(stream) => streams.push(stream),
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(streams) } else { Err(problems) }
+}
+
 fn event_id() -> String {
     "event_id".to_owned()
 }

@@ -1,0 +1,131 @@
+//! Whole runs: the results of one process, of two, of one that is fenced, of one whose Postgres goes away.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use url::Url;
+
+use crate::harness::Bench;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_gives_what_the_log_says_and_its_dead_letters_reach_their_topic() {
+    let bench = Bench::new(1).await;
+    let (stop, task) = bench.start(bench.options("a"));
+    bench.send(bench.events(4_000), None).await;
+    bench.caught_up().await;
+    bench
+        .until("dead letters are on their topic", async || {
+            let waiting: i64 = sqlx::query_scalar("select count(*) from sluice.dead_letter where produced_at is null")
+                .fetch_one(&bench.pool)
+                .await
+                .expect("count");
+            waiting == 0
+        })
+        .await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+    let latency: f64 = sqlx::query_scalar("select max((detail ->> 'latency_ms')::float8) from sluice.alert")
+        .fetch_one(&bench.pool)
+        .await
+        .expect("every alert has its latency");
+    assert!(latency > 0.0);
+    let one: (String, serde_json::Value) =
+        sqlx::query_as("select message, detail from sluice.alert where rule = 'fast' order by alert_id limit 1")
+            .fetch_one(&bench.pool)
+            .await
+            .expect("an alert");
+    assert!(one.0.contains("count >= 4"), "{}", one.0);
+    assert_eq!(one.1["values"]["count"], 4);
+    assert_eq!(one.1["events"].as_array().map(Vec::len), Some(4), "{}", one.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_the_partitions_and_a_rebalance_loses_and_doubles_nothing() {
+    let bench = Bench::new(2).await;
+    let (stop_first, first) = bench.start(bench.options("a"));
+    let mut events = bench.events(9_000);
+    let rest = events.split_off(3_000);
+    bench.send(events, None).await;
+    bench.until("the first process works", async || bench.committed().await > 500).await;
+    let (stop_second, second) = bench.start(bench.options("b"));
+    bench.send(rest, Some(2_500.0)).await;
+    let generations: i64 = sqlx::query_scalar("select sum(generation)::bigint from sluice.stream_offset")
+        .fetch_one(&bench.pool)
+        .await
+        .expect("generations");
+    assert!(generations > 4, "the second process has taken partitions over");
+    stop_first.cancel();
+    first.await.expect("no panic").expect("a clean end");
+    bench.caught_up().await;
+    stop_second.cancel();
+    second.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_generation_was_superseded_cannot_commit_and_begins_again() {
+    let bench = Bench::new(3).await;
+    let (stop, task) = bench.start(bench.options("a"));
+    let mut events = bench.events(6_000);
+    let rest = events.split_off(2_000);
+    bench.send(events, None).await;
+    bench.until("the process works", async || bench.committed().await > 500).await;
+    sqlx::query("update sluice.stream_offset set generation = generation + 1").execute(&bench.pool).await.expect("fence");
+    bench.send(rest, None).await;
+    bench.caught_up().await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_postgres_is_away_nothing_is_lost() {
+    let bench = Bench::new(4).await;
+    let (stop, task) = bench.start(bench.options("a"));
+    let mut events = bench.events(6_000);
+    let rest = events.split_off(2_000);
+    bench.send(events, None).await;
+    bench.until("the process works", async || bench.committed().await > 500).await;
+    let mut url = Url::parse(&bench.url).expect("a URL");
+    let database = url.path().trim_start_matches('/').to_owned();
+    url.set_path("postgres");
+    let mut admin = PgConnection::connect(url.as_str()).await.expect("connect");
+    let allow = |yes: bool| AssertSqlSafe(format!("alter database {database} allow_connections {yes}"));
+    sqlx::query(allow(false)).execute(&mut admin).await.expect("shut the database");
+    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+        .bind(&database)
+        .execute(&mut admin)
+        .await
+        .expect("cut its connections");
+    // The events of this time arrive while there is no database.
+    bench.send(rest, Some(4_000.0)).await;
+    sqlx::query(allow(true)).execute(&mut admin).await.expect("open the database");
+    bench.caught_up().await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_appears_later_is_read_and_offsets_begin_where_it_does() {
+    let bench = Bench::new(5).await;
+    bench.send(bench.events(3_000), None).await;
+    let (stop, task) = bench.start(bench.options("a"));
+    bench.caught_up().await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+    // A second start has nothing to do, and changes nothing.
+    let (stop, task) = bench.start(bench.options("a"));
+    bench
+        .until("partitions are claimed again", async || {
+            let least: i64 = sqlx::query_scalar("select min(generation) from sluice.stream_offset")
+                .fetch_one(&bench.pool)
+                .await
+                .expect("generations");
+            least == 2
+        })
+        .await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+}
