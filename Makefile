@@ -1,0 +1,35 @@
+# Each command installs by itself what the machine lacks, and says so.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SLUICE := $(TARGET)/debug/sluice
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo up down test lint bench
+
+help: ## Show these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+setup: ## Install what this machine lacks
+	@compose/local/install.sh demo
+
+build: setup ## Build target/debug/sluice
+	cargo build --locked --package sluice
+
+demo: build ## Run a synthetic shop's whole day; ONCE=1 stops everything at the end
+	@$(SLUICE) demo $(if $(filter-out 0,$(ONCE)),--once)
+
+up: build ## Start the private services of this folder
+	@$(SLUICE) up
+
+down: ## Stop everything that runs for this folder
+	@if [ -x $(SLUICE) ]; then $(SLUICE) down; else echo "nothing was built, so nothing runs"; fi
+
+test: ## Run every test, against real services that are started for them
+	@compose/local/install.sh test
+	@.ci/test
+
+lint: ## Check formatting, lints, dependencies, scripts and generated files
+	@compose/local/install.sh lint
+	@.ci/lint
+
+bench: build ## Measure, each figure next to a physical limit; also as JSON in target/bench
+	@.ci/bench
