@@ -1,1 +1,4 @@
-//! tasks
+//! Task kinds: one file each, one line each in the CLI's registry.
+
+pub mod extract_mysql;
+pub mod load;

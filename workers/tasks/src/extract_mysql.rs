@@ -1,0 +1,303 @@
+//! `extract_mysql`: a MySQL or MariaDB table into Parquet files of the lake, whole or from a high-water mark on.
+//!
+//! The table is read in one consistent snapshot, as one stream; what is held in memory is a few row groups,
+//! however long the table is. An incremental read takes what `cursor` says changed after the mark, less an
+//! overlap, up to a bound that no open transaction can still write below. The mark itself moves only when a
+//! `load` publishes what was read.
+
+mod bounds;
+mod columns;
+mod decode;
+mod sink;
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgPool, mysql::MySqlConnectOptions};
+use warehouse::{WarehouseError, lake::Lake, load::marks, manifest::Manifest};
+use workflow::{
+    diagnostic::{Problem, did_you_mean},
+    error::TaskError,
+    kind::{Reference, Target, TaskContext, TaskKind},
+    span::Span,
+};
+
+use self::{
+    bounds::Window,
+    columns::{SourceColumn, SourceType},
+    decode::{Decoder, RowFault},
+    sink::Sink,
+};
+
+/// Rows of one row group, and of what is decoded before it is handed on.
+const ROW_GROUP: usize = 64 * 1024;
+const SERVICE: &str = "MariaDB";
+const HINT: &str = "start the private services with `sluice up`, or set `services.mysql` in sluice.yaml";
+
+/// The kind.
+pub struct ExtractMysql {
+    connections: BTreeMap<String, SecretString>,
+    marks: PgPool,
+    lake: Lake,
+}
+
+impl ExtractMysql {
+    /// Reads through these connections (name and URL), from the marks in `marks`, into `lake`.
+    pub fn new(connections: BTreeMap<String, SecretString>, marks: PgPool, lake: Lake) -> Self {
+        Self { connections, marks, lake }
+    }
+}
+
+/// The keys of a task.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the table is.
+    #[serde(default = "shop")]
+    pub connection: String,
+    /// The table, in the connection's database.
+    pub table: String,
+    /// Which columns; all of them if not said.
+    #[serde(default)]
+    pub columns: Option<Vec<String>>,
+    /// Only what changed; the whole table if not said.
+    #[serde(default)]
+    pub incremental: Option<Incremental>,
+    /// What becomes of `0000-00-00` and of dates with a zero in them.
+    #[serde(default)]
+    pub zero_dates: ZeroDates,
+}
+
+/// How changes are found.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incremental {
+    /// A `datetime` (in UTC) or `timestamp` column that every change of a row moves forward.
+    pub cursor: String,
+    /// A unique column, which orders rows of one cursor value.
+    pub key: String,
+    /// How far below the mark is read again, for transactions that committed late.
+    #[serde(default = "two_minutes")]
+    pub overlap: Span,
+    /// How far behind the server's clock reading ends.
+    #[serde(default = "one_second")]
+    pub lag: Span,
+}
+
+/// What becomes of dates that are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ZeroDates {
+    /// The row is rejected: it ends in the quarantine, with the reason.
+    #[default]
+    Reject,
+    /// The value becomes null.
+    Null,
+}
+
+fn shop() -> String {
+    "shop".to_owned()
+}
+
+fn two_minutes() -> Span {
+    Span::from_secs(120)
+}
+
+fn one_second() -> Span {
+    Span::from_secs(1)
+}
+
+#[async_trait]
+impl TaskKind for ExtractMysql {
+    const NAME: &'static str = "extract_mysql";
+    const SUMMARY: &'static str = "Reads a MySQL or MariaDB table, whole or what changed, into Parquet in the lake";
+
+    type Config = Config;
+
+    fn check(config: &Config) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if config.table.is_empty() || config.table.contains(['`', '\0']) {
+            problems.push(Problem::new("table", format!("`{}` is not a table's name", config.table)));
+        }
+        if config.columns.as_ref().is_some_and(Vec::is_empty) {
+            problems.push(Problem::new("columns", "no column is named").hint("leave the key out to read all of them"));
+        }
+        if let (Some(columns), Some(incremental)) = (&config.columns, &config.incremental) {
+            for (field, name) in [("cursor", &incremental.cursor), ("key", &incremental.key)] {
+                if !columns.contains(name) {
+                    problems.push(
+                        Problem::new(format!("incremental.{field}"), format!("`{name}` is not among `columns`"))
+                            .hint("add it there; the load needs it to tell newer rows from older ones"),
+                    );
+                }
+            }
+        }
+        problems
+    }
+
+    fn references(config: &Config) -> Vec<Reference> {
+        vec![Reference::new("connection", Target::Connection(config.connection.clone()))]
+    }
+
+    async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
+        let url = self.connections.get(&config.connection).ok_or_else(|| {
+            let known = self.connections.keys().map(String::as_str);
+            let hint = did_you_mean(&config.connection, known);
+            TaskError::user(format!("there is no connection `{}`; {hint}", config.connection))
+        })?;
+        let mut connection = connect(url).await?;
+        let extracted = self.extract(&mut connection, &config, task).await;
+        // The snapshot ends with its connection, also where reading broke off.
+        let _ = connection.close().await;
+        let manifest = extracted?;
+        task.log.info(format!(
+            "{}: {} rows in {} files, {} rejected",
+            manifest.dataset,
+            manifest.rows,
+            manifest.files.len(),
+            manifest.rejected_rows()
+        ));
+        serde_json::to_value(manifest).map_err(|error| TaskError::internal("cannot write the manifest").because(error))
+    }
+}
+
+impl ExtractMysql {
+    async fn extract(
+        &self,
+        connection: &mut MySqlConnection,
+        config: &Config,
+        task: &TaskContext,
+    ) -> Result<Manifest, TaskError> {
+        let columns = columns::read(connection, &config.table, config.columns.as_deref()).await?;
+        let window = match &config.incremental {
+            None => None,
+            Some(incremental) => {
+                let name = format!("{}.{}", task.dag, task.task);
+                let mark = marks::read(&self.marks, &name).await?;
+                Some(Window::find(connection, incremental, &columns, name, mark, &task.log).await?)
+            }
+        };
+        for statement in [
+            "set session transaction isolation level repeatable read",
+            "start transaction with consistent snapshot, read only",
+        ] {
+            connection.execute(statement).await.map_err(failed)?;
+        }
+        let started: String = sqlx::query_scalar("select cast(utc_timestamp(6) as char)")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed)?;
+
+        let folder = format!(
+            "raw/{}/{}/date={}",
+            path_part(&config.connection),
+            path_part(&config.table),
+            task.logical_time.with_timezone(&task.timezone).date_naive()
+        );
+        let stem = format!("{folder}/run-{}-{}", task.run_id, task.attempt);
+        let source = format!("{}.{}", config.connection, config.table);
+        let sink = Sink::start(self.lake.clone(), stem, source.clone(), columns::schema(&columns));
+        let (written, mark) = stream(connection, config, &columns, window.as_ref(), sink, task).await?;
+        let batch_id = match &window {
+            Some(window) => window.batch_id(),
+            None => format!("whole@{started}"),
+        };
+        Ok(Manifest {
+            dataset: source,
+            rows: written.files.iter().map(|file| file.rows).sum(),
+            files: written.files,
+            rejected: (!written.rejected.is_empty()).then_some(written.rejected),
+            mark,
+            batch_id,
+            order_by: config.incremental.as_ref().map(|incremental| incremental.cursor.clone()),
+            types: columns
+                .iter()
+                .filter(|column| column.kind == SourceType::Json)
+                .map(|column| (column.name.clone(), "jsonb".to_owned()))
+                .collect(),
+        })
+    }
+}
+
+/// Reads the rows and hands them to the sink; gives what was written and where reading ended.
+async fn stream(
+    connection: &mut MySqlConnection,
+    config: &Config,
+    columns: &[SourceColumn],
+    window: Option<&Window>,
+    mut sink: Sink,
+    task: &TaskContext,
+) -> Result<(sink::Written, Option<warehouse::manifest::Mark>), TaskError> {
+    let names: Vec<String> = columns.iter().map(|column| columns::quote(&column.name)).collect();
+    let mut sql = format!("select {} from {}", names.join(", "), columns::quote(&config.table));
+    let mut arguments = Vec::new();
+    if let Some(window) = window {
+        sql.push_str(&window.condition(&mut arguments));
+    }
+    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    for argument in arguments {
+        query = query.bind(argument);
+    }
+    let mut decoder = Decoder::new(columns, config.zero_dates, ROW_GROUP);
+    let mut last: Option<sqlx::mysql::MySqlRow> = None;
+    {
+        let mut rows = query.fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            match decoder.push(&row) {
+                Ok(()) => {}
+                Err(RowFault::Rejected { text, reason }) => sink.reject(text, reason),
+                Err(RowFault::Broken(reason)) => {
+                    return Err(TaskError::internal(format!("cannot read `{}`: {reason}", config.table)));
+                }
+            }
+            if window.is_some() {
+                last = Some(row);
+            }
+            if decoder.rows() >= ROW_GROUP {
+                if task.cancel.is_cancelled() {
+                    return Err(TaskError::external(format!("reading `{}` was cancelled", config.table)));
+                }
+                sink.write(decoder.take()?).await?;
+            }
+        }
+    }
+    if decoder.rows() > 0 {
+        sink.write(decoder.take()?).await?;
+    }
+    let mark = match (window, last) {
+        (Some(window), Some(row)) => Some(window.mark_at(&row, columns).map_err(TaskError::internal)?),
+        _ => None,
+    };
+    Ok((sink.finish().await?, mark))
+}
+
+async fn connect(url: &SecretString) -> Result<MySqlConnection, TaskError> {
+    let options = MySqlConnectOptions::from_str(url.expose_secret())
+        .map_err(|error| TaskError::user(format!("the MySQL URL is not usable: {error}")))?
+        .timezone(Some("+00:00".to_owned()))
+        .charset("utf8mb4");
+    let at = format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default());
+    options
+        .connect()
+        .await
+        .map_err(|error| WarehouseError::Unreachable { service: SERVICE, at, hint: HINT, source: error.into() }.into())
+}
+
+/// An error of the source's server: a table or right that is missing is the user's, the rest may pass.
+fn failed(error: sqlx::Error) -> TaskError {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let task = match code.as_deref().map(|code| code.get(..2).unwrap_or_default()) {
+        Some("42" | "28") => TaskError::user("the source refused the query"),
+        _ => TaskError::external("reading from the source failed"),
+    };
+    task.because(error)
+}
+
+/// A name as part of a path in the lake.
+fn path_part(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
+}

@@ -1,0 +1,126 @@
+//! From where to where an incremental read goes.
+
+use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
+use warehouse::manifest::Mark;
+use workflow::{error::TaskError, log::TaskLog};
+
+use super::{
+    Incremental,
+    columns::{SourceColumn, SourceType, quote},
+    decode, failed,
+};
+
+/// The rows to read: after `from`, up to `to`.
+#[derive(Debug)]
+pub(super) struct Window {
+    name: String,
+    cursor: String,
+    key: String,
+    /// Cursor and key of the mark; no key where an overlap is read again.
+    from: Option<(String, Option<String>)>,
+    to: String,
+}
+
+impl Window {
+    /// Reads the server's clock and its open transactions. Call it before the snapshot is taken: what commits
+    /// in between is then seen, and below the bound.
+    pub(super) async fn find(
+        connection: &mut MySqlConnection,
+        incremental: &Incremental,
+        columns: &[SourceColumn],
+        name: String,
+        mark: Option<Mark>,
+        log: &TaskLog,
+    ) -> Result<Self, TaskError> {
+        for (what, wanted) in [("cursor", &incremental.cursor), ("key", &incremental.key)] {
+            if !columns.iter().any(|column| column.name == *wanted) {
+                return Err(TaskError::user(format!("the {what} `{wanted}` is not a column of the table")));
+            }
+        }
+        let moment = columns
+            .iter()
+            .any(|c| c.name == incremental.cursor && matches!(c.kind, SourceType::Datetime | SourceType::Timestamp));
+        if !moment {
+            return Err(TaskError::user(format!(
+                "the cursor `{}` must be a datetime or timestamp column",
+                incremental.cursor
+            )));
+        }
+        let lag = i64::try_from(incremental.lag.0.as_micros()).unwrap_or(i64::MAX);
+        let bound = sqlx::query_scalar::<_, String>(include_str!("../../../../sql/extract/mysql_bound.sql"))
+            .bind(lag)
+            .fetch_one(&mut *connection)
+            .await;
+        let to = match bound {
+            Ok(to) => to,
+            Err(sqlx::Error::Database(error)) => {
+                log.warn(format!(
+                    "open transactions of the source cannot be seen ({error}); the lag of {} alone must cover them: \
+                     grant PROCESS to the user, or raise `lag`",
+                    incremental.lag
+                ));
+                sqlx::query_scalar("select cast(utc_timestamp(6) - interval ? microsecond as char)")
+                    .bind(lag)
+                    .fetch_one(&mut *connection)
+                    .await
+                    .map_err(failed)?
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let from = match mark {
+            None => None,
+            Some(mark) if incremental.overlap.0.is_zero() => Some((mark.cursor, Some(mark.key))),
+            Some(mark) => {
+                let overlap = i64::try_from(incremental.overlap.0.as_micros()).unwrap_or(i64::MAX);
+                let from = sqlx::query_scalar("select cast(cast(? as datetime(6)) - interval ? microsecond as char)")
+                    .bind(&mark.cursor)
+                    .bind(overlap)
+                    .fetch_one(connection)
+                    .await
+                    .map_err(failed)?;
+                Some((from, None))
+            }
+        };
+        Ok(Self { name, cursor: incremental.cursor.clone(), key: incremental.key.clone(), from, to })
+    }
+
+    /// The query's end, and the values that it binds.
+    pub(super) fn condition(&self, arguments: &mut Vec<String>) -> String {
+        let (cursor, key) = (quote(&self.cursor), quote(&self.key));
+        let mut sql = format!(" where {cursor} <= ?");
+        arguments.push(self.to.clone());
+        match &self.from {
+            None => {}
+            Some((from, None)) => {
+                sql.push_str(&format!(" and {cursor} >= ?"));
+                arguments.push(from.clone());
+            }
+            Some((from, Some(after))) => {
+                sql.push_str(&format!(" and ({cursor} > ? or ({cursor} = ? and {key} > ?))"));
+                arguments.extend([from.clone(), from.clone(), after.clone()]);
+            }
+        }
+        sql.push_str(&format!(" order by {cursor}, {key}"));
+        sql
+    }
+
+    /// Identity of what was asked for.
+    pub(super) fn batch_id(&self) -> String {
+        let from = match &self.from {
+            None => String::new(),
+            Some((cursor, None)) => cursor.clone(),
+            Some((cursor, Some(key))) => format!("{cursor}/{key}"),
+        };
+        format!("{from}..{}", self.to)
+    }
+
+    /// The mark at a row.
+    pub(super) fn mark_at(&self, row: &MySqlRow, columns: &[SourceColumn]) -> Result<Mark, String> {
+        let text = |name: &str| {
+            let index = columns.iter().position(|column| column.name == name).ok_or("a column went missing")?;
+            let value = row.try_get_raw(index).map_err(|error| error.to_string())?;
+            decode::as_text(&columns[index], value).ok_or_else(|| format!("the last row has no `{name}`"))
+        };
+        Ok(Mark { name: self.name.clone(), cursor: text(&self.cursor)?, key: text(&self.key)? })
+    }
+}

@@ -1,0 +1,223 @@
+//! The gate of a load: a suite judges the batch before anyone can read it.
+
+use std::{path::Path, sync::Arc};
+
+use chrono::Utc;
+use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray, PlSmallStr};
+use quality::{Evaluation, OnFail, Suite};
+use serde::Deserialize;
+use serde_json::json;
+use warehouse::{
+    WarehouseError,
+    alerts::{Alert, Severity},
+    lake::Lake,
+    load::{Audit, LoadRequest, SOURCE_FILE, SOURCE_LINE, Verdict},
+};
+use workflow::{
+    diagnostic::Problem,
+    error::TaskError,
+    kind::{Reference, Target, TaskContext},
+};
+
+/// What the rows of a batch must meet.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// A suite of `quality/`.
+    pub suite: String,
+    /// What a failed check does that does not say so itself.
+    #[serde(default = "fail")]
+    pub on_fail: OnFail,
+    /// The most rows that may be held back, in percent of the batch; more refuse it.
+    #[serde(default)]
+    pub max_failed_percent: Option<f64>,
+    /// The most rows that may be held back; more refuse the batch.
+    #[serde(default)]
+    pub max_failed_rows: Option<usize>,
+    /// Channels that are told when the batch is refused.
+    #[serde(default)]
+    pub notify: Vec<String>,
+}
+
+fn fail() -> OnFail {
+    OnFail::Fail
+}
+
+impl Gate {
+    pub(super) fn check(&self) -> Vec<Problem> {
+        match self.max_failed_percent {
+            Some(percent) if !(0.0..=100.0).contains(&percent) => {
+                vec![Problem::new("gate.max_failed_percent", format!("{percent} is not between 0 and 100"))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn references(&self) -> Vec<Reference> {
+        let mut references = vec![Reference::new("gate.suite", Target::Suite(self.suite.clone()))];
+        references.extend(
+            self.notify.iter().enumerate().map(|(index, channel)| {
+                Reference::new(format!("gate.notify[{index}]"), Target::Channel(channel.clone()))
+            }),
+        );
+        references
+    }
+
+    /// The suite as the project has it now, with this gate's `on_fail` where it has none.
+    pub(super) async fn read_suite(&self, project: &Path) -> Result<Suite, TaskError> {
+        let file = format!("quality/{}.yaml", self.suite);
+        let text = tokio::fs::read_to_string(project.join(&file))
+            .await
+            .map_err(|error| TaskError::user(format!("the suite `{}` is not in {file}", self.suite)).because(error))?;
+        let suite = Suite::parse(&file, &text).map_err(|faults| {
+            let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            TaskError::user(all.join("; "))
+        })?;
+        Ok(suite.with_default(self.on_fail))
+    }
+
+    /// Judges the batch, its duplicates aside. Gives the audit, and why it refuses if it does.
+    pub(super) async fn audit(
+        &self,
+        suite: Suite,
+        lake: &Lake,
+        request: &LoadRequest,
+        dropped: &[i64],
+        task: &TaskContext,
+    ) -> Result<(Audit, String), TaskError> {
+        let (lake, files, dropped) = (lake.clone(), request.manifest.files.clone(), dropped.to_vec());
+        let suite = Arc::new(suite);
+        let judge = suite.clone();
+        let (evaluation, places) = tokio::task::spawn_blocking(move || {
+            let paths: Vec<String> = files.into_iter().map(|file| file.path).collect();
+            let (frame, places) = batch_frame(&lake, &paths, &dropped)?;
+            Ok::<_, WarehouseError>((quality::evaluate_frame(&judge, &frame), places))
+        })
+        .await
+        .map_err(WarehouseError::from)??;
+        for check in &evaluation.checks {
+            if check.verdict() != quality::Verdict::Passed {
+                task.log.warn(check.summary());
+            }
+        }
+        task.log.info(format!("suite {}: {}", suite.name, evaluation.summary()));
+
+        let (verdict, refusal) = self.judge(&evaluation);
+        let failed = evaluation
+            .failed_rows
+            .iter()
+            .map(|(row, rules)| (places.place(*row), rules.iter().map(ToString::to_string).collect()))
+            .collect();
+        let alert = (verdict == Verdict::Failed).then(|| (self.alert(request, task, &refusal), self.notify.clone()));
+        let audit =
+            Audit { verdict, suite: Some((suite.name.clone(), suite.hash.clone())), failed, record: None, alert };
+        Ok((audit, refusal))
+    }
+
+    /// The verdict, and why it is that the batch is refused.
+    fn judge(&self, evaluation: &Evaluation) -> (Verdict, String) {
+        let held = evaluation.failed_rows.len();
+        let percent = if evaluation.rows == 0 { 0.0 } else { held as f64 * 100.0 / evaluation.rows as f64 };
+        if let Some(most) = self.max_failed_rows
+            && held > most
+        {
+            return (Verdict::Failed, format!("{held} rows failed, more than {most}"));
+        }
+        if let Some(most) = self.max_failed_percent
+            && percent > most
+        {
+            return (Verdict::Failed, format!("{percent:.2} % of the rows failed, more than {most} %"));
+        }
+        match evaluation.verdict {
+            quality::Verdict::Passed => (Verdict::Passed, String::new()),
+            quality::Verdict::Warned => (Verdict::Warned, String::new()),
+            quality::Verdict::Quarantined => (Verdict::Quarantined, String::new()),
+            quality::Verdict::Failed => {
+                let failed = evaluation.checks.iter().filter(|c| c.verdict() == quality::Verdict::Failed);
+                let all: Vec<String> = failed.map(quality::CheckOutcome::summary).collect();
+                (Verdict::Failed, all.join("; "))
+            }
+        }
+    }
+
+    fn alert(&self, request: &LoadRequest, task: &TaskContext, refusal: &str) -> Alert {
+        let dataset = request.target.to_string();
+        Alert {
+            dedupe_key: format!("gate:{dataset}:{}:{}", task.run_id, request.manifest.batch_id),
+            source: task.dag.clone(),
+            rule: self.suite.clone(),
+            severity: Severity::High,
+            key: dataset.clone(),
+            event_time: Utc::now(),
+            message: format!("the gate of {dataset} refused a batch"),
+            detail: json!({ "run_id": task.run_id, "task": task.task, "reason": refusal }),
+            fields: vec![
+                ("Run".to_owned(), task.run_id.to_string()),
+                ("Suite".to_owned(), self.suite.clone()),
+                ("Reason".to_owned(), refusal.to_owned()),
+            ],
+            link: None,
+        }
+    }
+}
+
+/// From rows of the frame that was judged to places in the batch.
+struct Places {
+    /// Places that are not in the frame, in order.
+    dropped: Vec<i64>,
+}
+
+impl Places {
+    fn place(&self, row: usize) -> i64 {
+        let row = i64::try_from(row).unwrap_or(i64::MAX);
+        // The nth row that was dropped stands before `row` if no more than `row` rows that stay precede it.
+        let mut lower = 0;
+        let mut upper = self.dropped.len();
+        while lower < upper {
+            let middle = lower.midpoint(upper);
+            if self.dropped[middle] - i64::try_from(middle).unwrap_or(i64::MAX) <= row {
+                lower = middle + 1;
+            } else {
+                upper = middle;
+            }
+        }
+        row + i64::try_from(lower).unwrap_or(i64::MAX)
+    }
+}
+
+/// The batch in memory without its duplicates. Blocks.
+fn batch_frame(lake: &Lake, paths: &[String], dropped: &[i64]) -> Result<(DataFrame, Places), WarehouseError> {
+    let mut whole = DataFrame::empty();
+    for path in paths {
+        let part = lake.read_rows(path, None)?;
+        if whole.width() == 0 {
+            whole = part;
+        } else {
+            whole.vstack_mut(&part).map_err(WarehouseError::frame("the files of the batch differ in their columns"))?;
+        }
+    }
+    let mut frame = whole.drop_many([SOURCE_FILE, SOURCE_LINE]);
+    if !dropped.is_empty() {
+        let mut next = dropped.iter().peekable();
+        let keep = (0..frame.height()).map(|row| {
+            let out = next.next_if(|place| usize::try_from(**place) == Ok(row)).is_some();
+            !out
+        });
+        let mask = BooleanChunked::from_iter_values(PlSmallStr::EMPTY, keep);
+        frame = frame.filter(&mask).map_err(WarehouseError::frame("cannot set duplicates aside"))?;
+    }
+    frame.rechunk_mut();
+    Ok((frame, Places { dropped: dropped.to_vec() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_the_frame_are_found_again_in_the_batch() {
+        let places = Places { dropped: vec![0, 3, 4] };
+        let all: Vec<i64> = (0..4).map(|row| places.place(row)).collect();
+        assert_eq!(all, [1, 2, 5, 6]);
+    }
+}
