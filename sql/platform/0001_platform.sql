@@ -40,6 +40,7 @@ create table sluice.dag_run (
     created_at      timestamptz not null default now(),
     started_at      timestamptz,
     finished_at     timestamptz,
+    cancel_requested_at  timestamptz,
     unique (dag, logical_time),
     foreign key (dag, version) references sluice.dag_version (dag, version)
 );
@@ -47,7 +48,8 @@ create index dag_run_recent on sluice.dag_run (dag, run_id desc);
 create index dag_run_open on sluice.dag_run (dag) where state = 'running';
 
 -- One row a task of a run; its row is also its place in the queue. `needs_open` counts the predecessors
--- that have not ended; at zero the trigger rule decides.
+-- that have not ended; at zero the trigger rule decides, from the counts beside it. `repeatable` says whether
+-- the task may run again after an attempt whose end is unknown.
 create table sluice.task_run (
     task_run_id   bigint generated always as identity primary key,
     run_id        bigint not null references sluice.dag_run on delete cascade,
@@ -57,7 +59,12 @@ create table sluice.task_run (
     priority      smallint not null default 0,
     state         text not null check (state in ('waiting', 'queued', 'running', 'success', 'failed',
                                                  'skipped', 'upstream_failed', 'cancelled')),
+    trigger_rule  text not null default 'all_success',
+    needs_total   int not null default 0,
     needs_open    int not null check (needs_open >= 0),
+    needs_failed  int not null default 0,
+    needs_skipped int not null default 0,
+    repeatable    boolean not null default true,
     attempts      int not null default 0,
     max_attempts  int not null check (max_attempts >= 1),
     not_before    timestamptz,
@@ -69,7 +76,7 @@ create table sluice.task_run (
     unique (run_id, task)
 );
 -- The queue: what a worker claims with FOR UPDATE SKIP LOCKED.
-create index task_run_queue on sluice.task_run (queue, priority desc, not_before, task_run_id) where state = 'queued';
+create index task_run_queue on sluice.task_run (queue, priority desc, task_run_id) where state = 'queued';
 create index task_run_running on sluice.task_run (task_run_id) where state = 'running';
 
 -- One row an edge of a run's graph, so that counting down needs no JSON.
@@ -98,6 +105,7 @@ create table sluice.attempt (
     finished_at   timestamptz,
     error_domain  text check (error_domain in ('user', 'external', 'internal')),
     error         text,
+    gate          boolean not null default false,
     unique (task_run_id, attempt)
 );
 create index attempt_leases on sluice.attempt (lease_until) where state = 'running';

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod migrations;
 pub mod outbox;
 pub mod pool;
+pub mod runs;
 
 pub use error::WarehouseError;
 pub use migrations::migrate;

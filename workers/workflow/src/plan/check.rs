@@ -70,7 +70,9 @@ impl Checker<'_> {
         let schedule = match dag::schedule(&file.schedule, self.known.timezone) {
             Ok(schedule) => schedule,
             Err(problems) => {
-                problems.into_iter().for_each(|problem| self.fault("schedule", problem));
+                for problem in problems {
+                    self.fault("schedule", problem);
+                }
                 None
             }
         };
@@ -153,14 +155,13 @@ impl Checker<'_> {
             if !dag::is_name(&name) {
                 self.fault("tasks", bad_name(&name, &name));
             }
-            match block {
-                Value::Object(block) => blocks.push((name, block)),
-                _ => {
-                    let problem = Problem::new(&name, "expected the task's keys").hint("`kind: …` at least");
-                    self.fault("tasks", problem);
-                    // It stays known as a name, so that what needs it is not reported too.
-                    blocks.push((name, Map::new()));
-                }
+            if let Value::Object(block) = block {
+                blocks.push((name, block));
+            } else {
+                let problem = Problem::new(&name, "expected the task's keys").hint("`kind: …` at least");
+                self.fault("tasks", problem);
+                // It stays known as a name, so that what needs it is not reported too.
+                blocks.push((name, Map::new()));
             }
         }
         blocks
@@ -228,6 +229,7 @@ impl Checker<'_> {
             queue: keys.queue.or_else(|| defaults.queue.clone()).unwrap_or_else(|| kind.queue().to_owned()),
             backoff,
             priority: keys.priority.or(defaults.priority).unwrap_or(0),
+            repeatable: kind.safe_to_repeat(),
             config,
         })
     }

@@ -62,6 +62,8 @@ pub struct PlannedTask {
     pub backoff: Backoff,
     /// A task of higher priority is claimed first.
     pub priority: i16,
+    /// Whether it may run again after an attempt whose end is unknown, by its kind.
+    pub repeatable: bool,
     /// The kind's own keys, templates not yet rendered.
     pub config: Value,
 }

@@ -1,0 +1,17 @@
+-- The scheduler's row of a DAG. The next run stays as planned unless the schedule itself changed.
+insert into sluice.dag as d (dag, version, description, schedule, timezone, next_run_at)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (dag) do update
+set version = excluded.version,
+    description = excluded.description,
+    next_run_at = case
+        when d.schedule is not distinct from excluded.schedule and d.timezone = excluded.timezone
+             and d.retired_at is null and not $7
+        then d.next_run_at
+        else excluded.next_run_at
+    end,
+    schedule = excluded.schedule,
+    timezone = excluded.timezone,
+    deployed_at = case when d.version = excluded.version then d.deployed_at else now() end,
+    retired_at = null
+returning next_run_at;

@@ -1,0 +1,50 @@
+-- Closes attempts that still hold their token, and moves their tasks on. An attempt that no longer holds it is
+-- not in the answer. Locks the runs first and in order: ends in one run take turns, and none waits in a circle.
+with ended as (
+    select *
+    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::bool[],
+                $9::float8[], $10::int[])
+             as e(attempt_id, token, attempt_state, task_state, output, error_domain, error, gate, delay, extra)
+), runs as materialized (
+    select run_id, cancel_requested_at
+    from sluice.dag_run
+    where run_id in (
+        select t.run_id
+        from ended
+        join sluice.attempt a using (attempt_id)
+        join sluice.task_run t using (task_run_id)
+    )
+    order by run_id
+    for update
+), closed as (
+    update sluice.attempt a
+    set state = e.attempt_state,
+        finished_at = clock_timestamp(),
+        error_domain = e.error_domain,
+        error = e.error,
+        gate = e.gate
+    from ended e, sluice.task_run t, runs r
+    where a.attempt_id = e.attempt_id
+      and a.token = e.token
+      and a.state = 'running'
+      -- The reaper may take a lease only once it has run out.
+      and (e.attempt_state <> 'lost' or a.lease_until < clock_timestamp())
+      and t.task_run_id = a.task_run_id
+      and r.run_id = t.run_id
+    returning a.attempt_id, a.task_run_id, e.output, e.error, e.delay, e.extra,
+              case when e.task_state = 'queued' and r.cancel_requested_at is not null then 'cancelled'
+                   else e.task_state end as task_state
+)
+update sluice.task_run t
+set state = c.task_state,
+    output = case when c.task_state = 'success' then c.output end,
+    reason = c.error,
+    max_attempts = t.max_attempts + c.extra,
+    not_before = case when c.task_state = 'queued' and c.delay > 0
+                      then clock_timestamp() + make_interval(secs => c.delay) end,
+    queued_at = case when c.task_state = 'queued' then clock_timestamp() else t.queued_at end,
+    finished_at = case when c.task_state <> 'queued' then clock_timestamp() end
+from closed c
+where t.task_run_id = c.task_run_id
+  and t.state = 'running'
+returning c.attempt_id, t.run_id, t.task, t.state;

@@ -1,0 +1,15 @@
+-- Puts tasks back: those that are ready into the queue, those behind them to wait again.
+update sluice.task_run t
+set state = n.state,
+    needs_open = n.open,
+    needs_failed = n.failed,
+    needs_skipped = n.skipped,
+    max_attempts = t.attempts + n.allowed,
+    output = null,
+    reason = null,
+    not_before = null,
+    finished_at = null,
+    queued_at = case when n.state = 'queued' then clock_timestamp() end
+from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::int[])
+         as n(task, state, open, failed, skipped, allowed)
+where t.run_id = $1 and t.task = n.task;

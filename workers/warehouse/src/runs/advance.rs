@@ -1,0 +1,190 @@
+//! Moving runs on: what the end of some tasks means for those behind them and for their runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use workflow::state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState, TriggerRule};
+
+use super::RunError;
+use crate::outbox::{self, Message, Notice, Payload};
+
+/// A task that has ended, in a transaction that holds its run's lock.
+pub(super) struct EndedTask {
+    pub(super) run_id: i64,
+    pub(super) task: String,
+    pub(super) state: TaskState,
+}
+
+#[derive(sqlx::FromRow)]
+struct Ready {
+    task_run_id: i64,
+    run_id: i64,
+    task: String,
+    trigger_rule: String,
+    needs_total: i32,
+    needs_failed: i32,
+    needs_skipped: i32,
+}
+
+#[derive(Default)]
+struct Decisions {
+    task_run_id: Vec<i64>,
+    state: Vec<&'static str>,
+    reason: Vec<Option<String>>,
+}
+
+/// Counts down the successors of `ended`, decides about those whose needs have all ended, goes on with those that
+/// will not run, and closes runs that have nothing open.
+pub(super) async fn advance(connection: &mut PgConnection, ended: Vec<EndedTask>) -> Result<(), RunError> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let mut counts: BTreeMap<i64, i32> = BTreeMap::new();
+    let mut decisions = Decisions::default();
+    let mut wave = ended;
+    while !wave.is_empty() {
+        for task in &wave {
+            *counts.entry(task.run_id).or_default() += 1;
+        }
+        let mut next = Vec::new();
+        for ready in count_down(connection, &wave).await? {
+            let rule: TriggerRule = ready.trigger_rule.parse()?;
+            let event = rule.decide(NeedsEnded {
+                total: ready.needs_total,
+                failed: ready.needs_failed,
+                skipped: ready.needs_skipped,
+            });
+            let state = TaskState::Waiting.on(event).expect("a trigger rule decides for a waiting task");
+            decisions.task_run_id.push(ready.task_run_id);
+            decisions.state.push(state.as_str());
+            decisions.reason.push(reason(event, rule));
+            if state.is_final() {
+                next.push(EndedTask { run_id: ready.run_id, task: ready.task, state });
+            }
+        }
+        wave = next;
+    }
+    settle(connection, &decisions, &counts).await
+}
+
+fn reason(event: TaskEvent, rule: TriggerRule) -> Option<String> {
+    match event {
+        TaskEvent::UpstreamFailed => Some("a task that it needs failed".to_owned()),
+        TaskEvent::Skip if rule == TriggerRule::OneFailed => Some("nothing that it waits for failed".to_owned()),
+        TaskEvent::Skip => Some("a task that it needs was skipped".to_owned()),
+        _ => None,
+    }
+}
+
+async fn count_down(connection: &mut PgConnection, ended: &[EndedTask]) -> Result<Vec<Ready>, RunError> {
+    Ok(sqlx::query_as(include_str!("../../../../sql/runs/count_down.sql"))
+        .bind(ended.iter().map(|t| t.run_id).collect::<Vec<_>>())
+        .bind(ended.iter().map(|t| t.task.clone()).collect::<Vec<_>>())
+        .bind(ended.iter().map(|t| t.state.as_str()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?)
+}
+
+/// Takes `ended` tasks off each run, and closes the runs that have none left.
+pub(super) async fn settle_counts(connection: &mut PgConnection, run_id: i64, ended: i32) -> Result<(), RunError> {
+    settle(connection, &Decisions::default(), &BTreeMap::from([(run_id, ended)])).await
+}
+
+async fn settle(
+    connection: &mut PgConnection,
+    decisions: &Decisions,
+    counts: &BTreeMap<i64, i32>,
+) -> Result<(), RunError> {
+    let runs: Vec<(i64, i32, bool, i64)> = sqlx::query_as(include_str!("../../../../sql/runs/settle.sql"))
+        .bind(&decisions.task_run_id)
+        .bind(&decisions.state)
+        .bind(&decisions.reason)
+        .bind(counts.keys().copied().collect::<Vec<_>>())
+        .bind(counts.values().copied().collect::<Vec<_>>())
+        .fetch_all(&mut *connection)
+        .await?;
+    let cancelled: BTreeSet<i64> = runs.iter().filter(|run| run.2).map(|run| run.0).collect();
+    let over: Vec<i64> = runs.iter().filter(|run| run.1 == 0).map(|run| run.0).collect();
+    if over.is_empty() { Ok(()) } else { close(connection, &over, &cancelled).await }
+}
+
+#[derive(sqlx::FromRow)]
+struct Over {
+    run_id: i64,
+    dag: String,
+    logical_time: DateTime<Utc>,
+    on_failure: Option<Value>,
+    timezone: Option<String>,
+    faults: Value,
+    attempts: Option<i64>,
+}
+
+async fn close(connection: &mut PgConnection, runs: &[i64], cancelled: &BTreeSet<i64>) -> Result<(), RunError> {
+    let runs: Vec<Over> = sqlx::query_as(include_str!("../../../../sql/runs/close_runs.sql"))
+        .bind(runs)
+        .fetch_all(&mut *connection)
+        .await?;
+    for run in runs {
+        let failed = run.faults.as_array().is_some_and(|faults| !faults.is_empty());
+        let event = match (cancelled.contains(&run.run_id), failed) {
+            (true, _) => RunEvent::Stopped,
+            (false, true) => RunEvent::SomeFailed,
+            (false, false) => RunEvent::AllWell,
+        };
+        let state = RunState::Running.on(event).expect("a running run can end in every way");
+        sqlx::query(include_str!("../../../../sql/runs/close_run.sql"))
+            .bind(run.run_id)
+            .bind(state.as_str())
+            .execute(&mut *connection)
+            .await?;
+        if state == RunState::Failed {
+            tell(connection, &run).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Queues one notice a channel. A retried run that fails again has more attempts, so it is told again.
+async fn tell(connection: &mut PgConnection, run: &Over) -> Result<(), RunError> {
+    let channels: Vec<&str> =
+        run.on_failure.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let zone = run.timezone.as_deref().and_then(|name| name.parse::<chrono_tz::Tz>().ok()).unwrap_or_default();
+    let at = run.logical_time.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string();
+    let faults: Vec<(String, String)> = run
+        .faults
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|fault| {
+            let text = |index: usize| fault.get(index).and_then(Value::as_str).unwrap_or_default().to_owned();
+            (text(0), text(1))
+        })
+        .collect();
+    let text = match faults.as_slice() {
+        [(task, _)] => format!("Task {task} failed in the run of {at}."),
+        faults => format!("{} tasks failed in the run of {at}.", faults.len()),
+    };
+    let mut fields = vec![("Run".to_owned(), run.run_id.to_string()), ("Logical time".to_owned(), at)];
+    fields.extend(faults);
+    fields.push(("Look".to_owned(), format!("sluice show {0}; sluice logs {0}", run.run_id)));
+    for channel in channels {
+        let notice = Notice {
+            severity: "high".to_owned(),
+            title: format!("{} failed", run.dag),
+            text: text.clone(),
+            fields: fields.clone(),
+            link: None,
+        };
+        let message = Message {
+            dedupe_key: format!("run:{}:failed:{}:{channel}", run.run_id, run.attempts.unwrap_or(0)),
+            channel: channel.to_owned(),
+            alert_id: None,
+            subject: notice.title.clone(),
+            payload: Payload::Notice(notice),
+        };
+        outbox::enqueue(connection, &message).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Taking tasks from the queue.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+use workflow::kind::{DataInterval, Fence};
+
+use super::RunError;
+
+/// Who asks for tasks, and which.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// The worker's name, unique for each start of a process.
+    pub worker: String,
+    /// The queues that it serves.
+    pub queues: Vec<String>,
+    /// The kinds that it can run.
+    pub kinds: Vec<String>,
+    /// At most so many.
+    pub limit: usize,
+    /// How long a lease holds without renewal.
+    pub lease: Duration,
+    /// Only tasks of this run.
+    pub run_id: Option<i64>,
+}
+
+/// A task that a worker holds: an attempt that is under way.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The attempt and its token.
+    pub fence: Fence,
+    /// 1 for the first.
+    pub attempt: i32,
+    /// How many the task may have.
+    pub max_attempts: i32,
+    /// The run.
+    pub run_id: i64,
+    /// The task's name.
+    pub task: String,
+    /// Its kind.
+    pub kind: String,
+    /// The DAG.
+    pub dag: String,
+    /// The version that the run keeps.
+    pub version: String,
+    /// The instant that the run stands for.
+    pub logical_time: DateTime<Utc>,
+    /// The data that the run is about.
+    pub interval: DataInterval,
+    /// The run's parameters.
+    pub params: Value,
+    /// Outputs of the tasks that it needs, by name.
+    pub inputs: BTreeMap<String, Value>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    attempt_id: i64,
+    token: i64,
+    attempt: i32,
+    max_attempts: i32,
+    run_id: i64,
+    task: String,
+    kind: String,
+    dag: String,
+    version: String,
+    logical_time: DateTime<Utc>,
+    interval_start: DateTime<Utc>,
+    interval_end: DateTime<Utc>,
+    params: Value,
+    first: bool,
+    inputs: sqlx::types::Json<BTreeMap<String, Value>>,
+}
+
+/// What was claimed, and the runs that have their first task with it.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    request: &ClaimRequest,
+) -> Result<(Vec<Claimed>, Vec<i64>), RunError> {
+    let rows: Vec<Row> = sqlx::query_as(include_str!("../../../../sql/runs/claim.sql"))
+        .bind(&request.queues)
+        .bind(&request.kinds)
+        .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
+        .bind(&request.worker)
+        .bind(request.lease.as_secs_f64())
+        .bind(request.run_id)
+        .fetch_all(connection)
+        .await?;
+    let mut started: Vec<i64> = rows.iter().filter(|row| row.first).map(|row| row.run_id).collect();
+    started.sort_unstable();
+    started.dedup();
+    let claimed = rows
+        .into_iter()
+        .map(|row| Claimed {
+            fence: Fence { attempt_id: row.attempt_id, token: row.token },
+            attempt: row.attempt,
+            max_attempts: row.max_attempts,
+            run_id: row.run_id,
+            task: row.task,
+            kind: row.kind,
+            dag: row.dag,
+            version: row.version,
+            logical_time: row.logical_time,
+            interval: DataInterval { start: row.interval_start, end: row.interval_end },
+            params: row.params,
+            inputs: row.inputs.0,
+        })
+        .collect();
+    Ok((claimed, started))
+}

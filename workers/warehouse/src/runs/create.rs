@@ -1,0 +1,176 @@
+//! A new run: once for each DAG and logical time, whoever asks and however often.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::PgPool;
+use workflow::{
+    plan::{Plan, PlannedTask},
+    state::TaskState,
+};
+
+use super::{RunError, deploy};
+
+/// What asked for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The DAG's schedule.
+    Schedule,
+    /// A person.
+    Manual,
+    /// A person, for a span of the past.
+    Backfill,
+}
+
+impl Trigger {
+    /// As stored in `sluice.dag_run.trigger`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Manual => "manual",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
+/// A run to be made.
+#[derive(Debug, Clone)]
+pub struct NewRun<'a> {
+    /// The plan that it keeps to its end.
+    pub plan: &'a Plan,
+    /// The instant that it stands for.
+    pub logical_time: DateTime<Utc>,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// Parameters that differ from the defaults.
+    pub params: Map<String, Value>,
+    /// Only this task, on the last outputs of those that it needs.
+    pub only: Option<&'a str>,
+}
+
+/// What became of the wish for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It was made, and its first tasks are queued.
+    New(i64),
+    /// The DAG has a run of that logical time already.
+    Existing(i64),
+}
+
+impl Created {
+    /// The run, new or not.
+    pub fn run_id(self) -> i64 {
+        match self {
+            Self::New(run_id) | Self::Existing(run_id) => run_id,
+        }
+    }
+}
+
+/// Makes a run and queues its first tasks, in one transaction.
+pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError> {
+    let plan = new.plan;
+    let params = plan.params(&new.params)?;
+    let interval = plan.interval(new.logical_time);
+    let mut transaction = pool.begin().await?;
+    deploy::store_version(&mut transaction, plan).await?;
+    let rows = match new.only {
+        None => whole(plan),
+        Some(task) => alone(&mut transaction, plan, task).await?,
+    };
+    let open = rows.tasks.iter().filter(|row| row.state != TaskState::Success).count();
+    let column = |f: fn(&Row<'_>) -> String| rows.tasks.iter().map(f).collect::<Vec<_>>();
+    let made: Option<(i64, String)> = sqlx::query_as(include_str!("../../../../sql/runs/create_run.sql"))
+        .bind(&plan.dag)
+        .bind(&plan.version)
+        .bind(new.logical_time)
+        .bind(interval.start)
+        .bind(interval.end)
+        .bind(new.trigger.as_str())
+        .bind(Value::Object(params))
+        .bind(i32::try_from(open).unwrap_or(i32::MAX))
+        .bind(column(|row| row.task.name.clone()))
+        .bind(column(|row| row.task.kind.clone()))
+        .bind(column(|row| row.task.queue.clone()))
+        .bind(rows.tasks.iter().map(|row| row.task.priority).collect::<Vec<_>>())
+        .bind(column(|row| row.task.trigger_rule.as_str().to_owned()))
+        .bind(rows.tasks.iter().map(|row| i32::from(row.task.attempts)).collect::<Vec<_>>())
+        .bind(rows.tasks.iter().map(|row| row.task.repeatable).collect::<Vec<_>>())
+        .bind(rows.tasks.iter().map(|row| row.needs).collect::<Vec<_>>())
+        .bind(column(|row| row.state.as_str().to_owned()))
+        .bind(rows.tasks.iter().map(|row| row.output.clone()).collect::<Vec<_>>())
+        .bind(rows.tasks.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
+        .bind(rows.edges.iter().map(|(task, _)| (*task).to_owned()).collect::<Vec<_>>())
+        .bind(rows.edges.iter().map(|(_, needs)| (*needs).to_owned()).collect::<Vec<_>>())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let created = match made {
+        Some((run_id, _)) => Created::New(run_id),
+        None => Created::Existing(
+            sqlx::query_scalar("select run_id from sluice.dag_run where dag = $1 and logical_time = $2")
+                .bind(&plan.dag)
+                .bind(new.logical_time)
+                .fetch_one(&mut *transaction)
+                .await?,
+        ),
+    };
+    transaction.commit().await?;
+    Ok(created)
+}
+
+struct Rows<'a> {
+    tasks: Vec<Row<'a>>,
+    edges: Vec<(&'a str, &'a str)>,
+}
+
+struct Row<'a> {
+    task: &'a PlannedTask,
+    needs: i32,
+    state: TaskState,
+    output: Option<Value>,
+    reason: Option<String>,
+}
+
+fn whole(plan: &Plan) -> Rows<'_> {
+    let tasks = plan
+        .tasks
+        .iter()
+        .map(|task| Row {
+            task,
+            needs: i32::try_from(task.needs.len()).unwrap_or(i32::MAX),
+            state: if task.needs.is_empty() { TaskState::Queued } else { TaskState::Waiting },
+            output: None,
+            reason: None,
+        })
+        .collect();
+    let edges =
+        plan.tasks.iter().flat_map(|task| task.needs.iter().map(|need| (task.name.as_str(), need.as_str()))).collect();
+    Rows { tasks, edges }
+}
+
+/// One task, and those that it needs as if they had just left what they left last.
+async fn alone<'a>(connection: &mut sqlx::PgConnection, plan: &'a Plan, name: &str) -> Result<Rows<'a>, RunError> {
+    let task = plan.task(name).ok_or_else(|| RunError::NoTask { dag: plan.dag.clone(), task: name.to_owned() })?;
+    let last: Vec<(String, i64, Option<Value>)> = sqlx::query_as(include_str!("../../../../sql/runs/last_outputs.sql"))
+        .bind(&plan.dag)
+        .bind(&task.needs)
+        .fetch_all(connection)
+        .await?;
+    let mut last: BTreeMap<_, _> = last.into_iter().map(|(task, run_id, output)| (task, (run_id, output))).collect();
+    let mut rows = Rows { tasks: Vec::new(), edges: Vec::new() };
+    for need in task.needs.iter().filter_map(|need| plan.task(need)) {
+        let (run_id, output) = last
+            .remove(&need.name)
+            .ok_or_else(|| RunError::NoOutput { task: name.to_owned(), needs: need.name.clone() })?;
+        rows.tasks.push(Row {
+            task: need,
+            needs: 0,
+            state: TaskState::Success,
+            output,
+            reason: Some(format!("output of run {run_id}")),
+        });
+        rows.edges.push((&task.name, &need.name));
+    }
+    rows.tasks.push(Row { task, needs: 0, state: TaskState::Queued, output: None, reason: None });
+    Ok(rows)
+}

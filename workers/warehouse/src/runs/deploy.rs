@@ -1,0 +1,107 @@
+//! DAGs as the scheduler knows them, and the plans of every version that ever ran.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use workflow::{plan::Plan, schedule::Timing};
+
+use super::RunError;
+
+/// Makes `plan` the DAG's current version. Its next run is planned from `now`, unless the schedule is the same as
+/// before. Doing it again changes nothing.
+pub async fn deploy(pool: &PgPool, plan: &Plan, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, RunError> {
+    let mut transaction = pool.begin().await?;
+    store_version(&mut transaction, plan).await?;
+    let next: Option<DateTime<Utc>> = sqlx::query_scalar(include_str!("../../../../sql/runs/deploy_dag.sql"))
+        .bind(&plan.dag)
+        .bind(&plan.version)
+        .bind(&plan.description)
+        .bind(plan.schedule_text())
+        .bind(plan.timezone.name())
+        .bind(first_run(&mut transaction, plan, now).await?)
+        .bind(false)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(next)
+}
+
+/// Keeps `plan` for the runs that are made from it.
+pub(super) async fn store_version(connection: &mut PgConnection, plan: &Plan) -> Result<(), RunError> {
+    sqlx::query(include_str!("../../../../sql/runs/deploy_version.sql"))
+        .bind(&plan.dag)
+        .bind(&plan.version)
+        .bind(to_json(plan)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn first_run(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, RunError> {
+    let Some(schedule) = &plan.schedule else { return Ok(None) };
+    if schedule.timing == Timing::Once {
+        let ran = sqlx::query("select 1 from sluice.dag_run where dag = $1 and trigger = 'schedule' limit 1")
+            .bind(&plan.dag)
+            .fetch_optional(connection)
+            .await?;
+        return Ok(if ran.is_some() { None } else { Some(schedule.start.unwrap_or(now)) });
+    }
+    // A start date in the past with catch-up asks for all that has been missed since.
+    let from = match schedule.start {
+        Some(start) if schedule.catchup && start < now => start - chrono::TimeDelta::microseconds(1),
+        _ => now,
+    };
+    Ok(schedule.next_after(from))
+}
+
+/// Retires every DAG that is not among `dags`: its file is gone, so it is scheduled no more.
+pub async fn retire_others(pool: &PgPool, dags: &[String]) -> Result<u64, RunError> {
+    let done = sqlx::query(
+        "update sluice.dag set retired_at = now(), next_run_at = null where retired_at is null and dag <> all ($1)",
+    )
+    .bind(dags)
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Plans the DAG's next run, if it still stands at `was`.
+pub async fn set_next_run(
+    pool: &PgPool,
+    dag: &str,
+    was: DateTime<Utc>,
+    next: Option<DateTime<Utc>>,
+) -> Result<(), RunError> {
+    sqlx::query("update sluice.dag set next_run_at = $3 where dag = $1 and next_run_at = $2")
+        .bind(dag)
+        .bind(was)
+        .bind(next)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// The plan of a version that was deployed.
+pub async fn plan(pool: &PgPool, dag: &str, version: &str) -> Result<Plan, RunError> {
+    let plan: Option<serde_json::Value> =
+        sqlx::query_scalar("select plan from sluice.dag_version where dag = $1 and version = $2")
+            .bind(dag)
+            .bind(version)
+            .fetch_optional(pool)
+            .await?;
+    match plan {
+        Some(plan) => read_plan(plan),
+        None => Err(RunError::NoVersion { dag: dag.to_owned(), version: version.to_owned() }),
+    }
+}
+
+pub(super) fn read_plan(plan: serde_json::Value) -> Result<Plan, RunError> {
+    serde_json::from_value(plan).map_err(|source| RunError::Json { what: "a plan", source })
+}
+
+fn to_json(plan: &Plan) -> Result<serde_json::Value, RunError> {
+    serde_json::to_value(plan).map_err(|source| RunError::Json { what: "a plan", source })
+}

@@ -1,0 +1,99 @@
+//! What the run store refuses, and what can go wrong beneath it.
+
+use workflow::{plan::ParamError, state::UnknownState};
+
+use crate::error::WarehouseError;
+
+/// A failure of the run store.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Postgres refused, or was lost on the way.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A notice could not be queued.
+    #[error("cannot queue a notice")]
+    Outbox(#[from] WarehouseError),
+    /// No run of that number.
+    #[error("there is no run {0}")]
+    NoRun(i64),
+    /// No run of that DAG.
+    #[error("`{0}` has no runs yet")]
+    NoRunOf(String),
+    /// No such DAG version.
+    #[error("version {version} of `{dag}` is not in the database")]
+    NoVersion {
+        /// The DAG.
+        dag: String,
+        /// Its version.
+        version: String,
+    },
+    /// The run or DAG has no such task.
+    #[error("`{dag}` has no task `{task}`")]
+    NoTask {
+        /// The DAG.
+        dag: String,
+        /// The name given.
+        task: String,
+    },
+    /// A task cannot run alone before the tasks that it needs have run once.
+    #[error("`{task}` reads what `{needs}` leaves, and `{needs}` has never succeeded")]
+    NoOutput {
+        /// The task.
+        task: String,
+        /// The one that it needs.
+        needs: String,
+    },
+    /// A retry that would pull a task from under a worker.
+    #[error("run {run_id} cannot be retried while `{task}` is {state}")]
+    StillOpen {
+        /// The run.
+        run_id: i64,
+        /// The task in the way.
+        task: String,
+        /// Its state.
+        state: String,
+    },
+    /// A retry with nothing to retry.
+    #[error("nothing failed in run {0}")]
+    NothingFailed(i64),
+    /// Parameters that the DAG does not take.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+    /// A state that this version does not know.
+    #[error(transparent)]
+    State(#[from] UnknownState),
+    /// JSON in the database that this version cannot read, or that cannot be written.
+    #[error("{what} in the database cannot be read by this version")]
+    Json {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl RunError {
+    /// Whether the user asked for what cannot be, as opposed to a fault of the store.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRun(_)
+                | Self::NoRunOf(_)
+                | Self::NoTask { .. }
+                | Self::NoOutput { .. }
+                | Self::StillOpen { .. }
+                | Self::NothingFailed(_)
+                | Self::Params(_)
+        )
+    }
+
+    /// Whether the same call may succeed later: the connection was lost, or Postgres was busy or restarting.
+    pub fn is_transient(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
+            return true;
+        };
+        matches!(code.get(..2), Some("08" | "25" | "40" | "53" | "55" | "57" | "58"))
+    }
+}

@@ -1,0 +1,228 @@
+//! What a worker and the store say to each other: ended attempts go in, claimed tasks come out, in one transaction.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use workflow::{
+    error::ErrorDomain,
+    kind::Fence,
+    state::{AttemptEvent, AttemptState, TaskEvent, TaskState},
+};
+
+use super::{
+    ClaimRequest, Claimed, Line, RunError,
+    advance::{EndedTask, advance},
+    claim::claim,
+    log::insert_lines,
+    without_nul,
+};
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// Well.
+    Success {
+        /// What the tasks downstream read.
+        output: Value,
+    },
+    /// With an error.
+    Failed {
+        /// Whose fault it is.
+        domain: ErrorDomain,
+        /// The message with its causes.
+        error: String,
+        /// A gate stopped it.
+        gate: bool,
+        /// Another attempt follows after this long.
+        retry: Option<Duration>,
+    },
+    /// It took too long.
+    TimedOut {
+        /// How long it had.
+        error: String,
+        /// Another attempt follows after this long.
+        retry: Option<Duration>,
+    },
+    /// It stopped since its run was cancelled.
+    Cancelled,
+    /// It stopped since its worker had to; the task returns to the queue, and the attempt does not count.
+    Released,
+    /// Its lease ran out.
+    Lost {
+        /// What to tell people.
+        error: String,
+        /// Whether the task returns to the queue; the attempt does not count then.
+        again: bool,
+    },
+}
+
+impl End {
+    /// The states that attempt and task move to, by the tables of `workflow::state`.
+    fn states(&self) -> (AttemptState, TaskState) {
+        let (attempt, task) = match self {
+            Self::Success { .. } => (AttemptEvent::Succeeded, TaskEvent::Succeeded),
+            Self::Failed { retry, .. } => (AttemptEvent::Failed, ended_badly(retry.is_some())),
+            Self::TimedOut { retry, .. } => (AttemptEvent::TimedOut, ended_badly(retry.is_some())),
+            Self::Cancelled => (AttemptEvent::Cancelled, TaskEvent::Cancel),
+            Self::Released => (AttemptEvent::Cancelled, TaskEvent::WillRetry),
+            Self::Lost { again, .. } => (AttemptEvent::LeaseExpired, ended_badly(*again)),
+        };
+        (
+            AttemptState::Running.on(attempt).expect("a running attempt can end in every way"),
+            TaskState::Running.on(task).expect("a running task can be moved on by its attempt's end"),
+        )
+    }
+}
+
+fn ended_badly(again: bool) -> TaskEvent {
+    if again { TaskEvent::WillRetry } else { TaskEvent::GaveUp }
+}
+
+/// An attempt that ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Which one.
+    pub fence: Fence,
+    /// How.
+    pub end: End,
+    /// The last lines of its log.
+    pub lines: Vec<Line>,
+}
+
+/// What came of an exchange.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// Attempts whose end was written. One that is missing had lost its lease, or was written before.
+    pub accepted: BTreeSet<i64>,
+    /// Tasks that the worker now holds.
+    pub claimed: Vec<Claimed>,
+}
+
+/// Writes ends, moves their runs on, and claims tasks: those that just became ready among them. One transaction;
+/// repeating it with the same ends changes nothing more.
+pub async fn exchange(pool: &PgPool, ended: &[Ended], request: Option<&ClaimRequest>) -> Result<Exchange, RunError> {
+    let mut exchange = Exchange::default();
+    let request = request.filter(|request| request.limit > 0);
+    if ended.is_empty() && request.is_none() {
+        return Ok(exchange);
+    }
+    let mut started = Vec::new();
+    if ended.is_empty() {
+        // A claim alone is one statement and needs no transaction around it.
+        if let Some(request) = request {
+            (exchange.claimed, started) = claim(&mut *pool.acquire().await?, request).await?;
+        }
+    } else {
+        let mut transaction = pool.begin().await?;
+        exchange.accepted = finish(&mut transaction, ended).await?;
+        if let Some(request) = request {
+            (exchange.claimed, started) = claim(&mut transaction, request).await?;
+        }
+        transaction.commit().await?;
+    }
+    if !started.is_empty() {
+        // Apart from the claim, which holds locks on tasks: runs are locked before tasks, never after.
+        let mark = "update sluice.dag_run set started_at = clock_timestamp()
+                    where run_id = any ($1) and started_at is null";
+        sqlx::query(mark).bind(&started).execute(pool).await?;
+    }
+    Ok(exchange)
+}
+
+/// Writes ends in the caller's transaction; gives the attempts that still held their token.
+pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Result<BTreeSet<i64>, RunError> {
+    let lines: Vec<_> = ended.iter().flat_map(|e| e.lines.iter().map(|line| (e.fence.attempt_id, line))).collect();
+    insert_lines(connection, &lines).await?;
+    let moved: Vec<(i64, i64, String, String)> = close(connection, ended).await?;
+    let mut accepted = BTreeSet::new();
+    let mut tasks = Vec::new();
+    for (attempt_id, run_id, task, state) in moved {
+        accepted.insert(attempt_id);
+        let state: TaskState = state.parse()?;
+        if state.is_final() {
+            tasks.push(EndedTask { run_id, task, state });
+        }
+    }
+    advance(connection, tasks).await?;
+    Ok(accepted)
+}
+
+async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<(i64, i64, String, String)>, RunError> {
+    let mut columns = Columns::default();
+    for Ended { fence, end, .. } in ended {
+        let (attempt, task) = end.states();
+        columns.attempt_id.push(fence.attempt_id);
+        columns.token.push(fence.token);
+        columns.attempt_state.push(attempt.as_str());
+        columns.task_state.push(task.as_str());
+        let (mut output, mut domain, mut error, mut gated, mut delay, mut extra) = (None, None, None, false, 0.0, 0);
+        match end {
+            End::Success { output: value } => output = Some(clean(value)),
+            End::Failed { domain: whose, error: text, gate, retry } => {
+                domain = Some(whose.as_str());
+                error = Some(without_nul(text));
+                gated = *gate;
+                delay = retry.map_or(0.0, |wait| wait.as_secs_f64());
+            }
+            End::TimedOut { error: text, retry } => {
+                domain = Some(ErrorDomain::External.as_str());
+                error = Some(without_nul(text));
+                delay = retry.map_or(0.0, |wait| wait.as_secs_f64());
+            }
+            End::Cancelled => error = Some("the run was cancelled".to_owned()),
+            End::Released => {
+                error = Some("its worker stopped".to_owned());
+                extra = 1;
+            }
+            End::Lost { error: text, again } => {
+                domain = Some(ErrorDomain::Internal.as_str());
+                error = Some(without_nul(text));
+                extra = i32::from(*again);
+            }
+        }
+        columns.output.push(output);
+        columns.domain.push(domain);
+        columns.error.push(error);
+        columns.gate.push(gated);
+        columns.delay.push(delay);
+        columns.extra.push(extra);
+    }
+    Ok(sqlx::query_as(include_str!("../../../../sql/runs/finish.sql"))
+        .bind(columns.attempt_id)
+        .bind(columns.token)
+        .bind(columns.attempt_state)
+        .bind(columns.task_state)
+        .bind(columns.output)
+        .bind(columns.domain)
+        .bind(columns.error)
+        .bind(columns.gate)
+        .bind(columns.delay)
+        .bind(columns.extra)
+        .fetch_all(connection)
+        .await?)
+}
+
+#[derive(Default)]
+struct Columns {
+    attempt_id: Vec<i64>,
+    token: Vec<i64>,
+    attempt_state: Vec<&'static str>,
+    task_state: Vec<&'static str>,
+    output: Vec<Option<Value>>,
+    domain: Vec<Option<&'static str>>,
+    error: Vec<Option<String>>,
+    gate: Vec<bool>,
+    delay: Vec<f64>,
+    extra: Vec<i32>,
+}
+
+/// JSON without the one character that `jsonb` refuses.
+fn clean(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(without_nul(text)),
+        Value::Array(items) => Value::Array(items.iter().map(clean).collect()),
+        Value::Object(map) => Value::Object(map.iter().map(|(key, item)| (without_nul(key), clean(item))).collect()),
+        other => other.clone(),
+    }
+}
