@@ -76,7 +76,8 @@ create table sluice.task_run (
     unique (run_id, task)
 );
 -- The queue: what a worker claims with FOR UPDATE SKIP LOCKED.
-create index task_run_queue on sluice.task_run (queue, priority desc, task_run_id) where state = 'queued';
+create index task_run_queue on sluice.task_run (priority desc, task_run_id) include (queue, kind, not_before)
+    where state = 'queued';
 create index task_run_running on sluice.task_run (task_run_id) where state = 'running';
 
 -- One row an edge of a run's graph, so that counting down needs no JSON.

@@ -88,3 +88,27 @@ pub async fn release_lead(pool: &PgPool, role: &str, holder: &str) -> Result<(),
         .await?;
     Ok(())
 }
+
+/// Says that a process is alive.
+pub async fn worker_seen(pool: &PgPool, name: &str, role: &str, slots: usize) -> Result<(), RunError> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    sqlx::query(include_str!("../../../../sql/runs/worker_seen.sql"))
+        .bind(name)
+        .bind(role)
+        .bind(host.trim())
+        .bind(i32::try_from(std::process::id()).unwrap_or(0))
+        .bind(env!("CARGO_PKG_VERSION"))
+        .bind(i32::try_from(slots).unwrap_or(i32::MAX))
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Says that a process has stopped in order.
+pub async fn worker_stopped(pool: &PgPool, name: &str) -> Result<(), RunError> {
+    sqlx::query("update sluice.worker set stopped_at = now(), seen_at = now() where worker = $1")
+        .bind(name)
+        .execute(pool)
+        .await?;
+    Ok(())
+}

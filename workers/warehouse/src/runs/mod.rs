@@ -22,7 +22,7 @@ pub use create::{Created, NewRun, Trigger, create};
 pub use deploy::{deploy, plan, retire_others, set_next_run};
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};
-pub use lease::{Held, lead, reap, release_lead, renew};
+pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_stopped};
 pub use log::{Line, write_log};
 pub use read::{
     AttemptRow, DagRow, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines, run, tasks,

@@ -1,0 +1,168 @@
+//! One attempt, from its claim to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use warehouse::runs::{Claimed, End, Ended};
+use workflow::{
+    error::{ErrorDomain, RetryHint, TaskError},
+    kind::TaskContext,
+    plan::{Plan, PlannedTask},
+    template,
+};
+
+use crate::held::{Held, Shared, StopReason};
+
+type Outcome = Result<serde_json::Value, TaskError>;
+
+/// Runs a claimed attempt and hands its end to the dispatcher. Never fails: every fault is an end.
+pub(crate) async fn run(shared: Arc<Shared>, claimed: Claimed) {
+    let Some(held) = shared.get(claimed.fence.attempt_id) else { return };
+    let end = match shared.plan(&claimed.dag, &claimed.version).await {
+        Ok(plan) => match plan.task(&claimed.task) {
+            Some(task) => one(&shared, &held, &plan, task, &claimed).await,
+            None => Some(internal(format!("version {} of the DAG has no such task", claimed.version))),
+        },
+        Err(error) => {
+            tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot read the plan");
+            Some(End::Released)
+        }
+    };
+    let ended = end.map(|end| Ended { fence: claimed.fence, end, lines: held.log.take() });
+    shared.release(&held, ended);
+}
+
+fn internal(error: String) -> End {
+    End::Failed { domain: ErrorDomain::Internal, error, gate: false, retry: None }
+}
+
+async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &Claimed) -> Option<End> {
+    let started = match start(shared, held, plan, task, claimed) {
+        Ok(started) => started,
+        Err(error) => return Some(failed(held, task, claimed, &error)),
+    };
+    let outcome = watch(shared, held, task, started).await;
+    match (outcome, held.stop_reason()) {
+        (Some(Ok(output)), _) => Some(End::Success { output }),
+        (_, Some(StopReason::LeaseLost)) => {
+            tracing::warn!(run_id = claimed.run_id, task = claimed.task, "lease lost, the attempt was stopped");
+            None
+        }
+        (_, Some(StopReason::RunCancelled)) => Some(End::Cancelled),
+        (_, Some(StopReason::WorkerStops)) => Some(End::Released),
+        (_, Some(StopReason::TimedOut)) => {
+            let error = format!("timed out after {}", task.timeout);
+            held.log.sink().error(&error);
+            Some(End::TimedOut { error, retry: next_wait(task, claimed, RetryHint::Backoff) })
+        }
+        (Some(Err(error)), None) => Some(failed(held, task, claimed, &error)),
+        (None, None) => Some(internal("the attempt was aborted".to_owned())),
+    }
+}
+
+/// Renders the task's keys and sets the kind to work in a task of its own, so that its panic is only its own.
+fn start(
+    shared: &Shared,
+    held: &Held,
+    plan: &Plan,
+    task: &PlannedTask,
+    claimed: &Claimed,
+) -> Result<JoinHandle<Outcome>, TaskError> {
+    let kind = shared
+        .registry
+        .get(&task.kind)
+        .cloned()
+        .ok_or_else(|| TaskError::internal(format!("this worker does not know the kind `{}`", task.kind)))?;
+    let scope = template::Scope {
+        dag: &claimed.dag,
+        task: &claimed.task,
+        run_id: claimed.run_id,
+        logical_time: claimed.logical_time,
+        interval: claimed.interval,
+        timezone: plan.timezone,
+        params: &claimed.params,
+    };
+    let config = template::render(&task.config, &scope)
+        .map_err(|fault| TaskError::user(format!("{}: {}", fault.field, fault.message)))?;
+    let context = TaskContext {
+        dag: claimed.dag.clone(),
+        run_id: claimed.run_id,
+        task: claimed.task.clone(),
+        attempt: claimed.attempt,
+        fence: claimed.fence,
+        logical_time: claimed.logical_time,
+        interval: claimed.interval,
+        timezone: plan.timezone,
+        params: claimed.params.clone(),
+        inputs: claimed.inputs.clone(),
+        log: held.log.sink(),
+        cancel: held.cancel.clone(),
+    };
+    Ok(tokio::spawn(async move { kind.run(config, &context).await }))
+}
+
+/// Waits for the kind to end: by itself, or within the grace once it has been told to stop. `None`: it had to be
+/// aborted.
+async fn watch(shared: &Shared, held: &Held, task: &PlannedTask, mut started: JoinHandle<Outcome>) -> Option<Outcome> {
+    let joined = tokio::select! {
+        joined = &mut started => joined,
+        () = held.cancel.cancelled() => return stopped(shared.options.grace, started).await,
+        () = tokio::time::sleep(task.timeout.0) => {
+            held.stop(StopReason::TimedOut);
+            return stopped(shared.options.grace, started).await;
+        }
+    };
+    Some(joined.unwrap_or_else(|error| Err(panicked(error))))
+}
+
+async fn stopped(grace: Duration, mut started: JoinHandle<Outcome>) -> Option<Outcome> {
+    match tokio::time::timeout(grace, &mut started).await {
+        Ok(joined) => Some(joined.unwrap_or_else(|error| Err(panicked(error)))),
+        Err(_) => {
+            started.abort();
+            // The kind's work must have left the process before its slot is given away.
+            let _ = started.await;
+            None
+        }
+    }
+}
+
+fn panicked(error: tokio::task::JoinError) -> TaskError {
+    let Ok(panic) = error.try_into_panic() else { return TaskError::internal("the attempt was aborted") };
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    TaskError::internal(format!("the task panicked: {text}"))
+}
+
+fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, error: &TaskError) -> End {
+    let text = error.chain();
+    let retry = next_wait(task, claimed, error.retry);
+    let log = held.log.sink();
+    log.error(&text);
+    if let Some(wait) = retry {
+        log.info(format!("attempt {} of {}; the next in {wait:.1?}", claimed.attempt, claimed.max_attempts));
+    }
+    End::Failed { domain: error.domain, error: text, gate: error.gate, retry }
+}
+
+/// How long until the next attempt; `None` where there is none.
+fn next_wait(task: &PlannedTask, claimed: &Claimed, hint: RetryHint) -> Option<Duration> {
+    if claimed.attempt >= claimed.max_attempts {
+        return None;
+    }
+    match hint {
+        RetryHint::Never => None,
+        RetryHint::Backoff => Some(task.backoff.delay(claimed.attempt, luck())),
+        RetryHint::After(wait) => Some(wait),
+    }
+}
+
+/// A number in `0.0..1.0`.
+fn luck() -> f64 {
+    let bits = u32::try_from(Uuid::new_v4().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
+    f64::from(bits) / f64::from(u32::MAX)
+}

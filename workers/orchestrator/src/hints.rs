@@ -1,0 +1,51 @@
+//! Notifications from Postgres: something may be ready, or a run shall stop. Hints; polls and renewals are the truth.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::postgres::PgListener;
+use tokio_util::sync::CancellationToken;
+use warehouse::runs::{QUEUE_CHANNEL, RUN_CHANNEL};
+
+use crate::held::{Shared, StopReason};
+
+/// Listens until `done`, reconnecting as often as it takes.
+pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = done.cancelled() => return,
+            error = listen(&shared) => {
+                tracing::warn!(%error, "notifications are not heard, polling goes on");
+            }
+        }
+        tokio::select! {
+            () = done.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Ends only with an error.
+async fn listen(shared: &Shared) -> sqlx::Error {
+    let mut listener = match PgListener::connect_with(&shared.pool).await {
+        Ok(listener) => listener,
+        Err(error) => return error,
+    };
+    if let Err(error) = listener.listen_all([QUEUE_CHANNEL, RUN_CHANNEL]).await {
+        return error;
+    }
+    // What was told before we listened is lost.
+    shared.wake.notify_one();
+    loop {
+        match listener.recv().await {
+            Ok(hint) if hint.channel() == QUEUE_CHANNEL => shared.wake.notify_one(),
+            Ok(hint) => {
+                if let Some(run_id) = hint.payload().strip_suffix(" cancel").and_then(|id| id.parse::<i64>().ok()) {
+                    for held in shared.all().iter().filter(|held| held.run_id == run_id) {
+                        held.stop(StopReason::RunCancelled);
+                    }
+                }
+            }
+            Err(error) => return error,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The scheduler: makes runs when they are due. Any number may be started; one leads at a time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Map;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use warehouse::runs::{self, Created, DueDag, NewRun, RunError, Trigger};
+use workflow::schedule::Schedule;
+
+use crate::reaper;
+
+/// The role in `sluice.leader`.
+const ROLE: &str = "scheduler";
+/// Runs that one DAG gets in one tick, so that a long catch-up does not keep the others waiting.
+const MOST_RUNS_A_TICK: usize = 50;
+
+/// How a scheduler works.
+#[derive(Debug, Clone)]
+pub struct SchedulerOptions {
+    /// How often it looks for what is due.
+    pub tick: Duration,
+    /// How long leadership holds without a sign of life: how soon another takes over.
+    pub lease: Duration,
+}
+
+impl Default for SchedulerOptions {
+    fn default() -> Self {
+        Self { tick: Duration::from_millis(500), lease: Duration::from_secs(4) }
+    }
+}
+
+/// Makes runs when they are due.
+pub struct Scheduler {
+    name: String,
+    pool: PgPool,
+    options: SchedulerOptions,
+}
+
+impl Scheduler {
+    /// A scheduler under a name of its own.
+    pub fn new(pool: PgPool, options: SchedulerOptions) -> Self {
+        Self { name: format!("scheduler-{}", Uuid::now_v7().simple()), pool, options }
+    }
+
+    /// Schedules while it leads, and waits for the lead else, until `cancel`. A database that goes away is waited
+    /// for.
+    pub async fn run(self, cancel: CancellationToken) {
+        let reaping = tokio::spawn(reaper::reap_until(self.pool.clone(), Duration::from_secs(5), cancel.clone()));
+        let mut leads = false;
+        loop {
+            match self.turn().await {
+                Ok(led) if led != leads => {
+                    leads = led;
+                    tracing::info!(scheduler = self.name, leads, "scheduler");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "cannot schedule for now"),
+            }
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = tokio::time::sleep(self.options.tick) => {}
+            }
+        }
+        if let Err(error) = runs::release_lead(&self.pool, ROLE, &self.name).await {
+            tracing::debug!(%error, "the lead ends with its lease");
+        }
+        // It ends with `cancel`, too.
+        let _ = reaping.await;
+    }
+
+    /// One turn: whether this one leads, and what was due has been made.
+    async fn turn(&self) -> Result<bool, RunError> {
+        if runs::lead(&self.pool, ROLE, &self.name, self.options.lease).await?.is_none() {
+            return Ok(false);
+        }
+        self.tick(Utc::now()).await?;
+        Ok(true)
+    }
+
+    /// Makes what is due at `now`, and plans what comes next. Gives the new runs. Two schedulers that do it at once
+    /// make each run once.
+    pub async fn tick(&self, now: DateTime<Utc>) -> Result<Vec<i64>, RunError> {
+        let mut made = Vec::new();
+        for due in runs::due(&self.pool, now).await? {
+            // A DAG whose run cannot be made must not keep the others from theirs.
+            if let Err(error) = self.make(&due, now, &mut made).await {
+                tracing::error!(dag = due.plan.dag, %error, "cannot make a run that is due");
+            }
+        }
+        Ok(made)
+    }
+
+    async fn make(&self, due: &DueDag, now: DateTime<Utc>, made: &mut Vec<i64>) -> Result<(), RunError> {
+        let Some(schedule) = &due.plan.schedule else {
+            return runs::set_next_run(&self.pool, &due.plan.dag, due.next_run_at, None).await;
+        };
+        let (fires, next) = fires(schedule, due.next_run_at, now);
+        for logical_time in fires {
+            let new =
+                NewRun { plan: &due.plan, logical_time, trigger: Trigger::Schedule, params: Map::new(), only: None };
+            if let Created::New(run_id) = runs::create(&self.pool, &new).await? {
+                tracing::info!(dag = due.plan.dag, run_id, %logical_time, "run made");
+                made.push(run_id);
+            }
+        }
+        runs::set_next_run(&self.pool, &due.plan.dag, due.next_run_at, next).await
+    }
+}
+
+/// The fires to make runs for, from the one that was planned up to `now`, and the one to plan next.
+fn fires(
+    schedule: &Schedule,
+    planned: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> (Vec<DateTime<Utc>>, Option<DateTime<Utc>>) {
+    if schedule.catchup {
+        let mut fires = vec![planned];
+        let mut last = planned;
+        loop {
+            match schedule.next_after(last) {
+                Some(next) if next <= now && fires.len() < MOST_RUNS_A_TICK => {
+                    fires.push(next);
+                    last = next;
+                }
+                next => return (fires, next),
+            }
+        }
+    }
+    // Without catch-up, the latest fire stands for all that were missed.
+    let latest = schedule.previous_before(now + TimeDelta::microseconds(1)).filter(|t| *t > planned).unwrap_or(planned);
+    (vec![latest], schedule.next_after(latest))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+    use workflow::schedule::Timing;
+
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn missed_fires_are_made_up_for_one_by_one_or_by_the_latest() {
+        let mut hourly = Schedule::new(Timing::parse("@hourly").expect("a cron"), Tz::UTC);
+        let (planned, now) = (at("2026-01-01T01:00:00Z"), at("2026-01-01T04:30:00Z"));
+        let next = Some(at("2026-01-01T05:00:00Z"));
+        assert_eq!(fires(&hourly, planned, now), (vec![at("2026-01-01T04:00:00Z")], next));
+        hourly.catchup = true;
+        let (all, then) = fires(&hourly, planned, now);
+        assert_eq!((all.len(), all[0], then), (4, planned, next));
+        // A long gap is made up for in more than one tick, without leaving anything out.
+        let (some, then) = fires(&hourly, planned, at("2026-02-01T00:00:00Z"));
+        assert_eq!((some.len(), then), (50, Some(at("2026-01-03T03:00:00Z"))));
+    }
+}
