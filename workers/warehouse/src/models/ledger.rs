@@ -1,0 +1,82 @@
+//! The ledger row of a published model: what makes a repeat of its attempt do nothing.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, query, query_as, query_scalar};
+use workflow::kind::TaskContext;
+
+use super::{catalog::Catalog, error::ModelError, relation::Relation, spec::Model};
+
+/// Identity of one publication: this model, in this run, on what its inputs hold now.
+///
+/// A repeat of the attempt finds it in the ledger. A later run, a change to the model's files, or a new load of
+/// what it reads makes another one.
+pub(super) async fn batch_id(
+    connection: &mut PgConnection,
+    catalog: &Catalog,
+    model: &Model,
+    run_id: i64,
+) -> Result<String, ModelError> {
+    let datasets: Vec<String> = catalog.inputs(model).iter().map(ToString::to_string).collect();
+    let newest = "select dataset, max(load_id) from sluice.load_ledger \
+                  where dataset = any($1) and verdict <> 'failed' group by dataset order by dataset";
+    let newest: Vec<(String, i64)> = query_as(newest).bind(datasets).fetch_all(connection).await?;
+    let mut hash = Sha256::new().chain_update(&model.hash);
+    for (dataset, load_id) in newest {
+        hash.update(format!("\0{dataset}={load_id}"));
+    }
+    let hash = format!("{:x}", hash.finalize());
+    Ok(format!("run-{run_id}-{}", &hash[..16]))
+}
+
+/// Rows of a publication that the ledger knows already.
+pub(super) async fn published(
+    connection: &mut PgConnection,
+    model: &Model,
+    task: &TaskContext,
+    batch_id: &str,
+) -> Result<Option<i64>, ModelError> {
+    let known = "select loaded from sluice.load_ledger \
+                 where dataset = $1 and interval_start = $2 and interval_end = $3 and batch_id = $4";
+    let known = query_scalar(known)
+        .bind(model.relation.to_string())
+        .bind(task.interval.start)
+        .bind(task.interval.end)
+        .bind(batch_id);
+    Ok(known.fetch_optional(connection).await?)
+}
+
+/// One line of the ledger.
+pub(super) struct Entry<'a> {
+    pub(super) dataset: &'a Relation,
+    pub(super) task: &'a TaskContext,
+    pub(super) batch_id: &'a str,
+    pub(super) suite: Option<&'a str>,
+    pub(super) suite_hash: Option<&'a str>,
+    /// `unchecked`, `passed`, `warned` or `failed`.
+    pub(super) verdict: &'static str,
+    pub(super) rows: i64,
+}
+
+impl Entry<'_> {
+    /// Writes it. A refused build has read rows and loaded none.
+    pub(super) async fn write(&self, connection: &mut PgConnection) -> Result<(), ModelError> {
+        let (start, end): (DateTime<Utc>, DateTime<Utc>) = (self.task.interval.start, self.task.interval.end);
+        query(include_str!("../../../../sql/engine/models/write_ledger.sql"))
+            .bind(self.dataset.to_string())
+            .bind(self.batch_id)
+            .bind(self.task.run_id)
+            .bind(&self.task.task)
+            .bind(start)
+            .bind(end)
+            .bind(self.suite)
+            .bind(self.suite_hash)
+            .bind(self.verdict)
+            .bind(self.rows)
+            .bind(if self.verdict == "failed" { 0 } else { self.rows })
+            .bind(self.task.fence.token)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}

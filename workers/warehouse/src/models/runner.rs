@@ -1,0 +1,208 @@
+//! Builds and publishes models, one after the other, each in a transaction of its own.
+
+use std::time::Instant;
+
+use chrono_tz::Tz;
+use sqlx::{AssertSqlSafe, PgPool, query, raw_sql};
+use workflow::kind::TaskContext;
+
+use super::{
+    build::{self, Build, Settings},
+    catalog::Catalog,
+    error::{ModelError, in_sql},
+    gate::{GateOutcome, GateRequest, ModelGate},
+    ledger::{self, Entry},
+    publish::{Changes, publish},
+    relation::quote,
+    spec::{Gate, Materialisation, Model, OnFail, SCHEMAS},
+};
+use crate::fence;
+
+/// What is needed to run models.
+pub struct ModelRunner<'a> {
+    /// Where the warehouse is.
+    pub pool: &'a PgPool,
+    /// The project's models.
+    pub catalog: &'a Catalog,
+    /// The attempt that runs them: its fence, its data interval, its log.
+    pub task: &'a TaskContext,
+    /// The project's time zone.
+    pub timezone: Tz,
+    /// Who judges the builds of models that have a gate.
+    pub gate: &'a dyn ModelGate,
+}
+
+/// What became of one model.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ModelReport {
+    /// `schema.name`.
+    pub model: String,
+    /// How it is kept.
+    pub materialised: Materialisation,
+    /// Rows of the build.
+    pub rows: i64,
+    /// What the publication changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// `unchecked`, `passed` or `warned`; `repeated` where an earlier attempt had published the same.
+    pub verdict: &'static str,
+    /// From the start of the build to the end of the publication.
+    pub seconds: f64,
+}
+
+impl ModelRunner<'_> {
+    /// Publishes the models that `words` name (models, or whole schemas) in the order of what they read. Stops at
+    /// the first that cannot be published; those before it stay published, and a repeat leaves them alone.
+    pub async fn run(&self, words: &[String]) -> Result<Vec<ModelReport>, ModelError> {
+        let models = self.catalog.select(words).map_err(|(name, hint)| ModelError::Unknown { name, hint })?;
+        self.prepare().await?;
+        let mut reports = Vec::with_capacity(models.len());
+        for model in models {
+            let report = tokio::select! {
+                () = self.task.cancel.cancelled() => return Err(ModelError::Cancelled(model.relation.clone())),
+                report = self.one(model) => report?,
+            };
+            self.task.log.info(report.line());
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    /// Schemas, and what `sql/warehouse/` declares. Each file may run any number of times.
+    async fn prepare(&self) -> Result<(), ModelError> {
+        build::sweep(self.pool).await?;
+        let mut tx = self.pool.begin().await?;
+        query("select pg_advisory_xact_lock(hashtext('sluice.definitions'))").execute(&mut *tx).await?;
+        query("set local client_min_messages = warning").execute(&mut *tx).await?;
+        for schema in SCHEMAS {
+            let create = format!("create schema if not exists {}", quote(schema));
+            query(AssertSqlSafe(create)).execute(&mut *tx).await?;
+        }
+        for file in self.catalog.definitions().iter().filter(|file| file.path.ends_with(".sql")) {
+            raw_sql(AssertSqlSafe(file.text.clone())).execute(&mut *tx).await.map_err(in_sql(&file.path))?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn one(&self, model: &Model) -> Result<ModelReport, ModelError> {
+        let started = Instant::now();
+        let mut connection = self.pool.acquire().await?;
+        let batch_id = ledger::batch_id(&mut connection, self.catalog, model, self.task.run_id).await?;
+        let known = ledger::published(&mut connection, model, self.task, &batch_id).await?;
+        drop(connection);
+        if let Some(rows) = known {
+            return Ok(ModelReport::new(model, rows, Changes::default(), "repeated", started));
+        }
+        let settings = Settings { timezone: self.timezone, interval: self.task.interval };
+        let build = build::build(self.pool, model, self.task.fence, settings).await?;
+        let published = self.judge_and_publish(model, &build, &batch_id).await;
+        // An error here would hide what `published` says; what is left is swept by the next run.
+        let discarded = build::discard(self.pool, &build.relation).await;
+        let (changes, verdict) = published?;
+        discarded?;
+        Ok(ModelReport::new(model, build.rows, changes, verdict, started))
+    }
+
+    async fn judge_and_publish(
+        &self,
+        model: &Model,
+        build: &Build,
+        batch_id: &str,
+    ) -> Result<(Changes, &'static str), ModelError> {
+        let judged = match &model.gate {
+            Some(gate) => Some((gate, self.judge(model, gate, build).await?)),
+            None => None,
+        };
+        let verdict = match &judged {
+            None => "unchecked",
+            Some((_, outcome)) if outcome.failed.is_empty() => "passed",
+            Some((gate, _)) if gate.on_fail == OnFail::Warn => "warned",
+            Some(_) => "failed",
+        };
+        let mut entry = Entry {
+            dataset: &model.relation,
+            task: self.task,
+            batch_id,
+            suite: judged.as_ref().map(|(gate, _)| gate.suite.as_str()),
+            suite_hash: judged.as_ref().map(|(_, outcome)| outcome.suite_hash.as_str()),
+            verdict,
+            rows: build.rows,
+        };
+        let mut tx = self.pool.begin().await?;
+        // First the lock, which may take a while, then the fence, which keeps the attempt's row locked.
+        query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(model.relation.to_string())
+            .execute(&mut *tx)
+            .await?;
+        fence::check(&mut tx, self.task.fence).await?;
+        if let Some((gate, outcome)) = judged.as_ref().filter(|_| verdict == "failed") {
+            // Not the batch's own name: a repaired suite or source must find the way free.
+            let refused = format!("{batch_id}-refused-{}", self.task.fence.attempt_id);
+            entry.batch_id = &refused;
+            entry.write(&mut tx).await?;
+            tx.commit().await?;
+            return Err(ModelError::Gate {
+                model: model.relation.clone(),
+                suite: gate.suite.clone(),
+                failed: outcome.failed.clone(),
+            });
+        }
+        if ledger::published(&mut tx, model, self.task, batch_id).await?.is_some() {
+            return Ok((Changes::default(), "repeated"));
+        }
+        query("set local timezone = 'UTC'").execute(&mut *tx).await?;
+        let changes = publish(&mut tx, model, build).await?;
+        if model.materialised != Materialisation::View {
+            entry.write(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok((changes, verdict))
+    }
+
+    async fn judge(&self, model: &Model, gate: &Gate, build: &Build) -> Result<GateOutcome, ModelError> {
+        let request = GateRequest { suite: &gate.suite, dataset: &model.relation, build: &build.relation };
+        let outcome = self.gate.evaluate(request).await.map_err(|source| ModelError::GateBroken {
+            model: model.relation.clone(),
+            suite: gate.suite.clone(),
+            source,
+        })?;
+        for failure in &outcome.failed {
+            self.task.log.warn(format!("{}: {failure}", model.relation));
+        }
+        Ok(outcome)
+    }
+}
+
+impl ModelReport {
+    fn new(model: &Model, rows: i64, changes: Changes, verdict: &'static str, started: Instant) -> Self {
+        Self {
+            model: model.relation.to_string(),
+            materialised: model.materialised,
+            rows,
+            changes,
+            verdict,
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+
+    /// As the attempt's log says it.
+    fn line(&self) -> String {
+        use std::fmt::Write;
+        let mut line = format!("{}: {} rows", self.model, self.rows);
+        let changes = &self.changes;
+        for (count, what) in [
+            (changes.inserted, "inserted"),
+            (changes.updated, "updated"),
+            (changes.deleted, "deleted"),
+            (changes.closed, "closed"),
+            (changes.stale, "older than what is there, left out"),
+        ] {
+            if count > 0 {
+                let _ = write!(line, ", {count} {what}");
+            }
+        }
+        let _ = write!(line, " ({}, {:.2} s)", self.verdict, self.seconds);
+        line
+    }
+}
