@@ -9,6 +9,7 @@ pub mod lake;
 pub mod load;
 pub mod manifest;
 pub mod migrations;
+pub mod models;
 pub mod outbox;
 pub mod pool;
 pub mod runs;

@@ -61,7 +61,8 @@ impl Catalog {
                 continue;
             }
             let Some((schema, name, which)) = model_file(&file.path) else { continue };
-            pairs.entry((schema.to_owned(), name.to_owned())).or_default()[which] = Some(file);
+            let pair = pairs.entry((schema.to_owned(), name.to_owned())).or_default();
+            pair[which] = Some(file);
         }
         let mut models = Vec::new();
         let mut broken = BTreeSet::new();

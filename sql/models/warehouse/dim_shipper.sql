@@ -1,0 +1,2 @@
+select id::bigint as shipper_id, code, name
+from staging.shippers
