@@ -131,7 +131,7 @@ impl ModelRunner<'_> {
         };
         let mut tx = self.pool.begin().await?;
         // First the lock, which may take a while, then the fence, which keeps the attempt's row locked.
-        query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        query("select pg_advisory_xact_lock(hashtextextended('sluice.load:' || $1, 0))")
             .bind(model.relation.to_string())
             .execute(&mut *tx)
             .await?;

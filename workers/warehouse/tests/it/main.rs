@@ -1,4 +1,5 @@
 //! The warehouse against a real Postgres.
 
 mod load;
+mod models;
 mod support;
