@@ -6,7 +6,7 @@
 //! facts that point at it need no change. The table is declared in `sql/warehouse/`, with a surrogate key of its
 //! own, and an exclusion constraint that keeps two versions of a member from overlapping.
 
-use sqlx::{AssertSqlSafe, PgConnection, query_as};
+use sqlx::{AssertSqlSafe, PgConnection, query_as, query_scalar};
 
 use super::{
     build::{Build, columns},
@@ -62,6 +62,7 @@ pub(super) async fn publish(tx: &mut PgConnection, model: &Model, build: &Build)
             hint: "a row that is not inferred says since when it is so".to_owned(),
         });
     }
+    let open = count_open(&mut *tx, &target).await?;
     let missing = match model.scd2.missing {
         Missing::Keep => 0,
         Missing::Close => {
@@ -69,7 +70,7 @@ pub(super) async fn publish(tx: &mut PgConnection, model: &Model, build: &Build)
             execute(&mut *tx, model, sql, places).await?
         }
     };
-    refuse_mass(&mut *tx, model, &target, changed + missing).await?;
+    refuse_mass(model, changed + missing, open)?;
 
     let sql = include_str!("../../../../sql/engine/models/scd2_close.sql");
     let closed = execute(&mut *tx, model, sql, places).await?;
@@ -111,14 +112,15 @@ async fn count(tx: &mut PgConnection, model: &Model) -> Result<(i64, i64, i64), 
     query_as(sql).fetch_one(tx).await.map_err(in_sql(&model.sql_file))
 }
 
-async fn refuse_mass(tx: &mut PgConnection, model: &Model, target: &str, closed: i64) -> Result<(), ModelError> {
-    if closed <= NEVER_A_MASS {
-        return Ok(());
-    }
+/// Members that are known and open.
+async fn count_open(tx: &mut PgConnection, target: &str) -> Result<i64, ModelError> {
     let sql = fill(include_str!("../../../../sql/engine/models/scd2_open.sql"), &[("target", target)]);
-    let (open,): (i64,) = query_as(AssertSqlSafe(sql)).fetch_one(tx).await?;
+    Ok(query_scalar(AssertSqlSafe(sql)).fetch_one(tx).await?)
+}
+
+fn refuse_mass(model: &Model, closed: i64, open: i64) -> Result<(), ModelError> {
     let limit = model.scd2.max_closed_percent;
-    if closed as f64 * 100.0 > limit * open as f64 {
+    if closed > NEVER_A_MASS && closed as f64 * 100.0 > limit * open as f64 {
         return Err(ModelError::MassClose { model: model.relation.clone(), closed, open, limit });
     }
     Ok(())

@@ -228,7 +228,8 @@ impl Settings {
         let keyed = self.materialised != Materialisation::View;
         if keyed && self.unique_key.is_empty() {
             let message = "no `unique_key`".to_owned();
-            fault("unique_key", message, Some(format!("name the columns that tell `{}` apart", self.grain)));
+            let hint = "name the columns that the grain speaks of: no two rows share their values".to_owned();
+            fault("unique_key", message, Some(hint));
         }
         if self.scd2.is_some() && self.materialised != Materialisation::Scd2 {
             fault("scd2", "only `materialised: scd2` has these settings".to_owned(), None);

@@ -155,8 +155,8 @@ async fn a_table_follows_its_model_and_views_may_grow_or_change() {
         let list = columns.replace(' ', ", ");
         let expected = rows(&db.pool, &format!("select {list} from ({text}) as t order by k")).await;
         for name in ["kept", "shown"] {
-            let found = rows(&db.pool, &format!("select {list} from marts.{name} order by k"));
-            assert_eq!(numbers(&found.await), numbers(&expected), "{name}: {text}");
+            let found = rows(&db.pool, &format!("select {list} from marts.{name} order by k")).await;
+            assert_eq!(numbers(&found), numbers(&expected), "{name}: {text}");
         }
     }
     assert_eq!(rows(&db.pool, "select k, w::int from marts.kept order by k").await, ["(1,1)", "(2,2)", "(3,3)"]);

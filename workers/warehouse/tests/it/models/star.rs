@@ -45,6 +45,9 @@ async fn facts_resolve_and_money_balances_whatever_a_gate_holds_back() {
         assert_eq!(count, ["(t)"], "{mart} is empty");
     }
 
+    let hours = "select to_char(hour, 'HH24'), date_key, events, keys, amount from warehouse.fact_events_hourly order by 1";
+    assert_eq!(rows(&db.pool, hours).await, ["(10,20260301,3,2,25.50)", "(11,20260301,3,1,25.50)"]);
+
     // The order and the customer are let through, and a price changes: keys stay, lines move, sums hold.
     sql(&db.pool, "insert into staging.orders select 4, 'O-4', 2, 'paid', 'web', '2026-03-03 10:00', 'EUR', 100, 0, 0, 100,
                    '1', 'Bonn', 'NRW', 'DE', '2026-03-03 10:00', '2026-03-03 10:00';

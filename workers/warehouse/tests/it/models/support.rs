@@ -46,7 +46,7 @@ pub(super) fn catalog(files: Vec<SourceFile>) -> Catalog {
 
 /// Runs statements.
 pub(super) async fn sql(pool: &PgPool, text: &str) {
-    raw_sql(AssertSqlSafe(text.to_owned())).execute(pool).await.unwrap_or_else(|error| panic!("{error}\n{text}"));
+    raw_sql(AssertSqlSafe(text.to_owned())).execute(pool).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// The rows of a query as text, in its order.
