@@ -1,0 +1,108 @@
+//! Leases that run out, and workers that come too late.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::PgPool;
+use warehouse::{
+    fence,
+    runs::{self, ClaimRequest, Claimed, End, Ended},
+};
+use workflow::state::RunState;
+
+use crate::{
+    kinds::Hands,
+    support::{attempts, drain, eventually, plan, start, tasks},
+};
+
+/// Claims as a worker that then says nothing more.
+async fn claim(pool: &PgPool, lease: Duration) -> Claimed {
+    let request = ClaimRequest {
+        worker: "silent".to_owned(),
+        queues: Vec::new(),
+        kinds: vec!["echo".to_owned()],
+        limit: 1,
+        lease,
+        run_id: None,
+    };
+    runs::exchange(pool, &[], Some(&request)).await.expect("claimed").claimed.pop().expect("a task")
+}
+
+fn success(claimed: &Claimed) -> Ended {
+    Ended { fence: claimed.fence, end: End::Success { output: json!("late") }, lines: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_lost_lease_is_taken_back_and_its_late_worker_refused() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo, say: now } } }")).await;
+    let late = claim(&db.pool, Duration::ZERO).await;
+    assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 1);
+    assert_eq!(runs::reap(&db.pool).await.expect("nothing left"), 0);
+    assert_eq!(tasks(&db.pool, run_id).await, ["a queued 1"]);
+
+    let mut transaction = db.pool.begin().await.expect("a transaction");
+    assert!(fence::check(&mut transaction, late.fence).await.is_err(), "the late worker may not publish");
+    drop(transaction);
+    let refused = runs::exchange(&db.pool, &[success(&late)], None).await.expect("no error");
+    assert!(refused.accepted.is_empty(), "nor end the attempt");
+    assert!(runs::renew(&db.pool, &[late.fence], Duration::from_secs(9)).await.expect("no error").is_empty());
+
+    assert_eq!(drain(&db.pool, &registry, run_id).await, RunState::Success);
+    assert_eq!(attempts(&db.pool, run_id).await, ["a#1 lost", "a#2 success"]);
+    let output = runs::tasks(&db.pool, run_id).await.expect("tasks").remove(0).output.expect("an output");
+    assert_eq!(output["say"], json!("now"));
+}
+
+#[tokio::test]
+async fn a_lease_that_holds_is_not_taken() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo } } }")).await;
+    let claimed = claim(&db.pool, Duration::from_secs(60)).await;
+    assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 0);
+    let end = runs::exchange(&db.pool, &[success(&claimed)], None).await.expect("no error");
+    assert!(end.accepted.contains(&claimed.fence.attempt_id));
+    let again = runs::exchange(&db.pool, &[success(&claimed)], None).await.expect("no error");
+    assert!(again.accepted.is_empty(), "the same end a second time changes nothing");
+    assert_eq!(runs::run(&db.pool, run_id).await.expect("the run").state, "success");
+}
+
+#[tokio::test]
+async fn a_task_that_loses_every_worker_fails_in_the_end() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo } } }")).await;
+    for _ in 0..4 {
+        claim(&db.pool, Duration::ZERO).await;
+        assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 1);
+    }
+    assert_eq!(runs::run(&db.pool, run_id).await.expect("the run").state, "failed");
+    assert_eq!(tasks(&db.pool, run_id).await, ["a failed 4"]);
+}
+
+#[tokio::test]
+async fn many_claims_at_once_never_share_a_task() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let rows: String = (0..40).map(|n| format!("  t{n}: {{ kind: echo }}\n")).collect();
+    let run_id = start(&db.pool, &plan(&registry, &format!("dag: d\ntasks:\n{rows}"))).await;
+    let claims = (0..40).map(|_| claim(&db.pool, Duration::from_secs(60)));
+    let claimed: std::collections::BTreeSet<_> =
+        futures::future::join_all(claims).await.into_iter().map(|claimed| claimed.task).collect();
+    assert_eq!(claimed.len(), 40);
+    eventually(&db.pool, "select count(*) = 40 from sluice.tasks where run_id = $1 and state = 'running'", run_id)
+        .await;
+}
+
+#[tokio::test]
+async fn one_process_leads_until_it_gives_up_or_falls_silent() {
+    let db = testkit::database().await;
+    let lead = async |who: &str, lease| runs::lead(&db.pool, "r", who, lease).await.expect("no error");
+    let long = Duration::from_secs(60);
+    let first = lead("a", long).await.expect("a leads");
+    assert_eq!(lead("b", long).await, None);
+    assert_eq!(lead("a", Duration::ZERO).await, Some(first), "renewal keeps the token");
+    let second = lead("b", long).await.expect("b takes over");
+    assert!(second > first);
+    assert_eq!(lead("a", long).await, None);
+    runs::release_lead(&db.pool, "r", "b").await.expect("released");
+    assert!(lead("a", long).await.expect("a leads again") > second);
+}

@@ -1,0 +1,10 @@
+//! Runs through the real queue: a Postgres database a test, kinds that a test holds in its hand.
+
+mod control;
+mod failure;
+mod flow;
+mod kill;
+mod kinds;
+mod leases;
+mod scheduling;
+mod support;

@@ -1,0 +1,89 @@
+//! Runs that come due, under a clock that the test holds.
+
+use orchestrator::{Scheduler, SchedulerOptions};
+use sqlx::PgPool;
+use warehouse::runs;
+use workflow::kind::Registry;
+
+use crate::{
+    kinds::Hands,
+    support::{plan, utc},
+};
+
+fn scheduler(pool: &PgPool) -> Scheduler {
+    Scheduler::new(pool.clone(), SchedulerOptions::default())
+}
+
+async fn deploy(pool: &PgPool, registry: &Registry, schedule: &str, now: &str) {
+    let text = format!("{{ dag: d, schedule: {schedule}, tasks: {{ a: {{ kind: echo }} }} }}");
+    runs::deploy(pool, &plan(registry, &text), utc(now)).await.expect("deployed");
+}
+
+async fn logical_times(pool: &PgPool) -> Vec<String> {
+    let mut runs = runs::list(pool, None, None, 100).await.expect("runs");
+    runs.reverse();
+    runs.iter().map(|run| run.logical_time.format("%m-%d %H:%M").to_string()).collect()
+}
+
+#[tokio::test]
+async fn two_schedulers_make_one_run() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    deploy(&db.pool, &registry, "'@daily'", "2026-01-01T12:00:00Z").await;
+    let (one, other) = (scheduler(&db.pool), scheduler(&db.pool));
+    let now = utc("2026-01-02T00:00:05Z");
+    let (a, b) = tokio::join!(one.tick(now), other.tick(now));
+    assert_eq!(a.expect("ticked").len() + b.expect("ticked").len(), 1);
+    assert_eq!(logical_times(&db.pool).await, ["01-02 00:00"]);
+    assert!(one.tick(now).await.expect("ticked").is_empty(), "and no second one later");
+    let run = runs::find_run(&db.pool, "d").await.expect("the run");
+    assert_eq!((run.interval_start, run.interval_end), (utc("2026-01-01T00:00:00Z"), utc("2026-01-02T00:00:00Z")));
+}
+
+#[tokio::test]
+async fn nothing_runs_before_it_is_due() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    deploy(&db.pool, &registry, "'0 2 * * *'", "2026-01-01T12:00:00Z").await;
+    assert!(scheduler(&db.pool).tick(utc("2026-01-02T01:59:59Z")).await.expect("ticked").is_empty());
+    assert_eq!(scheduler(&db.pool).tick(utc("2026-01-02T02:00:00Z")).await.expect("ticked").len(), 1);
+}
+
+#[tokio::test]
+async fn catch_up_makes_a_run_for_each_missed_fire() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let schedule = "{ cron: '0 2 * * *', catchup: true, start_date: 2026-01-01 }";
+    deploy(&db.pool, &registry, schedule, "2026-01-03T12:00:00Z").await;
+    scheduler(&db.pool).tick(utc("2026-01-03T12:00:00Z")).await.expect("ticked");
+    assert_eq!(logical_times(&db.pool).await, ["01-01 02:00", "01-02 02:00", "01-03 02:00"]);
+}
+
+#[tokio::test]
+async fn without_catch_up_the_latest_fire_stands_for_all() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    deploy(&db.pool, &registry, "'@hourly'", "2026-01-01T00:30:00Z").await;
+    scheduler(&db.pool).tick(utc("2026-01-01T05:30:00Z")).await.expect("ticked");
+    scheduler(&db.pool).tick(utc("2026-01-01T06:00:00Z")).await.expect("ticked");
+    assert_eq!(logical_times(&db.pool).await, ["01-01 05:00", "01-01 06:00"]);
+}
+
+#[tokio::test]
+async fn once_runs_once_however_often_it_is_deployed() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    for now in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"] {
+        deploy(&db.pool, &registry, "'@once'", now).await;
+        scheduler(&db.pool).tick(utc(now)).await.expect("ticked");
+    }
+    assert_eq!(logical_times(&db.pool).await, ["01-01 00:00"]);
+}
+
+#[tokio::test]
+async fn a_new_version_keeps_the_planned_run_unless_the_schedule_changed() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let next = async || runs::dags(&db.pool).await.expect("DAGs").remove(0).next.map(|t| t.to_rfc3339());
+    deploy(&db.pool, &registry, "'0 2 * * *'", "2026-01-01T12:00:00Z").await;
+    deploy(&db.pool, &registry, "'0 2 * * *'", "2026-01-05T12:00:00Z").await;
+    assert_eq!(next().await.as_deref(), Some("2026-01-02T02:00:00+00:00"));
+    deploy(&db.pool, &registry, "'0 3 * * *'", "2026-01-05T12:00:00Z").await;
+    assert_eq!(next().await.as_deref(), Some("2026-01-06T03:00:00+00:00"));
+    assert_eq!(runs::retire_others(&db.pool, &[]).await.expect("retired"), 1);
+    assert!(scheduler(&db.pool).tick(utc("2026-02-01T00:00:00Z")).await.expect("ticked").is_empty());
+}
