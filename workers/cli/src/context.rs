@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use warehouse::lake::Lake;
 use workflow::{kind::Registry, project::Project};
 
-use crate::exit::Failure;
+use crate::{exit::Failure, files::Files};
 
 /// What every command gets.
 pub(crate) struct Context {
@@ -96,6 +96,12 @@ impl Context {
     pub(crate) fn lake(&self) -> anyhow::Result<Lake> {
         let place = self.project.lake.clone().unwrap_or_else(|| self.home().join("lake").display().to_string());
         Ok(Lake::open(&place)?)
+    }
+
+    /// Every file of the project, read and checked; or all that is wrong with them.
+    pub(crate) fn files(&self) -> anyhow::Result<Files> {
+        let registry = crate::registry::offline(self)?;
+        Ok(Files::read(&self.dir, &self.project, &registry).map_err(Failure::Files)?)
     }
 
     /// Every task kind, wired to this project's services.

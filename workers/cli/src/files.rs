@@ -1,14 +1,13 @@
 //! The files that a project's users write: read together, checked together, every fault shown at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use quality::Suite;
-use streaming::spec::StreamSpec;
+use streaming::spec::{self, Stream};
 use warehouse::models::Catalog;
 use workflow::{
     diagnostic::Diagnostic,
@@ -23,30 +22,11 @@ pub(crate) struct Files {
     /// `dags/*.yaml`, by name.
     pub(crate) plans: BTreeMap<String, Plan>,
     /// `quality/*.yaml`, by name.
-    pub(crate) suites: Arc<BTreeMap<String, Suite>>,
+    pub(crate) suites: BTreeMap<String, Suite>,
     /// `sql/models/`.
-    pub(crate) models: Arc<Catalog>,
+    pub(crate) models: Catalog,
     /// `dags/streams/*.yaml`.
-    pub(crate) streams: Vec<StreamSpec>,
-}
-
-/// Suites and models: what task kinds need to know of the project.
-pub(crate) struct Definitions {
-    pub(crate) suites: Arc<BTreeMap<String, Suite>>,
-    pub(crate) models: Arc<Catalog>,
-}
-
-impl Definitions {
-    /// Reads `quality/` and `sql/models/`.
-    pub(crate) fn read(dir: &Path) -> Result<Self, Vec<Diagnostic>> {
-        let mut faults = Vec::new();
-        let suites = suites(dir, &mut faults);
-        let models = Catalog::read(dir).unwrap_or_else(|more| {
-            faults.extend(more);
-            Catalog::default()
-        });
-        if faults.is_empty() { Ok(Self { suites: Arc::new(suites), models: Arc::new(models) }) } else { Err(faults) }
-    }
+    pub(crate) streams: Vec<Stream>,
 }
 
 impl Files {
@@ -70,7 +50,7 @@ impl Files {
         let plans = plans(dir, registry, &known, &mut faults);
         let streams = streams(dir, project, &mut faults);
         if faults.is_empty() {
-            Ok(Self { plans, suites: Arc::new(suites), models: Arc::new(models), streams })
+            Ok(Self { plans, suites, models, streams })
         } else {
             faults.sort_by(|a, b| (&a.file, a.line, &a.field).cmp(&(&b.file, b.line, &b.field)));
             faults.dedup();
@@ -114,23 +94,18 @@ fn plans(dir: &Path, registry: &Registry, known: &Known, faults: &mut Vec<Diagno
     plans
 }
 
-fn streams(dir: &Path, project: &Project, faults: &mut Vec<Diagnostic>) -> Vec<StreamSpec> {
-    let channels: Vec<&str> = project.channels.keys().map(String::as_str).collect();
-    let mut streams: Vec<StreamSpec> = Vec::new();
-    for (file, text) in yaml_files(dir, "dags/streams", faults) {
-        match StreamSpec::parse(&file, &text, &channels) {
-            Ok(spec) if streams.iter().any(|s| s.name == spec.name) => {
-                faults.push(whole(&file, format!("the stream `{}` is defined in another file too", spec.name)));
-            }
-            Ok(spec) => streams.push(spec),
-            Err(more) => faults.extend(more),
-        }
-    }
-    streams
+fn streams(dir: &Path, project: &Project, faults: &mut Vec<Diagnostic>) -> Vec<Stream> {
+    let channels: Vec<_> = project.channels.keys().map(String::as_str).collect();
+    let files = yaml_files(dir, "dags/streams", faults);
+    let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    spec::parse_all(files, &channels).unwrap_or_else(|more| {
+        faults.extend(more);
+        Vec::new()
+    })
 }
 
 /// Reads the streams alone: what `sluice stream` needs.
-pub(crate) fn read_streams(dir: &Path, project: &Project) -> Result<Vec<StreamSpec>, Vec<Diagnostic>> {
+pub(crate) fn read_streams(dir: &Path, project: &Project) -> Result<Vec<Stream>, Vec<Diagnostic>> {
     let mut faults = Vec::new();
     let streams = streams(dir, project, &mut faults);
     if faults.is_empty() { Ok(streams) } else { Err(faults) }
@@ -164,14 +139,14 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn stems(dir: &Path, folder: &str) -> std::collections::BTreeSet<String> {
+fn stems(dir: &Path, folder: &str) -> BTreeSet<String> {
     let paths = list(&dir.join(folder)).unwrap_or_default();
     paths.iter().filter(|p| p.is_file()).filter_map(|p| p.file_stem()?.to_str().map(str::to_owned)).collect()
 }
 
 /// Models by name, by `schema.name` and by the folder they stand in.
-fn model_names(dir: &Path) -> std::collections::BTreeSet<String> {
-    let mut names = std::collections::BTreeSet::new();
+fn model_names(dir: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     for folder in list(&dir.join("sql/models")).unwrap_or_default() {
         let Some(schema) = folder.file_name().and_then(|n| n.to_str()) else { continue };
         let stems = stems(dir, &format!("sql/models/{schema}"));
@@ -185,8 +160,8 @@ fn model_names(dir: &Path) -> std::collections::BTreeSet<String> {
 }
 
 /// Files of the project by their paths relative to it. `.sluice/`, `target/` and hidden folders are left out.
-fn project_files(dir: &Path) -> std::collections::BTreeSet<String> {
-    fn walk(dir: &Path, below: &str, found: &mut std::collections::BTreeSet<String>) {
+fn project_files(dir: &Path) -> BTreeSet<String> {
+    fn walk(dir: &Path, below: &str, found: &mut BTreeSet<String>) {
         for path in list(dir).unwrap_or_default() {
             let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
             let shown = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
@@ -197,7 +172,7 @@ fn project_files(dir: &Path) -> std::collections::BTreeSet<String> {
             }
         }
     }
-    let mut found = std::collections::BTreeSet::new();
+    let mut found = BTreeSet::new();
     walk(dir, "", &mut found);
     found
 }
@@ -205,4 +180,3 @@ fn project_files(dir: &Path) -> std::collections::BTreeSet<String> {
 fn whole(file: &str, message: String) -> Diagnostic {
     Diagnostic { file: file.to_owned(), line: 0, field: String::new(), message, hint: None }
 }
-

@@ -3,6 +3,7 @@
 mod commands;
 mod context;
 mod exit;
+mod files;
 mod output;
 mod registry;
 

@@ -1,11 +1,52 @@
 //! Every task kind of this program: a kind is one file and one line here.
 
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use streaming::ProduceEvents;
+use tasks::{extract_mysql::ExtractMysql, load::Load};
+use warehouse::lake::Lake;
 use workflow::kind::Registry;
 
 use crate::context::Context;
 
-/// The kinds, wired to the project's services.
+/// What the kinds work with.
+struct Handles<'a> {
+    ctx: &'a Context,
+    pool: PgPool,
+    lake: Lake,
+    connections: BTreeMap<String, SecretString>,
+    kafka: String,
+}
+
+/// The kinds, wired to the project's services. MySQL and Kafka are looked for when a task needs them.
 pub(crate) async fn connected(ctx: &Context) -> anyhow::Result<Registry> {
-    let _pool = ctx.postgres().await?;
-    Ok(Registry::new())
+    let pool = ctx.postgres().await?;
+    Ok(kinds(Handles {
+        ctx,
+        pool,
+        lake: ctx.lake()?,
+        connections: ctx.mysql_url().map(|url| ("shop".to_owned(), url.into())).into_iter().collect(),
+        kafka: ctx.kafka().unwrap_or_default(),
+    }))
+}
+
+/// The kinds for checking files: nothing is connected, and nothing is made on disk but the lake's folder.
+pub(crate) fn offline(ctx: &Context) -> anyhow::Result<Registry> {
+    Ok(kinds(Handles {
+        ctx,
+        pool: PgPoolOptions::new().connect_lazy("postgres://127.0.0.1/unconnected")?,
+        lake: ctx.lake()?,
+        connections: BTreeMap::new(),
+        kafka: String::new(),
+    }))
+}
+
+fn kinds(with: Handles<'_>) -> Registry {
+    let Handles { ctx, pool, lake, connections, kafka } = with;
+    Registry::new()
+        .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
+        .with(Load::new(pool, lake, &ctx.dir))
+        .with(ProduceEvents::new(kafka))
 }

@@ -118,7 +118,8 @@ fn parse_only(brokers: &str, topic: &str, count: u64) -> f64 {
         let message = consumer.poll(Duration::from_secs(30)).expect("a record").expect("a record");
         began.get_or_insert_with(Instant::now);
         if let Ok(order) = serde_json::from_slice::<Order<'_>>(message.payload().unwrap_or_default()) {
-            total += order.amount + (order.customer_id % 2 + order.event_id.len() as u64 + order.ts.len() as u64) as f64;
+            total +=
+                order.amount + (order.customer_id % 2 + order.event_id.len() as u64 + order.ts.len() as u64) as f64;
         }
         seen += 1;
     }
@@ -144,7 +145,8 @@ aggregates:
     let database = testkit::database().await;
     let stream = Arc::new(Stream::parse("live.yaml", &text, ["team"]).expect("a valid stream"));
     let stop = CancellationToken::new();
-    let running = tokio::spawn(runtime::run(stream, Options::new(brokers, database.pool.clone(), &topic), stop.clone()));
+    let running =
+        tokio::spawn(runtime::run(stream, Options::new(brokers, database.pool.clone(), &topic), stop.clone()));
     while standing(&database.pool).await.0 < i64::from(PARTITIONS) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -166,10 +168,7 @@ aggregates:
     .await
     .expect("alerts were raised");
     let note = format!("{alerts} alerts at {:.0} events/s", sent.events as f64 / sent.seconds);
-    vec![
-        Figure::new("alert_p50_ms", p50, "ms", note.clone()),
-        Figure::new("alert_p99_ms", p99, "ms", note),
-    ]
+    vec![Figure::new("alert_p50_ms", p50, "ms", note.clone()), Figure::new("alert_p99_ms", p99, "ms", note)]
 }
 
 /// Orders of about 250 bytes: customers by Zipf's law, 1 % out of order, 0.1 % late, 0.05 % malformed if `dirty`.

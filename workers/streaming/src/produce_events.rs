@@ -95,7 +95,8 @@ impl TaskKind for ProduceEvents {
             attacks += u64::from(event.truth.as_ref().is_some_and(|truth| truth.kind == "attack"));
         });
         let pace = Pace { rate: Some(config.rate), events: Some(events), duration: None };
-        let sent = producer::produce(&self.brokers, stream.map(Outgoing::from), pace, &task.cancel).await.map_err(failed)?;
+        let sent =
+            producer::produce(&self.brokers, stream.map(Outgoing::from), pace, &task.cancel).await.map_err(failed)?;
         if task.cancel.is_cancelled() {
             return Err(TaskError::external(format!("stopped after {} of {events} events", sent.events)));
         }

@@ -162,9 +162,7 @@ impl Producer {
         let failed = self.answers.0.failed.load(Ordering::Relaxed);
         let first = self.answers.0.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         match first {
-            Some(source) => {
-                Err(ProduceError::Undelivered { sent: self.sent.load(Ordering::Relaxed), failed, source })
-            }
+            Some(source) => Err(ProduceError::Undelivered { sent: self.sent.load(Ordering::Relaxed), failed, source }),
             None => Ok(self.answers.0.delivered.load(Ordering::Relaxed)),
         }
     }

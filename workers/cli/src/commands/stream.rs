@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use streaming::{
     runtime::{self, Options},
-    spec::{self, Stream},
+    spec::Stream,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::Context,
     exit::Failure,
+    files,
     output::{self, Style, paint},
 };
 
@@ -71,23 +72,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 /// Every stream of the project, from `dags/streams/`.
 pub(crate) fn load(ctx: &Context) -> anyhow::Result<Vec<Stream>> {
-    let folder = ctx.dir.join("dags/streams");
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let shown = path.strip_prefix(&ctx.dir).unwrap_or(&path).display().to_string();
-            files.push((shown, text));
-        }
-    }
-    files.sort();
-    let channels: Vec<_> = ctx.project.channels.keys().map(String::as_str).collect();
-    let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
-    Ok(spec::parse_all(files, &channels).map_err(Failure::Files)?)
+    Ok(files::read_streams(&ctx.dir, &ctx.project).map_err(Failure::Files)?)
 }
 
 /// Runs streams side by side until `stop`. One that cannot go on stops them all.

@@ -10,6 +10,6 @@ mod record;
 mod reference;
 mod window;
 
-pub use partition::{Counters, Delta, Disposition, Firing, Early, PartitionState, Resume, WindowRow};
-pub use record::RawRecord;
 pub(crate) use accumulate::SCALE;
+pub use partition::{Counters, Delta, Disposition, Early, Firing, PartitionState, Resume, WindowRow};
+pub use record::RawRecord;

@@ -167,11 +167,7 @@ pub struct PartitionState {
 
 impl PartitionState {
     /// The state at `resume.offset`; alerts already raised are given so that cooldowns go on.
-    pub fn new(
-        stream: Arc<Stream>,
-        resume: Resume,
-        alerts: impl IntoIterator<Item = (String, String, i64)>,
-    ) -> Self {
+    pub fn new(stream: Arc<Stream>, resume: Resume, alerts: impl IntoIterator<Item = (String, String, i64)>) -> Self {
         let count = stream.operators.len();
         let mut last_alert: Vec<HashMap<Box<str>, i64>> = vec![HashMap::new(); count];
         for (rule, key, at) in alerts {

@@ -121,9 +121,8 @@ impl Scanner<'_> {
             other => return Err(format!("`{}` is {}, not an id", name(stream.event_id), other.noun())),
         };
         let time = match &fields[stream.event_time] {
-            Cell::Text(text) => {
-                micros(text).ok_or_else(|| format!("`{}` is not an RFC 3339 time: {text:.40}", name(stream.event_time)))?
-            }
+            Cell::Text(text) => micros(text)
+                .ok_or_else(|| format!("`{}` is not an RFC 3339 time: {text:.40}", name(stream.event_time)))?,
             Cell::Integer(millis) => millis
                 .checked_mul(1_000)
                 .ok_or_else(|| format!("`{}` is out of range: {millis}", name(stream.event_time)))?,
@@ -151,7 +150,11 @@ fn check_cells(fields: &Fields, cells: &[Cell<'_>]) -> Result<(), String> {
     for (slot, cell) in cells.iter().enumerate().take(fields.len()) {
         match cell {
             Cell::Text(text) if text.len() > LONGEST_TEXT => {
-                return Err(format!("`{}` is {} bytes long; {LONGEST_TEXT} is the most", fields.name(slot), text.len()));
+                return Err(format!(
+                    "`{}` is {} bytes long; {LONGEST_TEXT} is the most",
+                    fields.name(slot),
+                    text.len()
+                ));
             }
             Cell::Text(text) if text.contains('\0') => {
                 return Err(format!("`{}` holds a NUL character, which Postgres cannot store", fields.name(slot)));
@@ -181,7 +184,9 @@ fn utc_micros(text: &[u8]) -> Option<i64> {
         return None;
     }
     let number = |from: usize, to: usize| {
-        main[from..to].iter().try_fold(0_u32, |n, digit| digit.is_ascii_digit().then(|| n * 10 + u32::from(digit - b'0')))
+        main[from..to]
+            .iter()
+            .try_fold(0_u32, |n, digit| digit.is_ascii_digit().then(|| n * 10 + u32::from(digit - b'0')))
     };
     let date = chrono::NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(5, 7)?, number(8, 10)?)?;
     let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
@@ -388,7 +393,9 @@ mod tests {
             let slow = DateTime::parse_from_rfc3339(text).expect(text).timestamp_micros();
             assert_eq!(utc_micros(text.as_bytes()), Some(slow), "{text}");
         }
-        for text in ["2026-02-30T00:00:00Z", "2026-01-31 23:59:59Z", "2026-01-31T23:59:59.Z", "2026-01-31T23:59:5xZ", "x"] {
+        for text in
+            ["2026-02-30T00:00:00Z", "2026-01-31 23:59:59Z", "2026-01-31T23:59:59.Z", "2026-01-31T23:59:5xZ", "x"]
+        {
             assert_eq!(utc_micros(text.as_bytes()), None, "{text}");
         }
         assert_eq!(micros("2026-01-31T23:59:59+01:00"), micros("2026-01-31T22:59:59Z"));

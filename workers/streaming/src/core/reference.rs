@@ -33,7 +33,8 @@ struct Sample {
 
 impl Sample {
     fn json(&self) -> String {
-        let ts = DateTime::from_timestamp_micros(self.at).expect("in range").to_rfc3339_opts(SecondsFormat::Micros, true);
+        let ts =
+            DateTime::from_timestamp_micros(self.at).expect("in range").to_rfc3339_opts(SecondsFormat::Micros, true);
         let items: Vec<_> = self.skus.iter().map(|s| format!("{{\"sku\":{s},\"n\":1}}")).collect();
         let (euros, cents) = (self.cents / 100, self.cents % 100);
         let (id, card, items) = (self.id, self.card, items.join(","));
@@ -112,9 +113,11 @@ fn random_log(rng: &mut ChaCha8Rng) -> Vec<Option<Sample>> {
     let mut log = Vec::new();
     for id in 0..rng.random_range(50..400) {
         at += rng.random_range(0..900_000);
-        let jitter = if rng.random_bool(0.1) { rng.random_range(0..25_000_000) } else { rng.random_range(0..1_500_000) };
+        let jitter =
+            if rng.random_bool(0.1) { rng.random_range(0..25_000_000) } else { rng.random_range(0..1_500_000) };
         let skus = (0..rng.random_range(0..3)).map(|_| rng.random_range(0..4)).collect();
-        let sample = Sample { id, at: at - jitter, card: rng.random_range(0..4), cents: rng.random_range(100..9_900), skus };
+        let sample =
+            Sample { id, at: at - jitter, card: rng.random_range(0..4), cents: rng.random_range(100..9_900), skus };
         if rng.random_bool(0.08) {
             log.push(Some(sample.clone()));
         }

@@ -218,7 +218,9 @@ impl Archive<'_> {
 fn ready(open: &Open, most: usize, age: Duration, now: bool) -> Option<usize> {
     let (first, last) = (open.rows.first()?, open.rows.last()?);
     if let Some(planned) = open.planned {
-        return (last.offset + 1 >= planned).then(|| open.rows.partition_point(|row| row.offset < planned)).filter(|n| *n > 0);
+        return (last.offset + 1 >= planned)
+            .then(|| open.rows.partition_point(|row| row.offset < planned))
+            .filter(|n| *n > 0);
     }
     let hour = |row: &Row| row.produced_at.div_euclid(3_600_000);
     let next_hour = open.rows.iter().position(|row| hour(row) > hour(first));

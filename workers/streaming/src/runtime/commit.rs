@@ -188,7 +188,11 @@ async fn upsert_windows(connection: &mut PgConnection, stream: &Stream, parts: &
     Ok(())
 }
 
-async fn insert_dead_letters(connection: &mut PgConnection, stream: &Stream, parts: &[Part]) -> Result<(), sqlx::Error> {
+async fn insert_dead_letters(
+    connection: &mut PgConnection,
+    stream: &Stream,
+    parts: &[Part],
+) -> Result<(), sqlx::Error> {
     let rejected: Vec<_> = parts.iter().flat_map(|p| p.rejected.iter().map(move |r| (p.partition, r))).collect();
     if rejected.is_empty() {
         return Ok(());

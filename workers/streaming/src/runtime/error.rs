@@ -70,9 +70,9 @@ fn transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         // Connection exceptions, rollbacks by conflict, shortage of resources, operator intervention, I/O.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["08", "40", "53", "57", "58", "25"].iter().any(|class| code.starts_with(class)))
-        }
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| ["08", "40", "53", "57", "58", "25"].iter().any(|class| code.starts_with(class))),
         _ => false,
     }
 }

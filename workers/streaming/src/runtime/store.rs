@@ -88,7 +88,11 @@ pub async fn progress(pool: &PgPool, streams: &[String]) -> Result<Vec<Progress>
 
 /// The latest dead letters, of one stream or of all.
 pub async fn dead_letters(pool: &PgPool, stream: Option<&str>, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
-    sqlx::query_as(include_str!("../../../../sql/stream/dead_letters.sql")).bind(stream).bind(limit).fetch_all(pool).await
+    sqlx::query_as(include_str!("../../../../sql/stream/dead_letters.sql"))
+        .bind(stream)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
 }
 
 /// What a stream's alerts are filed under.
@@ -128,13 +132,17 @@ pub(crate) async fn claim(
         }
         if committed < bounds.low {
             tracing::error!(
-                stream = stream.name, partition, committed, first = bounds.low,
+                stream = stream.name,
+                partition,
+                committed,
+                first = bounds.low,
                 "records were deleted by retention before the stream read them; they are counted as absent"
             );
         }
         // From where the log still goes; what the replay misses then is only ids and sums of windows about to close.
         let offset = offset.max(bounds.low);
-        let since = watermark.unwrap_or(DateTime::UNIX_EPOCH) - chrono::TimeDelta::microseconds(stream.longest_cooldown());
+        let since =
+            watermark.unwrap_or(DateTime::UNIX_EPOCH) - chrono::TimeDelta::microseconds(stream.longest_cooldown());
         let alerts: Vec<(String, String, DateTime<Utc>)> =
             sqlx::query_as(include_str!("../../../../sql/stream/recent_alerts.sql"))
                 .bind(source(stream))

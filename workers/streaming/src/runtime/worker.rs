@@ -297,7 +297,10 @@ impl<'a> Book<'a> {
         let wait = |book: &mut Self| -> Result<bool, StreamError> {
             while !book.settle(Duration::from_millis(20))? {
                 if Instant::now() >= give_up {
-                    tracing::warn!(stream = book.stream.name, "stopped before the last commit; it is repeated at the next start");
+                    tracing::warn!(
+                        stream = book.stream.name,
+                        "stopped before the last commit; it is repeated at the next start"
+                    );
                     return Ok(false);
                 }
             }

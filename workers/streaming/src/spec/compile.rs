@@ -354,7 +354,8 @@ impl Scope for WindowScope<'_> {
         } else {
             expr::number(parsed, &mut RowScope(self.fields))?
         };
-        let text = if known == Function::Distinct { format!("distinct({parsed})") } else { format!("{function}({parsed})") };
+        let text =
+            if known == Function::Distinct { format!("distinct({parsed})") } else { format!("{function}({parsed})") };
         let at = self.aggregates.iter().position(|a| a.text == text).unwrap_or_else(|| {
             self.aggregates.push(Aggregate { function: known, argument, text });
             self.aggregates.len() - 1

@@ -299,7 +299,8 @@ fn binary<S: Scope>(
         BinaryOperator::Divide => Arithmetic::Divide,
         BinaryOperator::And | BinaryOperator::Or => {
             let sides = (Box::new(condition(left, scope)?), Box::new(condition(right, scope)?));
-            let joined = if *op == BinaryOperator::And { Expr::And(sides.0, sides.1) } else { Expr::Or(sides.0, sides.1) };
+            let joined =
+                if *op == BinaryOperator::And { Expr::And(sides.0, sides.1) } else { Expr::Or(sides.0, sides.1) };
             return Ok((joined, Type::Bool));
         }
         other => return Err(format!("the operator `{other}` is not supported in a stream's expressions")),

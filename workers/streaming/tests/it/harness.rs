@@ -189,7 +189,11 @@ impl Bench {
         let told: i64 =
             sqlx::query_scalar("select count(*) from sluice.outbox").fetch_one(&self.pool).await.expect("count");
         let fast = alerts.iter().filter(|a| a.0 == "fast").count();
-        assert_eq!(told, i64::try_from(fast).expect("few"), "one message for each alert of the rule that tells somebody");
+        assert_eq!(
+            told,
+            i64::try_from(fast).expect("few"),
+            "one message for each alert of the rule that tells somebody"
+        );
     }
 
     /// The truth: the core over the whole log, without batches or restarts.

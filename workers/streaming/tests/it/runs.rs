@@ -69,7 +69,10 @@ async fn a_process_whose_generation_was_superseded_cannot_commit_and_begins_agai
     let rest = events.split_off(2_000);
     bench.send(events, None).await;
     bench.until("the process works", async || bench.committed().await > 500).await;
-    sqlx::query("update sluice.stream_offset set generation = generation + 1").execute(&bench.pool).await.expect("fence");
+    sqlx::query("update sluice.stream_offset set generation = generation + 1")
+        .execute(&bench.pool)
+        .await
+        .expect("fence");
     bench.send(rest, None).await;
     bench.caught_up().await;
     stop.cancel();

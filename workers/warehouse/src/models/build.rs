@@ -60,12 +60,7 @@ impl Build {
 
 /// Runs the SELECT. `target` holds the columns of the table it is for, if that is there already: values take its
 /// types, where that loses nothing.
-pub(super) async fn build(
-    pool: &PgPool,
-    model: &Model,
-    fence: Fence,
-    settings: Settings,
-) -> Result<Build, ModelError> {
+pub(super) async fn build(pool: &PgPool, model: &Model, fence: Fence, settings: Settings) -> Result<Build, ModelError> {
     let relation = Relation::new(SCHEMA, format!("{PREFIX}{}_{}", fence.attempt_id, model.name()));
     let in_model = in_sql(&model.sql_file);
     let mut tx = pool.begin().await?;
@@ -177,11 +172,9 @@ pub(super) fn loses(from: &str, to: &str) -> bool {
 
 fn broken_grain(model: &Model, error: sqlx::Error) -> ModelError {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
-        Some("23505" | "23502") => ModelError::Grain {
-            model: model.relation.clone(),
-            grain: model.grain.clone(),
-            detail: explained(&error),
-        },
+        Some("23505" | "23502") => {
+            ModelError::Grain { model: model.relation.clone(), grain: model.grain.clone(), detail: explained(&error) }
+        }
         _ => error.into(),
     }
 }

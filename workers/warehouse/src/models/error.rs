@@ -111,7 +111,9 @@ pub(super) fn in_sql(file: &str) -> impl Fn(sqlx::Error) -> ModelError {
     let file = file.to_owned();
     move |error| match error.as_database_error() {
         // 22: data, 23: constraints, 2B: dependencies, 42: names and syntax, P0: raised in SQL.
-        Some(refused) if matches!(refused.code().as_deref().and_then(|c| c.get(..2)), Some("22" | "23" | "2B" | "42" | "P0")) => {
+        Some(refused)
+            if matches!(refused.code().as_deref().and_then(|c| c.get(..2)), Some("22" | "23" | "2B" | "42" | "P0")) =>
+        {
             ModelError::Sql { file: file.clone(), message: explained(&error) }
         }
         _ => error.into(),

@@ -49,7 +49,11 @@ impl Query {
                 [_] => "a statement of another kind".to_owned(),
                 more => format!("{} statements", more.len()),
             };
-            return Err(fault(1, format!("expected one SELECT, found {found}"), "how rows are kept is said in the YAML"));
+            return Err(fault(
+                1,
+                format!("expected one SELECT, found {found}"),
+                "how rows are kept is said in the YAML",
+            ));
         };
         let mut tables = Tables::default();
         let _: ControlFlow<()> = query.visit(&mut tables);

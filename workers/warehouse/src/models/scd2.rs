@@ -33,7 +33,8 @@ pub(super) async fn publish(tx: &mut PgConnection, model: &Model, build: &Build)
     let stored: Vec<String> = names.iter().filter(|name| *name != IS_INFERRED).cloned().collect();
 
     let (target, source) = (model.relation.quoted(), build.relation.quoted());
-    let inferred = if build.infers() { format!("coalesce(b.{}, false)", quote(IS_INFERRED)) } else { "false".to_owned() };
+    let inferred =
+        if build.infers() { format!("coalesce(b.{}, false)", quote(IS_INFERRED)) } else { "false".to_owned() };
     let (matches, key) = (same(&model.unique_key), list("b.", &model.unique_key));
     let (columns, values) = (list("", &stored), list("b.", &stored));
     let (old, new) = (list("t.", &tracked), list("b.", &tracked));

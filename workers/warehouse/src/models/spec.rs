@@ -151,11 +151,7 @@ impl Model {
     }
 
     /// Reads the two files of a model, or says all that is wrong with them. `stem` is `<schema>/<name>`.
-    pub(super) fn parse(
-        stem: (&str, &str),
-        yaml: (&str, &str),
-        sql: (&str, &str),
-    ) -> Result<Self, Vec<Diagnostic>> {
+    pub(super) fn parse(stem: (&str, &str), yaml: (&str, &str), sql: (&str, &str)) -> Result<Self, Vec<Diagnostic>> {
         let (schema, name) = stem;
         let (yaml_file, yaml_text) = yaml;
         let (sql_file, sql_text) = sql;

@@ -53,8 +53,7 @@ fn order_comes_from_what_the_sql_reads() {
 #[test]
 fn the_models_of_this_repository_are_sound() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let catalog = Catalog::read(&root).unwrap_or_else(|faults| {
-        panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    });
+    let catalog = Catalog::read(&root)
+        .unwrap_or_else(|faults| panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
     assert!(catalog.models().len() >= 18, "{} models", catalog.models().len());
 }

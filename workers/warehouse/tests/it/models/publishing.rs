@@ -35,10 +35,19 @@ async fn a_table_holds_the_rows_of_the_last_build_and_rewrites_only_what_differs
     assert_eq!(rows(&db.pool, "select k, v from marts.m order by k").await, ["(2,21)", "(3,30)", "(4,)"]);
     assert_eq!(rows(&db.pool, "select * from public.reader").await, ["(51)"], "views on it go on");
     assert_eq!(rows(&db.pool, "select has_table_privilege('public', 'marts.m', 'select')").await, ["(t)"]);
-    let comments = rows(&db.pool, "select obj_description('marts.m'::regclass), col_description('marts.m'::regclass, 2)");
+    let comments =
+        rows(&db.pool, "select obj_description('marts.m'::regclass), col_description('marts.m'::regclass, 2)");
     assert_eq!(comments.await, ["(\"one row per k\",\"What it is\")"]);
-    assert!(rows(&db.pool, "select relname from pg_class c join pg_namespace n on n.oid = relnamespace
-                            where nspname = 'sluice_staging'").await.is_empty(), "builds are cleared away");
+    assert!(
+        rows(
+            &db.pool,
+            "select relname from pg_class c join pg_namespace n on n.oid = relnamespace
+                            where nspname = 'sluice_staging'"
+        )
+        .await
+        .is_empty(),
+        "builds are cleared away"
+    );
     let ledger = rows(&db.pool, "select dataset, read, loaded, verdict from sluice.loads order by load_id").await;
     assert_eq!(ledger, ["(marts.m,3,3,unchecked)"; 3]);
 }
@@ -71,8 +80,12 @@ async fn a_repeated_attempt_does_nothing_and_a_new_load_of_its_inputs_does() {
     assert_eq!(again[1].verdict, "repeated");
     assert_eq!(rows(&db.pool, "select count(*) from marts.m").await, ["(3)"]);
     // What the view reads was loaded again: the same run has news to publish.
-    sql(&db.pool, "insert into sluice.load_ledger (dataset, batch_id, interval_start, interval_end, verdict, read,
-                   loaded, quarantined, deduplicated) values ('staging.t', 'b', now(), now(), 'passed', 1, 1, 0, 0)").await;
+    sql(
+        &db.pool,
+        "insert into sluice.load_ledger (dataset, batch_id, interval_start, interval_end, verdict, read,
+                   loaded, quarantined, deduplicated) values ('staging.t', 'b', now(), now(), 'passed', 1, 1, 0, 0)",
+    )
+    .await;
     publish_as(&db.pool, &catalog, &task).await.expect("published");
     assert_eq!(rows(&db.pool, "select count(*) from marts.m").await, ["(4)"]);
 }

@@ -22,8 +22,12 @@ fn dimension(settings: &str) -> Catalog {
 }
 
 async fn source(pool: &PgPool) {
-    sql(pool, "create schema if not exists staging;
-               create table staging.d (id int, v int, w text, changed_at timestamptz, is_inferred boolean)").await;
+    sql(
+        pool,
+        "create schema if not exists staging;
+               create table staging.d (id int, v int, w text, changed_at timestamptz, is_inferred boolean)",
+    )
+    .await;
 }
 
 fn at(hour: i64) -> DateTime<Utc> {
@@ -114,8 +118,12 @@ async fn a_mass_close_is_refused_and_nothing_changes() {
     }
     publish(&db.pool, &catalog).await.expect("first");
     let before = rows(&db.pool, HISTORY).await;
-    sql(&db.pool, "delete from staging.d where id < 10; update staging.d set v = 1, changed_at = changed_at + '1h'
-                   where id between 10 and 16").await;
+    sql(
+        &db.pool,
+        "delete from staging.d where id < 10; update staging.d set v = 1, changed_at = changed_at + '1h'
+                   where id between 10 and 16",
+    )
+    .await;
     let error = publish(&db.pool, &catalog).await.expect_err("17 of 40 are more than 40 %");
     assert!(matches!(error, ModelError::MassClose { closed: 17, open: 40, .. }), "{error}");
     assert_eq!(rows(&db.pool, HISTORY).await, before);
@@ -181,7 +189,8 @@ async fn history_reconstructs() {
         .expect("read");
         assert_eq!(found, [v], "member {id} at {instant}");
     }
-    let gaps = "select id from (select id, valid_from, lag(valid_to) over (partition by id order by valid_from) as ended
+    let gaps =
+        "select id from (select id, valid_from, lag(valid_to) over (partition by id order by valid_from) as ended
                 from warehouse.d) as x where ended <> valid_from";
     assert!(rows(&db.pool, gaps).await.is_empty());
 }

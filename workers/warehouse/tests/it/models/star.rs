@@ -39,13 +39,21 @@ async fn facts_resolve_and_money_balances_whatever_a_gate_holds_back() {
     let sales = "select date, orders, cancelled_orders, revenue from marts.sales_daily order by date";
     let expected = ["(2026-03-01,1,0,65.39)", "(2026-03-02,2,0,170.00)", "(2026-03-03,0,1,0.00)"];
     assert_eq!(rows(&db.pool, sales).await, expected);
-    for mart in ["sales_by_category", "sales_by_region", "customer_rfm", "cohort_retention", "product_performance",
-                 "inventory_health", "executive_kpis"] {
+    for mart in [
+        "sales_by_category",
+        "sales_by_region",
+        "customer_rfm",
+        "cohort_retention",
+        "product_performance",
+        "inventory_health",
+        "executive_kpis",
+    ] {
         let count = rows(&db.pool, &format!("select count(*) > 0 from marts.{mart}")).await;
         assert_eq!(count, ["(t)"], "{mart} is empty");
     }
 
-    let hours = "select to_char(hour, 'HH24'), date_key, events, keys, amount from warehouse.fact_events_hourly order by 1";
+    let hours =
+        "select to_char(hour, 'HH24'), date_key, events, keys, amount from warehouse.fact_events_hourly order by 1";
     assert_eq!(rows(&db.pool, hours).await, ["(10,20260301,3,2,25.50)", "(11,20260301,3,1,25.50)"]);
 
     // The order and the customer are let through, and a price changes: keys stay, lines move, sums hold.
@@ -80,7 +88,8 @@ async fn stock_of_a_day_is_the_sum_of_its_movements() {
     publish(&db.pool, &models()).await.expect("published");
     let stock = "select date_key, on_hand, received, sold from warehouse.fact_inventory_daily
                  where product_id = 1 order by date_key";
-    let expected = ["(20260227,100,0,0)", "(20260228,100,0,0)", "(20260301,97,0,3)", "(20260302,145,50,2)", "(20260303,145,0,0)"];
+    let expected =
+        ["(20260227,100,0,0)", "(20260228,100,0,0)", "(20260301,97,0,3)", "(20260302,145,50,2)", "(20260303,145,0,0)"];
     assert_eq!(rows(&db.pool, stock).await, expected);
     let health = "select product_id, on_hand, status from marts.inventory_health order by product_id";
     assert_eq!(rows(&db.pool, health).await, ["(1,145,good)", "(2,0,out)"]);

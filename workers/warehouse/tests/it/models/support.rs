@@ -7,7 +7,9 @@ use chrono::{TimeZone, Utc};
 use chrono_tz::Tz;
 use sqlx::{AssertSqlSafe, PgPool, raw_sql};
 use tokio_util::sync::CancellationToken;
-use warehouse::models::{Catalog, GateOutcome, GateRequest, ModelError, ModelGate, ModelReport, ModelRunner, SourceFile};
+use warehouse::models::{
+    Catalog, GateOutcome, GateRequest, ModelError, ModelGate, ModelReport, ModelRunner, SourceFile,
+};
 use workflow::{
     error::TaskError,
     kind::{DataInterval, Fence, TaskContext},
@@ -39,9 +41,8 @@ pub(super) fn with(mut files: Vec<SourceFile>, lines: &str) -> Vec<SourceFile> {
 
 /// The catalog of sound files.
 pub(super) fn catalog(files: Vec<SourceFile>) -> Catalog {
-    Catalog::parse(files).unwrap_or_else(|faults| {
-        panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+    Catalog::parse(files)
+        .unwrap_or_else(|faults| panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 /// Runs statements.
