@@ -1,9 +1,50 @@
-//! web
+//! The web page: rendered here, moved by `assets/app.js`, coloured by `assets/style.css`. No bundler, nothing from
+//! another host, readable without the script.
+
+mod alerts;
+mod assets;
+mod board;
+mod charts;
+mod dags;
+mod format;
+mod graph;
+mod layout;
+mod parts;
+mod quality;
+mod runs;
+mod streams;
+
+use axum::{
+    Router,
+    extract::State as Extract,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+use self::layout::OrPage;
 use crate::{error::ApiError, state::State};
-use axum::{Router, response::IntoResponse};
+
 pub(crate) fn router() -> Router<State> {
     Router::new()
+        .route("/", get(board::page))
+        .route("/dags", get(dags::list))
+        .route("/dags/{dag}", get(dags::detail))
+        .route("/dags/{dag}/trigger", post(dags::trigger))
+        .route("/runs", get(runs::list))
+        .route("/runs/{run_id}", get(runs::detail))
+        .route("/runs/{run_id}/cancel", post(runs::cancel))
+        .route("/runs/{run_id}/retry", post(runs::retry))
+        .route("/quality", get(quality::page))
+        .route("/quality/suites/{suite}", get(quality::suite))
+        .route("/quality/rows", get(quality::rows))
+        .route("/streams", get(streams::page))
+        .route("/alerts", get(alerts::page))
+        .route("/deliveries", get(alerts::deliveries))
+        .merge(assets::router())
 }
-pub(crate) async fn not_found() -> impl IntoResponse {
-    ApiError::NotFound("x".to_owned())
+
+/// The page for an address that nothing answers.
+pub(crate) async fn not_found(Extract(state): Extract<State>) -> Response {
+    let error = ApiError::NotFound("there is nothing at this address".to_owned());
+    Err::<(), _>(error).or_page(&state).into_response()
 }

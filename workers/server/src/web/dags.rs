@@ -1,0 +1,231 @@
+//! DAGs as a grid of their last runs, and one DAG with the grid of its tasks.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Path, State as Extract},
+    response::Redirect,
+};
+use maud::{Markup, html};
+
+use super::{
+    format::{ago, count, duration, encode, place, time},
+    layout::{Live, OrPage, Page, Section, WebError},
+    parts::{badge, card, empty, icon, look},
+    runs::run_table,
+};
+use crate::{
+    actions,
+    api::runs::no_dag,
+    error::ApiError,
+    state::State,
+    store::{
+        dags::{self, Dag, GridRun, GridTask},
+        runs::{self, RunFilter},
+    },
+};
+
+/// How many runs the overview of DAGs shows of each.
+const RUNS: i64 = 30;
+/// How many runs one DAG's own grid shows.
+const GRID_RUNS: i64 = 40;
+
+pub(super) async fn list(Extract(state): Extract<State>) -> Result<Markup, WebError> {
+    let dags = dags::list(state.pool()).await.or_page(&state)?;
+    let grid = dags::grid(state.pool(), None, RUNS).await.or_page(&state)?;
+    let body = html! {
+        section.card.flush {
+            @if dags.is_empty() {
+                (empty("No DAG is deployed", "Put a YAML file into dags/, check it, and start the scheduler.",
+                    Some("sluice check\nsluice schedule")))
+            } @else {
+                div.scroll {
+                    table.dags {
+                        thead { tr {
+                            th { "DAG" } th { "Schedule" } th { "Last runs" } th { "Last state" } th.end { "Median" } th { "Next run" }
+                        } }
+                        tbody { @for dag in &dags { (row(dag, &grid, &state)) } }
+                    }
+                }
+            }
+        }
+        (legend())
+    };
+    let lead = html! { (count(dags.len().try_into().unwrap_or(0))) " deployed. Each square is a run, oldest at the left." };
+    Ok(Page { lead, live: Live::Every(5000), body, ..Page::new(Section::Dags, "DAGs") }.render(&state))
+}
+
+fn row(dag: &Dag, grid: &[GridRun], state: &State) -> Markup {
+    let runs: Vec<_> = grid.iter().filter(|run| run.dag == dag.dag).collect();
+    html! {
+        tr {
+            td.wide {
+                a.strong href={ "/dags/" (encode(&dag.dag)) } { (dag.dag) }
+                div.sub.clip title=(dag.description) { (dag.description) }
+            }
+            td { (schedule(dag)) }
+            td { (squares(runs.iter().copied())) }
+            td { @if let Some(last) = &dag.last_state { (badge(last)) } @else { (badge("not run yet")) } }
+            td.num { @if let Some(seconds) = median(&runs) { (duration(seconds)) } @else { "–" } }
+            td { (next_run(dag, state)) }
+        }
+    }
+}
+
+fn schedule(dag: &Dag) -> Markup {
+    html! {
+        @match &dag.schedule {
+            Some(schedule) => { code { (schedule) } @if !schedule.starts_with('@') { div.sub { (dag.timezone) } } }
+            None => span.sub { "by hand" },
+        }
+    }
+}
+
+fn next_run(dag: &Dag, state: &State) -> Markup {
+    html! {
+        @if dag.paused { (badge("paused")) }
+        @else if let Some(at) = dag.next_run_at { (ago(at, state.timezone())) }
+        @else { span.sub { "–" } }
+    }
+}
+
+fn median(runs: &[&GridRun]) -> Option<f64> {
+    let mut seconds: Vec<f64> = runs.iter().filter(|run| run.state == "success").filter_map(|run| run.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied()
+}
+
+/// Runs as squares, each a link.
+pub(super) fn squares<'a>(runs: impl Iterator<Item = &'a GridRun>) -> Markup {
+    html! {
+        span.strip {
+            @for run in runs {
+                @let look = look(&run.state);
+                a .{ "cell " (look.tone) } href={ "/runs/" (run.run_id) }
+                    title={ (run.logical_time.format("%Y-%m-%d %H:%M UTC")) ": " (look.label) }
+                    aria-label={ "Run " (run.run_id) ": " (look.label) } {}
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    html! {
+        p.legend {
+            @for state in ["success", "running", "queued", "failed", "upstream_failed", "skipped"] {
+                @let look = look(state);
+                span { span .{ "cell " (look.tone) } {} (look.label) }
+            }
+        }
+    }
+}
+
+pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Markup, WebError> {
+    let pool = state.pool();
+    let dag = dags::get(pool, &name).await.or_page(&state)?.ok_or_else(|| no_dag(&name)).or_page(&state)?;
+    let grid = dags::grid(pool, Some(&name), GRID_RUNS).await.or_page(&state)?;
+    let ids: Vec<i64> = grid.iter().map(|run| run.run_id).collect();
+    let tasks = dags::task_grid(pool, &ids).await.or_page(&state)?;
+    let filter = RunFilter { dag: Some(name.clone()), limit: 10, ..RunFilter::default() };
+    let recent = runs::list(pool, &filter).await.or_page(&state)?;
+    let body = html! {
+        (card("Runs and tasks", html! { "oldest at the left" }, task_grid(&grid, &tasks)))
+        (card("Latest runs", html! { a href={ "/runs?dag=" (encode(&name)) } { "All runs" (icon("arrow")) } },
+            run_table(&recent.items, &state, false)))
+        (legend())
+    };
+    let beside = html! {
+        @if let Some(last) = &dag.last_state { (badge(last)) }
+        @if dag.paused { (badge("paused")) }
+    };
+    let lead = html! {
+        @if !dag.description.is_empty() { p { (dag.description) } }
+        p.meta {
+            span { "Schedule " (schedule_line(&dag)) }
+            @if let Some(at) = dag.next_run_at { span { "Next run " (time(at, state.timezone())) } }
+            @if let Some(at) = dag.last_success_at { span { "Last success " (ago(at, state.timezone())) } }
+            span { "Version " code { (dag.version.chars().take(8).collect::<String>()) } }
+        }
+    };
+    let actions = html! {
+        form method="post" action={ "/dags/" (encode(&name)) "/trigger" } data-confirm={ "Start a run of " (name) " now?" } {
+            button.button.primary type="submit" { (icon("runs")) "Run now" }
+        }
+    };
+    Ok(Page { beside, lead, actions, live: Live::Every(3000), body, ..Page::new(Section::Dags, dag.dag.clone()) }.render(&state))
+}
+
+fn schedule_line(dag: &Dag) -> Markup {
+    html! {
+        @match &dag.schedule {
+            Some(schedule) => { code { (schedule) } @if !schedule.starts_with('@') { " " (dag.timezone) } }
+            None => "by hand",
+        }
+    }
+}
+
+/// Tasks as rows, runs as columns; above each column a bar as high as the run was long.
+fn task_grid(runs: &[GridRun], tasks: &[GridTask]) -> Markup {
+    if runs.is_empty() {
+        return empty("This DAG has not run yet", "Start it here, or wait for its schedule.", None);
+    }
+    let mut rows: BTreeMap<&str, BTreeMap<i64, &GridTask>> = BTreeMap::new();
+    let mut order: Vec<&str> = Vec::new();
+    for task in tasks {
+        let row = rows.entry(&task.task).or_insert_with(|| {
+            order.push(&task.task);
+            BTreeMap::new()
+        });
+        row.insert(task.run_id, task);
+    }
+    let longest = runs.iter().filter_map(|run| run.seconds).fold(0.001, f64::max);
+    html! {
+        div.scroll {
+            table.task-grid {
+                thead {
+                    tr {
+                        th.row-name { span.sub { "Duration, up to " (duration(longest)) } }
+                        @for run in runs {
+                            @let look = look(&run.state);
+                            @let height = (run.seconds.unwrap_or(0.0) / longest * 46.0).max(3.0);
+                            td {
+                                a.column href={ "/runs/" (run.run_id) }
+                                    title={ "Run " (run.run_id) ", " (run.logical_time.format("%Y-%m-%d %H:%M UTC")) ": " (look.label)
+                                        ", " (run.seconds.map_or_else(String::new, duration)) } {
+                                    svg viewBox="0 0 12 48" width="12" height="48" aria-hidden="true" {
+                                        rect .{ "span " (look.tone) } x="0" y=(place(48.0 - height)) width="12" height=(place(height)) rx="2" {}
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                tbody {
+                    @for name in order {
+                        tr {
+                            th.row-name scope="row" { (name) }
+                            @for run in runs {
+                                td {
+                                    @if let Some(task) = rows.get(name).and_then(|row| row.get(&run.run_id)) {
+                                        @let look = look(&task.state);
+                                        a .{ "cell " (look.tone) } href={ "/runs/" (run.run_id) "?task=" (encode(name)) "#log" }
+                                            aria-label={ (name) " in run " (run.run_id) ": " (look.label) }
+                                            title={ (name) " (" (task.kind) "): " (look.label)
+                                                @if task.attempts > 1 { ", " (task.attempts) " attempts" } } {}
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Starts a run and goes to it.
+pub(super) async fn trigger(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Redirect, WebError> {
+    let started: Result<i64, ApiError> = actions::trigger(state.pool(), &name, None, None).await;
+    let run_id = started.or_page(&state)?;
+    Ok(Redirect::to(&format!("/runs/{run_id}")))
+}

@@ -1,0 +1,250 @@
+//! Data quality: suites with their latest results, loads with their sums, and the rows that were held back.
+
+use axum::extract::{Path, Query, State as Extract};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    format::{ago, count, duration, encode, percent},
+    layout::{Live, OrPage, Page, Section, WebError},
+    parts::{badge, bar, card, empty, pager, strip},
+};
+use crate::{
+    api::extract::cursor_pair,
+    error::ApiError,
+    state::State,
+    store::data::{self, CheckFilter, CheckResult, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
+};
+
+pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebError> {
+    let pool = state.pool();
+    let suites = data::suites(pool).await.or_page(&state)?;
+    let rules = data::rules(pool, 10).await.or_page(&state)?;
+    let loads = data::loads(pool, &LoadFilter { limit: 30, ..LoadFilter::default() }).await.or_page(&state)?.items;
+    let body = html! {
+        (card("Suites", html! { "latest evaluation of each" }, suite_table(&suites, &state)))
+        div.columns.uneven {
+            (card("Loads", html! { "read = loaded + quarantined + deduplicated" }, load_table(&loads, &state)))
+            (card("What holds rows back", html! { a href="/quality/rows" { "All rows" } }, rule_list(&rules)))
+        }
+    };
+    let lead = html! { "Every load passes its gate before anyone can read it. Rows that fail stay here, with the rules that they broke." };
+    Ok(Page { lead, live: Live::Every(5000), body, ..Page::new(Section::Quality, "Data quality") }.render(&state))
+}
+
+fn suite_table(suites: &[SuiteStatus], state: &State) -> Markup {
+    if suites.is_empty() {
+        let text = "Results appear with the first load that has a gate. A suite can also be tried on a file.";
+        return empty("No suite has been evaluated", text, Some("sluice quality run orders --data orders.parquet"));
+    }
+    html! {
+        div.scroll {
+            table {
+                thead { tr { th { "Suite" } th { "Dataset" } th { "Result" } th.end { "Checks" } th { "History" } th.end { "Evaluated" } } }
+                tbody {
+                    @for suite in suites {
+                        tr {
+                            td { a.strong href={ "/quality/suites/" (encode(&suite.suite)) } { (suite.suite) } }
+                            td { (suite.dataset) }
+                            td { (badge(verdict(suite))) }
+                            td.num { (suite.passed) "/" (suite.checks) " passed"
+                                @if suite.failed > 0 { span.bad-text { " · " (suite.failed) " failed" } }
+                                @if suite.errored > 0 { span.bad-text { " · " (suite.errored) " errored" } }
+                                @if suite.vacuous > 0 { span.sub { " · " (suite.vacuous) " had nothing to check" } } }
+                            td { (strip(suite.history.iter().map(String::as_str))) }
+                            td.end.sub.nowrap {
+                                @if let Some(run_id) = suite.run_id { a href={ "/runs/" (run_id) } { "run #" (run_id) } " · " }
+                                (ago(suite.at, state.timezone()))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(suite: &SuiteStatus) -> &'static str {
+    match suite {
+        SuiteStatus { errored: 1.., .. } => "errored",
+        SuiteStatus { failed: 1.., .. } => "failed",
+        _ => "passed",
+    }
+}
+
+/// Loads with their sums.
+pub(super) fn load_table(loads: &[Load], state: &State) -> Markup {
+    if loads.is_empty() {
+        return empty("Nothing has been loaded", "Run a DAG with a load task.", Some("sluice run daily_sales --wait"));
+    }
+    html! {
+        div.scroll {
+            table {
+                thead { tr {
+                    th { "Dataset" } th { "Gate" } th.end { "Read" } th.end { "Loaded" } th.end { "Quarantined" } th.end { "Deduplicated" }
+                    th { "Sum" } th.end { "Published" }
+                } }
+                tbody {
+                    @for load in loads {
+                        tr {
+                            td { span.strong { (load.dataset) } @if let Some(run_id) = load.run_id { " " a.sub href={ "/runs/" (run_id) } { "#" (run_id) } } }
+                            td { (badge(&load.verdict)) }
+                            td.num { (count(load.read)) }
+                            td.num { (count(load.loaded)) }
+                            td.num {
+                                @if load.quarantined > 0 {
+                                    a href={ "/quality/rows?load_id=" (load.load_id) } { (count(load.quarantined)) }
+                                    " " small { (percent(load.quarantined, load.read)) }
+                                } @else { "0" }
+                            }
+                            td.num { (count(load.deduplicated)) }
+                            td { @if load.balances() { (badge("balanced")) } @else if load.verdict == "failed" { (badge("refused")) } @else { (badge("errored")) } }
+                            td.end.sub.nowrap { (ago(load.published_at, state.timezone())) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rule_list(rules: &[RuleCount]) -> Markup {
+    let top = rules.iter().map(|rule| rule.rows).max().unwrap_or(1);
+    html! {
+        @if rules.is_empty() {
+            (empty("No row has been held back", "Rows that break a rule of a gate are kept here, whole, with every rule that they broke.", None))
+        } @else {
+            ol.shares {
+                @for rule in rules {
+                    li {
+                        a.name href={ "/quality/rows?dataset=" (encode(&rule.dataset)) "&rule=" (encode(&rule.rule)) }
+                            title={ (rule.rule) ", last in load " (rule.last_load_id) } { (rule.rule) }
+                        span.num.amount { (count(rule.rows)) }
+                        span.note { (rule.dataset) }
+                        (bar(rule.rows as f64 / top as f64, "warn"))
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) async fn suite(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Markup, WebError> {
+    let filter = CheckFilter { suite: Some(name.clone()), limit: 200, ..CheckFilter::default() };
+    let results = data::checks(state.pool(), &filter).await.or_page(&state)?.items;
+    let Some(newest) = results.first() else {
+        let error = ApiError::NotFound(format!("no suite `{name}` has been evaluated"));
+        return Err(error).or_page(&state);
+    };
+    // Of each dataset, the checks that were evaluated together with its newest one.
+    let mut datasets: Vec<&str> = Vec::new();
+    for result in &results {
+        if !datasets.contains(&result.dataset.as_str()) {
+            datasets.push(&result.dataset);
+        }
+    }
+    let lead = html! { "Last evaluated " (ago(newest.at, state.timezone())) };
+    let body = html! {
+        @for dataset in datasets {
+            @let all: Vec<_> = results.iter().filter(|result| result.dataset == dataset).collect();
+            @let latest = all.iter().take_while(|r| (r.run_id, &r.task, r.load_id) == (all[0].run_id, &all[0].task, all[0].load_id));
+            (card(dataset, html! { @if let Some(run_id) = all[0].run_id { a href={ "/runs/" (run_id) } { "run #" (run_id) } " · " } (ago(all[0].at, state.timezone())) },
+                check_table(latest.copied())))
+        }
+    };
+    Ok(Page { lead, body, ..Page::new(Section::Quality, format!("Suite {name}")) }.render(&state))
+}
+
+fn check_table<'a>(results: impl Iterator<Item = &'a CheckResult>) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                thead { tr { th { "Check" } th { "Outcome" } th { "On failure" } th { "Observed" } th.end { "Took" } } }
+                tbody {
+                    @for result in results {
+                        tr {
+                            td { code { (result.check_id) } }
+                            td { (badge(&result.outcome)) }
+                            td.sub { (result.on_fail) }
+                            td { (facts(&result.observed)) }
+                            td.num { (duration(result.duration_ms / 1000.0)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A JSON object as name and value pairs.
+fn facts(value: &Value) -> Markup {
+    html! {
+        @match value {
+            Value::Object(fields) => span.pairs {
+                @for (name, value) in fields { span.pair { span.key { (name) } " " span.val { (plain(value)) } } }
+            },
+            Value::Null => "–",
+            other => (plain(other)),
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "null".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct RowsQuery {
+    dataset: Option<String>,
+    load_id: Option<i64>,
+    rule: Option<String>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn rows(Extract(state): Extract<State>, Query(query): Query<RowsQuery>) -> Result<Markup, WebError> {
+    let after = cursor_pair(query.cursor.as_deref()).or_page(&state)?;
+    let (dataset, rule) = (query.dataset.clone(), query.rule.clone());
+    let filter = QuarantineFilter { dataset, load_id: query.load_id, rule, after, limit: 50 };
+    let page = data::quarantine(state.pool(), &filter).await.or_page(&state)?;
+    let mut narrowed = Vec::new();
+    for (name, value) in [("dataset", &query.dataset), ("rule", &query.rule), ("load_id", &query.load_id.map(|id| id.to_string()))] {
+        narrowed.extend(value.as_ref().map(|value| (name, value.clone())));
+    }
+    let terms: Vec<_> = narrowed.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let address = if terms.is_empty() { "/quality/rows".to_owned() } else { format!("/quality/rows?{}", terms.join("&")) };
+    let body = html! {
+        section.card.flush {
+            @if page.items.is_empty() {
+                (empty("No row has been held back", "Nothing here broke a rule of its gate.", None))
+            } @else {
+                div.scroll {
+                    table.rows {
+                        thead { tr { th { "Dataset" } th { "Broke" } th { "Row" } } }
+                        tbody {
+                            @for row in &page.items {
+                                tr {
+                                    td.nowrap { span.strong { (row.dataset) }
+                                        div.sub { "load " (row.load_id) @if let Some(line) = row.source_line { " · line " (line) } } }
+                                    td { @for rule in &row.rules { span.chip { (rule) } } }
+                                    td { (facts(&row.row)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        (pager(page.next_cursor.as_ref(), &address))
+    };
+    let lead = html! {
+        @if narrowed.is_empty() { "Every row that a gate held back, newest load first." }
+        @for (name, value) in &narrowed { span.chip { (name.replace('_', " ")) ": " (value) } }
+        @if !narrowed.is_empty() { " " a href="/quality/rows" { "Show all" } }
+    };
+    Ok(Page { lead, body, ..Page::new(Section::Quality, "Quarantined rows") }.render(&state))
+}
