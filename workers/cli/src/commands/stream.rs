@@ -15,6 +15,7 @@ use crate::{
     exit::Failure,
     files,
     output::{self, Style, paint},
+    stop,
 };
 
 /// Arguments of `sluice stream`.
@@ -58,13 +59,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Some(Command::Dead { stream, limit, json }) => dead(ctx, stream.as_deref(), limit, json).await,
         None => {
             let streams = chosen(load(ctx)?, &args.only)?;
-            let stop = CancellationToken::new();
-            let stopper = stop.clone();
-            tokio::spawn(async move {
-                stop_signal().await;
-                stopper.cancel();
-            });
-            run_all(ctx, streams, args.instance, stop).await?;
+            run_all(ctx, streams, args.instance, stop::on_signal()).await?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -119,20 +114,6 @@ fn chosen(streams: Vec<Stream>, only: &[String]) -> anyhow::Result<Vec<Stream>> 
         return Err(Failure::usage_hint(format!("there is no stream `{unknown}` in dags/streams"), hint).into());
     }
     Ok(streams.into_iter().filter(|s| only.is_empty() || only.contains(&s.name)).collect())
-}
-
-async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            }
-        }
-        // Without a handler for SIGTERM the other signal still stops us in order.
-        Err(_) => drop(interrupted.await),
-    }
 }
 
 async fn list(ctx: &Context, json: bool) -> anyhow::Result<ExitCode> {

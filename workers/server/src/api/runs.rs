@@ -8,7 +8,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{ApiJson, ApiPath, ApiQuery, cursor, limit};
@@ -201,7 +201,7 @@ pub(super) struct Trigger {
     /// What the DAG's templates read as `params`.
     #[serde(default)]
     #[schema(value_type = Object)]
-    params: Option<Value>,
+    params: Map<String, Value>,
 }
 
 /// What was done.

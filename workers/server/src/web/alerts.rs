@@ -86,13 +86,15 @@ pub(super) async fn deliveries(
 ) -> Result<Markup, WebError> {
     let before = cursor(query.cursor.as_deref()).or_page(&state)?;
     let page = alerts::deliveries(state.pool(), query.state.as_deref(), None, before, 50).await.or_page(&state)?;
-    let address = query.state.as_ref().map_or_else(|| "/deliveries".to_owned(), |s| format!("/deliveries?state={}", encode(s)));
+    let address =
+        query.state.as_ref().map_or_else(|| "/deliveries".to_owned(), |s| format!("/deliveries?state={}", encode(s)));
     let body = html! {
         (filters("state", "/deliveries", query.state.as_deref(), &["pending", "sending", "delivered", "failed"]))
         section.card.flush { (delivery_table(&page.items, &state)) }
         (pager(page.next_cursor.as_ref(), &address))
     };
-    let lead = html! { "Reports and alerts by mail and Slack. A message is written with what it tells, and sent once." };
+    let lead =
+        html! { "Reports and alerts by mail and Slack. A message is written with what it tells, and sent once." };
     let live = if before.is_none() { Live::Every(3000) } else { Live::No };
     Ok(Page { lead, live, body, ..Page::new(Section::Deliveries, "Deliveries") }.render(&state))
 }

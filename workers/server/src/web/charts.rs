@@ -28,7 +28,8 @@ pub(super) fn minutes(minutes: &[Minute], currency: &str, zone: Tz) -> Markup {
     for (index, value) in values.iter().enumerate() {
         line.push_str(&format!("{}{} {}", if index == 0 { "M" } else { "L" }, place(x(index)), place(y(*value))));
     }
-    let area = format!("{line}L{} {}L{} {}Z", place(x(values.len().max(1) - 1)), place(y(0.0)), place(LEFT), place(y(0.0)));
+    let area =
+        format!("{line}L{} {}L{} {}Z", place(x(values.len().max(1) - 1)), place(y(0.0)), place(LEFT), place(y(0.0)));
     html! {
         svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label="Revenue of each of the last 60 minutes" {
             @for part in [0.0, 0.5, 1.0] {

@@ -51,7 +51,8 @@ pub(super) async fn list(Extract(state): Extract<State>) -> Result<Markup, WebEr
         }
         (legend())
     };
-    let lead = html! { (count(dags.len().try_into().unwrap_or(0))) " deployed. Each square is a run, oldest at the left." };
+    let lead =
+        html! { (count(dags.len().try_into().unwrap_or(0))) " deployed. Each square is a run, oldest at the left." };
     Ok(Page { lead, live: Live::Every(5000), body, ..Page::new(Section::Dags, "DAGs") }.render(&state))
 }
 
@@ -90,7 +91,8 @@ fn next_run(dag: &Dag, state: &State) -> Markup {
 }
 
 fn median(runs: &[&GridRun]) -> Option<f64> {
-    let mut seconds: Vec<f64> = runs.iter().filter(|run| run.state == "success").filter_map(|run| run.seconds).collect();
+    let mut seconds: Vec<f64> =
+        runs.iter().filter(|run| run.state == "success").filter_map(|run| run.seconds).collect();
     seconds.sort_by(f64::total_cmp);
     seconds.get(seconds.len() / 2).copied()
 }
@@ -152,7 +154,8 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
             button.button.primary type="submit" { (icon("runs")) "Run now" }
         }
     };
-    Ok(Page { beside, lead, actions, live: Live::Every(3000), body, ..Page::new(Section::Dags, dag.dag.clone()) }.render(&state))
+    Ok(Page { beside, lead, actions, live: Live::Every(3000), body, ..Page::new(Section::Dags, dag.dag.clone()) }
+        .render(&state))
 }
 
 fn schedule_line(dag: &Dag) -> Markup {
@@ -225,7 +228,7 @@ fn task_grid(runs: &[GridRun], tasks: &[GridTask]) -> Markup {
 
 /// Starts a run and goes to it.
 pub(super) async fn trigger(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Redirect, WebError> {
-    let started: Result<i64, ApiError> = actions::trigger(state.pool(), &name, None, None).await;
+    let started: Result<i64, ApiError> = actions::trigger(state.pool(), &name, None, serde_json::Map::new()).await;
     let run_id = started.or_page(&state)?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }

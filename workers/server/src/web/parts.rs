@@ -65,10 +65,16 @@ fn stroke(paths: &'static str) -> Markup {
 pub(super) fn icon(name: &str) -> Markup {
     stroke(match name {
         "overview" => r#"<path d="M2.5 13.5v-4M6.2 13.5v-8M9.8 13.5V7.5M13.5 13.5v-11"/>"#,
-        "dags" => r#"<circle cx="3.5" cy="8" r="1.7"/><circle cx="12.5" cy="3.8" r="1.7"/><circle cx="12.5" cy="12.2" r="1.7"/><path d="M5 7.2l5.8-2.7M5 8.8l5.8 2.7"/>"#,
+        "dags" => {
+            r#"<circle cx="3.5" cy="8" r="1.7"/><circle cx="12.5" cy="3.8" r="1.7"/><circle cx="12.5" cy="12.2" r="1.7"/><path d="M5 7.2l5.8-2.7M5 8.8l5.8 2.7"/>"#
+        }
         "runs" => r#"<path d="M5 3.2v9.6l7.5-4.8z"/>"#,
-        "quality" => r#"<path d="M8 1.8l5.2 2v4c0 3.2-2.2 5.4-5.2 6.4-3-1-5.2-3.2-5.2-6.4v-4z"/><path d="M5.7 8l1.7 1.7 3-3.4"/>"#,
-        "alerts" => r#"<path d="M4 6.5a4 4 0 0 1 8 0c0 4 1.5 5 1.5 5h-11S4 10.5 4 6.5zM6.7 13.5a1.5 1.5 0 0 0 2.6 0"/>"#,
+        "quality" => {
+            r#"<path d="M8 1.8l5.2 2v4c0 3.2-2.2 5.4-5.2 6.4-3-1-5.2-3.2-5.2-6.4v-4z"/><path d="M5.7 8l1.7 1.7 3-3.4"/>"#
+        }
+        "alerts" => {
+            r#"<path d="M4 6.5a4 4 0 0 1 8 0c0 4 1.5 5 1.5 5h-11S4 10.5 4 6.5zM6.7 13.5a1.5 1.5 0 0 0 2.6 0"/>"#
+        }
         "streams" => r#"<path d="M1.5 5c2-2 4-2 6.5 0s4.5 2 6.5 0M1.5 11c2-2 4-2 6.5 0s4.5 2 6.5 0"/>"#,
         "deliveries" => r#"<rect x="1.8" y="3.5" width="12.4" height="9" rx="1.5"/><path d="M2.2 4.5L8 9l5.8-4.5"/>"#,
         "arrow" => r#"<path d="M3 8h9.5M9 4.5L12.5 8 9 11.5"/>"#,

@@ -212,11 +212,14 @@ pub(super) async fn rows(Extract(state): Extract<State>, Query(query): Query<Row
     let filter = QuarantineFilter { dataset, load_id: query.load_id, rule, after, limit: 50 };
     let page = data::quarantine(state.pool(), &filter).await.or_page(&state)?;
     let mut narrowed = Vec::new();
-    for (name, value) in [("dataset", &query.dataset), ("rule", &query.rule), ("load_id", &query.load_id.map(|id| id.to_string()))] {
+    for (name, value) in
+        [("dataset", &query.dataset), ("rule", &query.rule), ("load_id", &query.load_id.map(|id| id.to_string()))]
+    {
         narrowed.extend(value.as_ref().map(|value| (name, value.clone())));
     }
     let terms: Vec<_> = narrowed.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    let address = if terms.is_empty() { "/quality/rows".to_owned() } else { format!("/quality/rows?{}", terms.join("&")) };
+    let address =
+        if terms.is_empty() { "/quality/rows".to_owned() } else { format!("/quality/rows?{}", terms.join("&")) };
     let body = html! {
         section.card.flush {
             @if page.items.is_empty() {

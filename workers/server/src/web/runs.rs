@@ -37,10 +37,7 @@ pub(super) struct ListQuery {
     cursor: Option<String>,
 }
 
-pub(super) async fn list(
-    Extract(state): Extract<State>,
-    Query(query): Query<ListQuery>,
-) -> Result<Markup, WebError> {
+pub(super) async fn list(Extract(state): Extract<State>, Query(query): Query<ListQuery>) -> Result<Markup, WebError> {
     let before = cursor(query.cursor.as_deref()).or_page(&state)?;
     let filter = RunFilter { dag: query.dag.clone(), state: query.state.clone(), before, limit: 50, trigger: None };
     let page = runs::list(state.pool(), &filter).await.or_page(&state)?;
@@ -117,9 +114,11 @@ pub(super) async fn detail(
             @if run.params.as_object().is_some_and(|params| !params.is_empty()) { span { "Params " code { (run.params) } } }
         }
     };
-    let post = |action: &str, label: &str, question: String, class: &str| html! {
-        form method="post" action={ "/runs/" (run_id) "/" (action) } data-confirm=(question) {
-            button .{ "button " (class) } type="submit" { (label) }
+    let post = |action: &str, label: &str, question: String, class: &str| {
+        html! {
+            form method="post" action={ "/runs/" (run_id) "/" (action) } data-confirm=(question) {
+                button .{ "button " (class) } type="submit" { (label) }
+            }
         }
     };
     let actions = html! {

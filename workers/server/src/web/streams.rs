@@ -45,7 +45,8 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebEr
         }
         (card("Dead letters", html! { "newest first" }, dead_table(&dead.items, &state)))
     };
-    let lead = html! { "Offsets, windows and alerts are committed together, so a crash loses nothing and doubles nothing." };
+    let lead =
+        html! { "Offsets, windows and alerts are committed together, so a crash loses nothing and doubles nothing." };
     Ok(Page { lead, live: Live::Every(2000), body, ..Page::new(Section::Streams, "Streams") }.render(&state))
 }
 

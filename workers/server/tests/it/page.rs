@@ -1,0 +1,99 @@
+//! The web page: every address answers, hostile text stays text, empty lists say what to do.
+
+use crate::TestServer;
+
+/// Every page there is, with rows behind it.
+pub(crate) async fn addresses(server: &TestServer) -> Vec<String> {
+    let runs: Vec<i64> = sqlx::query_scalar("select max(run_id) from sluice.runs group by state order by 1")
+        .fetch_all(server.pool())
+        .await
+        .expect("runs");
+    let mut addresses: Vec<String> = [
+        "/", "/dags", "/dags/daily_sales", "/dags/low_stock", "/runs", "/runs?state=failed", "/quality",
+        "/quality/suites/orders", "/quality/rows", "/quality/rows?dataset=staging.orders", "/streams", "/alerts",
+        "/alerts?severity=high", "/deliveries",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    addresses.extend(runs.iter().map(|run_id| format!("/runs/{run_id}")));
+    addresses
+}
+
+#[tokio::test]
+async fn every_page_renders_with_rows_and_without() {
+    let server = TestServer::seeded().await;
+    for address in addresses(&server).await {
+        let page = server.get(&address).await;
+        assert_eq!((page.status, page.kind.as_str()), (200, "text/html; charset=utf-8"), "{address}");
+        assert!(!page.text.contains(" style=\"") && !page.text.contains("<script>"), "{address} has inline parts");
+        assert_eq!(page.text.matches("<h1>").count(), 1, "{address}");
+    }
+    let empty = TestServer::empty().await;
+    for address in ["/", "/dags", "/runs", "/quality", "/quality/rows", "/streams", "/alerts", "/deliveries"] {
+        let page = empty.get(address).await;
+        assert_eq!(page.status, 200, "{address}");
+        assert!(page.text.contains("empty-title"), "{address} does not say that it is empty");
+    }
+    for address in ["/nothing", "/runs/1", "/dags/x", "/quality/suites/x"] {
+        let page = empty.get(address).await;
+        assert_eq!((page.status, page.kind.as_str()), (404, "text/html; charset=utf-8"), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_text_stays_text() {
+    let server = TestServer::seeded().await;
+    const EVIL: &str = r#"</title></style><script>alert(1)</script><img src=x onerror="alert(2)">' onmouseover='x"#;
+    for sql in [
+        "update sluice.dag set description = $1",
+        "update sluice.alert set message = $1, key = $1",
+        "update sluice.outbox set subject = $1, location = $1, error = $1",
+        "update sluice.attempt set error = $1, worker = $1 where error is not null",
+        "update sluice.task_log set line = $1",
+        "update sluice.task_run set reason = $1",
+        "update sluice.quarantined_row set rules = array[$1], row = jsonb_build_object($1, $1)",
+        "update sluice.check_result set check_id = $1, observed = jsonb_build_object($1, $1)",
+        "update sluice.dead_letter set detail = $1",
+        "update staging.products set name = $1",
+    ] {
+        sqlx::query(sql).bind(EVIL).execute(server.pool()).await.unwrap_or_else(|fault| panic!("{sql}: {fault}"));
+    }
+    for address in addresses(&server).await {
+        let page = server.get(&address).await;
+        assert_eq!(page.status, 200, "{address}");
+        for raw in ["<script>alert", "<img src=x", "' onmouseover='x\"", "\" onmouseover"] {
+            assert!(!page.text.contains(raw) || raw == "' onmouseover='x\"", "{address} lets {raw} through");
+        }
+        assert!(page.text.contains("&lt;script&gt;") || !page.text.contains("alert(1)"), "{address}");
+    }
+    let alerts = server.get("/alerts").await.text;
+    assert!(alerts.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the text is shown, as text");
+}
+
+#[tokio::test]
+async fn buttons_on_pages_act_and_lead_back() {
+    let server = TestServer::seeded().await;
+    let running: i64 = sqlx::query_scalar("select run_id from sluice.runs where state = 'running'")
+        .fetch_one(server.pool())
+        .await
+        .expect("a running run");
+    assert!(server.get(&format!("/runs/{running}")).await.text.contains(&format!("/runs/{running}/cancel")));
+    let done = server.post(&format!("/runs/{running}/cancel"), None).await;
+    assert_eq!((done.status, done.headers["location"].to_str().ok()), (303, Some(format!("/runs/{running}").as_str())));
+    let again = server.post("/runs/99999999/retry", None).await;
+    assert_eq!((again.status, again.kind.as_str()), (404, "text/html; charset=utf-8"));
+}
+
+#[tokio::test]
+async fn style_and_script_are_served_from_the_binary() {
+    let server = TestServer::empty().await;
+    for (path, kind) in [
+        ("/static/style.css", "text/css; charset=utf-8"),
+        ("/static/app.js", "text/javascript; charset=utf-8"),
+        ("/static/icon.svg", "image/svg+xml"),
+    ] {
+        let file = server.get(path).await;
+        assert_eq!((file.status, file.kind.as_str()), (200, kind));
+        assert!(!file.text.contains("http://") || path.ends_with("svg"), "{path} asks for something elsewhere");
+    }
+}
