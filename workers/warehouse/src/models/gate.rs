@@ -3,13 +3,16 @@
 use async_trait::async_trait;
 use workflow::error::TaskError;
 
-use super::relation::Relation;
+use super::{relation::Relation, spec::OnFail};
+use crate::load::RecordChecks;
 
 /// What a gate is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct GateRequest<'a> {
     /// The suite in `quality/`.
     pub suite: &'a str,
+    /// What a failed check means that does not say so itself.
+    pub on_fail: OnFail,
     /// What the rows will be published as.
     pub dataset: &'a Relation,
     /// Where they stand now.
@@ -17,18 +20,21 @@ pub struct GateRequest<'a> {
 }
 
 /// What a gate answers.
-#[derive(Debug, Clone)]
 pub struct GateOutcome {
     /// Hash of the suite that judged.
     pub suite_hash: String,
-    /// What the rows failed, one line a check; empty where they passed.
+    /// Why the build must not be published, one line a check; empty where it may be.
     pub failed: Vec<String>,
+    /// What someone should look at, one line a check.
+    pub warned: Vec<String>,
+    /// Writes the outcomes of the checks, in the transaction of the ledger row that they belong to.
+    pub record: Option<RecordChecks>,
 }
 
 /// Judges builds by suites. The engine is not in this crate: whoever runs models brings it.
 #[async_trait]
 pub trait ModelGate: Send + Sync {
-    /// Evaluates a suite on a build and keeps the results of its checks.
+    /// Evaluates a suite on a build.
     async fn evaluate(&self, request: GateRequest<'_>) -> Result<GateOutcome, TaskError>;
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, query, query_as, query_scalar};
+use sqlx::{PgConnection, query_as, query_scalar};
 use workflow::kind::TaskContext;
 
 use super::{catalog::Catalog, error::ModelError, relation::Relation, spec::Model};
@@ -52,17 +52,17 @@ pub(super) struct Entry<'a> {
     pub(super) task: &'a TaskContext,
     pub(super) batch_id: &'a str,
     pub(super) suite: Option<&'a str>,
-    pub(super) suite_hash: Option<&'a str>,
+    pub(super) suite_hash: Option<String>,
     /// `unchecked`, `passed`, `warned` or `failed`.
     pub(super) verdict: &'static str,
     pub(super) rows: i64,
 }
 
 impl Entry<'_> {
-    /// Writes it. A refused build has read rows and loaded none.
-    pub(super) async fn write(&self, connection: &mut PgConnection) -> Result<(), ModelError> {
+    /// Writes it; its `load_id`. A refused build has read rows and loaded none.
+    pub(super) async fn write(&self, connection: &mut PgConnection) -> Result<i64, ModelError> {
         let (start, end): (DateTime<Utc>, DateTime<Utc>) = (self.task.interval.start, self.task.interval.end);
-        query(include_str!("../../../../sql/engine/models/write_ledger.sql"))
+        let load_id = query_scalar(include_str!("../../../../sql/engine/models/write_ledger.sql"))
             .bind(self.dataset.to_string())
             .bind(self.batch_id)
             .bind(self.task.run_id)
@@ -70,13 +70,13 @@ impl Entry<'_> {
             .bind(start)
             .bind(end)
             .bind(self.suite)
-            .bind(self.suite_hash)
+            .bind(&self.suite_hash)
             .bind(self.verdict)
             .bind(self.rows)
             .bind(if self.verdict == "failed" { 0 } else { self.rows })
             .bind(self.task.fence.token)
-            .execute(connection)
+            .fetch_one(connection)
             .await?;
-        Ok(())
+        Ok(load_id)
     }
 }

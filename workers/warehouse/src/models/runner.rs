@@ -14,7 +14,7 @@ use super::{
     ledger::{self, Entry},
     publish::{Changes, publish},
     relation::quote,
-    spec::{Gate, Materialisation, Model, OnFail, SCHEMAS},
+    spec::{Gate, Materialisation, Model, SCHEMAS},
 };
 use crate::fence;
 
@@ -110,25 +110,26 @@ impl ModelRunner<'_> {
         build: &Build,
         batch_id: &str,
     ) -> Result<(Changes, &'static str), ModelError> {
-        let judged = match &model.gate {
-            Some(gate) => Some((gate, self.judge(model, gate, build).await?)),
+        let outcome = match &model.gate {
+            Some(gate) => Some(self.judge(model, gate, build).await?),
             None => None,
         };
-        let verdict = match &judged {
+        let verdict = match &outcome {
             None => "unchecked",
-            Some((_, outcome)) if outcome.failed.is_empty() => "passed",
-            Some((gate, _)) if gate.on_fail == OnFail::Warn => "warned",
-            Some(_) => "failed",
+            Some(outcome) if !outcome.failed.is_empty() => "failed",
+            Some(outcome) if !outcome.warned.is_empty() => "warned",
+            Some(_) => "passed",
         };
         let mut entry = Entry {
             dataset: &model.relation,
             task: self.task,
             batch_id,
-            suite: judged.as_ref().map(|(gate, _)| gate.suite.as_str()),
-            suite_hash: judged.as_ref().map(|(_, outcome)| outcome.suite_hash.as_str()),
+            suite: model.gate.as_ref().map(|gate| gate.suite.as_str()),
+            suite_hash: outcome.as_ref().map(|outcome| outcome.suite_hash.clone()),
             verdict,
             rows: build.rows,
         };
+        let (failed, record) = outcome.map(|outcome| (outcome.failed, outcome.record)).unwrap_or_default();
         let mut tx = self.pool.begin().await?;
         // First the lock, which may take a while, then the fence, which keeps the attempt's row locked.
         query("select pg_advisory_xact_lock(hashtextextended('sluice.load:' || $1, 0))")
@@ -136,39 +137,43 @@ impl ModelRunner<'_> {
             .execute(&mut *tx)
             .await?;
         fence::check(&mut tx, self.task.fence).await?;
-        if let Some((gate, outcome)) = judged.as_ref().filter(|_| verdict == "failed") {
+        let refused = format!("{batch_id}-refused-{}", self.task.fence.attempt_id);
+        let changes = if failed.is_empty() {
+            if ledger::published(&mut tx, model, self.task, batch_id).await?.is_some() {
+                return Ok((Changes::default(), "repeated"));
+            }
+            query("set local timezone = 'UTC'").execute(&mut *tx).await?;
+            publish(&mut tx, model, build).await?
+        } else {
             // Not the batch's own name: a repaired suite or source must find the way free.
-            let refused = format!("{batch_id}-refused-{}", self.task.fence.attempt_id);
             entry.batch_id = &refused;
-            entry.write(&mut tx).await?;
-            tx.commit().await?;
-            return Err(ModelError::Gate {
-                model: model.relation.clone(),
-                suite: gate.suite.clone(),
-                failed: outcome.failed.clone(),
-            });
-        }
-        if ledger::published(&mut tx, model, self.task, batch_id).await?.is_some() {
-            return Ok((Changes::default(), "repeated"));
-        }
-        query("set local timezone = 'UTC'").execute(&mut *tx).await?;
-        let changes = publish(&mut tx, model, build).await?;
-        if model.materialised != Materialisation::View {
-            entry.write(&mut tx).await?;
+            Changes::default()
+        };
+        let load_id = entry.write(&mut tx).await?;
+        if let Some(record) = record {
+            record(&mut tx, load_id).await?;
         }
         tx.commit().await?;
-        Ok((changes, verdict))
+        if failed.is_empty() {
+            return Ok((changes, verdict));
+        }
+        Err(ModelError::Gate { model: model.relation.clone(), suite: entry.suite.unwrap_or_default().to_owned(), failed })
     }
 
     async fn judge(&self, model: &Model, gate: &Gate, build: &Build) -> Result<GateOutcome, ModelError> {
-        let request = GateRequest { suite: &gate.suite, dataset: &model.relation, build: &build.relation };
+        let request = GateRequest {
+            suite: &gate.suite,
+            on_fail: gate.on_fail,
+            dataset: &model.relation,
+            build: &build.relation,
+        };
         let outcome = self.gate.evaluate(request).await.map_err(|source| ModelError::GateBroken {
             model: model.relation.clone(),
             suite: gate.suite.clone(),
             source,
         })?;
-        for failure in &outcome.failed {
-            self.task.log.warn(format!("{}: {failure}", model.relation));
+        for line in outcome.failed.iter().chain(&outcome.warned) {
+            self.task.log.warn(format!("{}: {line}", model.relation));
         }
         Ok(outcome)
     }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use sqlx::{AssertSqlSafe, PgPool, raw_sql};
 use tokio_util::sync::CancellationToken;
 use warehouse::models::{
-    Catalog, GateOutcome, GateRequest, ModelError, ModelGate, ModelReport, ModelRunner, SourceFile,
+    Catalog, GateOutcome, GateRequest, ModelError, ModelGate, ModelReport, ModelRunner, OnFail, SourceFile,
 };
 use workflow::{
     error::TaskError,
@@ -83,8 +83,12 @@ pub(super) struct Finds(pub(super) Vec<String>);
 
 #[async_trait]
 impl ModelGate for Finds {
-    async fn evaluate(&self, _request: GateRequest<'_>) -> Result<GateOutcome, TaskError> {
-        Ok(GateOutcome { suite_hash: "h".to_owned(), failed: self.0.clone() })
+    async fn evaluate(&self, request: GateRequest<'_>) -> Result<GateOutcome, TaskError> {
+        let (failed, warned) = match request.on_fail {
+            OnFail::Fail => (self.0.clone(), Vec::new()),
+            OnFail::Warn => (Vec::new(), self.0.clone()),
+        };
+        Ok(GateOutcome { suite_hash: "h".to_owned(), failed, warned, record: None })
     }
 }
 

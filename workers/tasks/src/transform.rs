@@ -1,0 +1,136 @@
+//! `transform`: builds models of `sql/models/` and publishes them, each after those that it reads.
+//!
+//! `warehouse::models` does the work; here the suites of `quality/` become its gates.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use chrono_tz::Tz;
+use quality::{OnFail as Policy, RunRef, Suite, Table, evaluate_table};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use warehouse::{
+    WarehouseError,
+    models::{Catalog, GateOutcome, GateRequest, ModelGate, ModelRunner, OnFail},
+};
+use workflow::{
+    diagnostic::{Diagnostic, Problem},
+    error::TaskError,
+    kind::{Reference, Target, TaskContext, TaskKind},
+};
+
+/// The kind.
+pub struct Transform {
+    pool: PgPool,
+    project: PathBuf,
+    timezone: Tz,
+}
+
+impl Transform {
+    /// Builds the models of `project` in `pool`. `timezone` is the one whose days the models count.
+    pub fn new(pool: PgPool, project: impl Into<PathBuf>, timezone: Tz) -> Self {
+        Self { pool, project: project.into(), timezone }
+    }
+}
+
+/// The keys of a task.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Models by name, or whole schemas: `[marts]`, `[dim_customer, fact_order_lines]`.
+    pub models: Vec<String>,
+}
+
+#[async_trait]
+impl TaskKind for Transform {
+    const NAME: &'static str = "transform";
+    const SUMMARY: &'static str = "Builds SQL models into the warehouse, in the order of what they read";
+
+    type Config = Config;
+
+    fn check(config: &Config) -> Vec<Problem> {
+        if config.models.is_empty() {
+            return vec![Problem::new("models", "no model is named").hint("name models or schemas: `[warehouse, marts]`")];
+        }
+        Vec::new()
+    }
+
+    fn references(config: &Config) -> Vec<Reference> {
+        let models = config.models.iter().enumerate();
+        models.map(|(index, name)| Reference::new(format!("models[{index}]"), Target::Model(name.clone()))).collect()
+    }
+
+    async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
+        let project = self.project.clone();
+        let catalog = tokio::task::spawn_blocking(move || Catalog::read(&project))
+            .await
+            .map_err(WarehouseError::from)?
+            .map_err(|faults| in_files(&faults))?;
+        let gate = SuiteGate { pool: &self.pool, project: &self.project, task };
+        let runner =
+            ModelRunner { pool: &self.pool, catalog: &catalog, task, timezone: self.timezone, gate: &gate };
+        let models = runner.run(&config.models).await?;
+        let rows: i64 = models.iter().map(|model| model.rows).sum();
+        let seconds: f64 = models.iter().map(|model| model.seconds).sum();
+        task.log.info(format!("{} models with {rows} rows in {seconds:.1} s", models.len()));
+        Ok(json!({ "models": models, "rows": rows, "seconds": seconds }))
+    }
+}
+
+/// Suites of the project's `quality/` as the gates of its models.
+struct SuiteGate<'a> {
+    pool: &'a PgPool,
+    project: &'a Path,
+    task: &'a TaskContext,
+}
+
+#[async_trait]
+impl ModelGate for SuiteGate<'_> {
+    async fn evaluate(&self, request: GateRequest<'_>) -> Result<GateOutcome, TaskError> {
+        let suite = read_suite(self.project, request.suite).await?;
+        let suite = match request.on_fail {
+            OnFail::Warn => suite.warn_only(),
+            OnFail::Fail => suite.with_default(Policy::Fail),
+        };
+        let build = Table { schema: request.build.schema.clone(), name: request.build.name.clone() };
+        let mut connection = self.pool.acquire().await.map_err(WarehouseError::from)?;
+        let evaluation = evaluate_table(&mut connection, &suite, &build)
+            .await
+            .map_err(|error| TaskError::external(format!("the suite `{}` could not run", suite.name)).because(error))?;
+        let ended = |stops: bool| {
+            let counts = evaluation.checks.iter().filter(move |check| match check.verdict() {
+                quality::Verdict::Passed => false,
+                quality::Verdict::Warned => !stops,
+                quality::Verdict::Quarantined | quality::Verdict::Failed => stops,
+            });
+            counts.map(quality::CheckOutcome::summary).collect::<Vec<_>>()
+        };
+        let (failed, warned) = (ended(true), ended(false));
+        let suite_hash = suite.hash.clone();
+        let (run_id, task, dataset) = (self.task.run_id, self.task.task.clone(), request.dataset.to_string());
+        Ok(GateOutcome {
+            suite_hash,
+            failed,
+            warned,
+            record: Some(Box::new(move |connection, load_id| {
+                Box::pin(async move {
+                    let run = RunRef { run_id: Some(run_id), task: Some(task), load_id: Some(load_id) };
+                    quality::record(connection, &run, &dataset, &suite, &evaluation).await.map_err(WarehouseError::from)
+                })
+            })),
+        })
+    }
+}
+
+async fn read_suite(project: &Path, name: &str) -> Result<Suite, TaskError> {
+    let file = format!("quality/{name}.yaml");
+    let text = tokio::fs::read_to_string(project.join(&file))
+        .await
+        .map_err(|error| TaskError::user(format!("the suite `{name}` cannot be read from {file}")).because(error))?;
+    Suite::parse(&file, &text).map_err(|faults| in_files(&faults))
+}
+
+fn in_files(faults: &[Diagnostic]) -> TaskError {
+    TaskError::user(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
