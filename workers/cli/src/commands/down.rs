@@ -22,6 +22,13 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Stops everything of a home and says nothing on stdout.
+pub(crate) fn stop_quietly(home: PathBuf) -> Result<(), ServiceError> {
+    processes::stop_all(&home)?;
+    Services::at(home).saying(say).down()?;
+    Ok(())
+}
+
 /// Stops everything of a home, says what, and gives their number.
 pub(crate) fn stop(home: PathBuf) -> Result<usize, ServiceError> {
     let stopped = processes::stop_all(&home)?;
