@@ -12,7 +12,8 @@ setup: ## Install what this machine lacks
 	@compose/local/install.sh demo
 
 build: setup ## Build target/debug/sluice
-	cargo build --locked --package sluice
+	@# --workspace: the same features as `make test`, so that the two share every compiled dependency.
+	cargo build --locked --workspace --bin sluice
 
 demo: build ## Run a synthetic shop's whole day; ONCE=1 stops everything at the end
 	@$(SLUICE) demo $(if $(filter-out 0,$(ONCE)),--once)
