@@ -4,16 +4,24 @@
 //! A suite is read and checked without touching data. Both engines compile the same expressions from it, so that a
 //! rule means the same on a Parquet file and in Postgres. This crate never moves, changes or publishes a row.
 
+mod data;
 pub mod expectation;
 pub mod expression;
 mod frame;
 mod outcome;
+mod postgres;
 mod probe;
+mod record;
+mod report;
 mod suite;
 mod types;
 mod value;
 
+pub use data::read_file;
 pub use frame::evaluate_frame;
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
+pub use postgres::{QualityError, Table, evaluate_table};
+pub use record::{RunRef, record};
+pub use report::validation_result;
 pub use suite::{Check, OnFail, Severity, Suite};
 pub use value::Scalar;

@@ -279,6 +279,15 @@ pub(crate) fn judge_count(bounds: &Bounds, rows: u64) -> Result<(Outcome, Value)
     Ok((outcome, json!({ "observed_value": rows })))
 }
 
+/// The metric from what an engine computed over `count` values: means and fractions are divided here, once, so that
+/// both engines round alike.
+pub(crate) fn divide(metric: Metric, count: u64, value: Option<Scalar>) -> Option<Scalar> {
+    match metric {
+        Metric::Mean | Metric::DistinctFraction => Some(Scalar::Float(value?.as_f64()? / count as f64)),
+        _ => value,
+    }
+}
+
 /// Judges an aggregate; null where there was nothing to compute it from.
 pub(crate) fn judge_aggregate(bounds: &Bounds, value: Option<&Scalar>) -> Result<(Outcome, Value), String> {
     let Some(value) = value else { return Ok((Outcome::Vacuous, json!({ "observed_value": null }))) };

@@ -1,13 +1,256 @@
-//! `sluice quality`.
+//! `sluice quality`: run a suite by hand or in CI, list suites, see how they went.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use crate::context::Context;
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use quality::{CheckOutcome, Evaluation, Outcome, Suite, Table, Verdict};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    exit::{self, Failure},
+    files, output,
+};
 
 /// Arguments of `sluice quality`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub(crate) async fn run(_args: Args, _ctx: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+#[derive(Subcommand)]
+enum Command {
+    /// Run a suite on a file or a table: exit 0 if it holds, 3 if not, 2 if the suite is wrong
+    Run(RunArgs),
+    /// List the project's suites
+    List(ListArgs),
+    /// Show how a suite's last evaluations went
+    History(HistoryArgs),
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// A suite of quality/, or the path of a suite's file
+    suite: String,
+    /// A Parquet or CSV file, a folder of Parquet files, or `schema.table`
+    #[arg(long, value_name = "PATH|TABLE")]
+    data: String,
+    /// Print the result in the shape of Great Expectations' validation result
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct HistoryArgs {
+    /// A suite
+    suite: String,
+    /// How many evaluations
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Run(args) => evaluate(&args, ctx).await,
+        Command::List(args) => list(&args, ctx),
+        Command::History(args) => history(&args, ctx).await,
+    }
+}
+
+async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
+    let suite = find_suite(&args.suite, &ctx.dir)?;
+    let evaluation = match find_file(&args.data, &ctx.dir) {
+        Some(path) => on_file(suite.clone(), path).await?,
+        None => on_table(&suite, &args.data, ctx).await?,
+    };
+    if args.json {
+        output::json(&quality::validation_result(&suite, &evaluation))?;
+    } else {
+        print_evaluation(&evaluation);
+    }
+    // A file or a table has nobody who could hold rows back: what would be quarantined has failed.
+    Ok(if evaluation.verdict >= Verdict::Quarantined { ExitCode::from(exit::GATE) } else { ExitCode::SUCCESS })
+}
+
+fn find_suite(name: &str, dir: &Path) -> anyhow::Result<Suite> {
+    let as_path = Path::new(name);
+    if as_path.extension().is_some_and(|extension| extension == "yaml") {
+        let text = std::fs::read_to_string(as_path).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
+        return Ok(Suite::parse(name, &text).map_err(Failure::Files)?);
+    }
+    let file = format!("quality/{name}.yaml");
+    let Ok(text) = std::fs::read_to_string(dir.join(&file)) else {
+        let known: Vec<_> = std::fs::read_dir(dir.join("quality"))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+            .collect();
+        let hint = workflow::diagnostic::did_you_mean(name, known.iter().map(String::as_str));
+        return Err(Failure::usage_hint(format!("there is no suite `{name}` in quality/"), hint).into());
+    };
+    Ok(Suite::parse(&file, &text).map_err(Failure::Files)?)
+}
+
+/// The file that is meant, as typed or in the project's folder.
+fn find_file(data: &str, dir: &Path) -> Option<PathBuf> {
+    [PathBuf::from(data), dir.join(data)].into_iter().find(|path| path.exists())
+}
+
+async fn on_file(suite: Suite, path: PathBuf) -> anyhow::Result<Evaluation> {
+    let evaluated = tokio::task::spawn_blocking(move || {
+        let frame = quality::read_file(&path)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        Ok::<_, Failure>(quality::evaluate_frame(&suite, &frame))
+    });
+    Ok(evaluated.await??)
+}
+
+async fn on_table(suite: &Suite, data: &str, ctx: &Context) -> anyhow::Result<Evaluation> {
+    let table: Table = data.parse().map_err(|_| {
+        Failure::usage_hint(
+            format!("there is no file `{data}`, and it is not a table"),
+            "name a Parquet or CSV file, or write a table as `schema.table`",
+        )
+    })?;
+    let pool = ctx.postgres().await?;
+    let mut connection = pool.acquire().await?;
+    quality::evaluate_table(&mut connection, suite, &table).await.map_err(|error| match error {
+        quality::QualityError::NoTable(_) => Failure::usage(error.to_string()).into(),
+        quality::QualityError::Database(error) => error.into(),
+    })
+}
+
+fn print_evaluation(evaluation: &Evaluation) {
+    let rows: Vec<_> = evaluation
+        .checks
+        .iter()
+        .map(|check| vec![mark(check), check.id.clone(), check.on_fail.to_string(), detail(check)])
+        .collect();
+    output::table(&["outcome", "check", "on fail", "observed"], &rows);
+    output::line("");
+    output::line(output::paint(&evaluation.summary(), output::Style::Bold));
+}
+
+fn mark(check: &CheckOutcome) -> String {
+    let (text, style) = match check.outcome {
+        Outcome::Passed => ("✓ passed", output::Style::Good),
+        Outcome::Failed => ("✗ failed", output::Style::Bad),
+        Outcome::Errored => ("! errored", output::Style::Bad),
+        Outcome::Vacuous => ("– vacuous", output::Style::Dim),
+    };
+    output::paint(text, style)
+}
+
+fn detail(check: &CheckOutcome) -> String {
+    let observed = &check.observed;
+    if let Some(error) = observed["error"].as_str() {
+        return error.to_owned();
+    }
+    match observed["unexpected_count"].as_u64() {
+        Some(0) => format!("none of {} rows", observed["element_count"]),
+        Some(count) => {
+            let samples: Vec<_> = observed["partial_unexpected_list"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .take(3)
+                .map(ToString::to_string)
+                .collect();
+            format!("{count} of {} rows: {}", observed["element_count"], samples.join(", "))
+        }
+        None => observed["observed_value"].to_string(),
+    }
+}
+
+fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
+    let suites = files::read_suites(&ctx.dir).map_err(Failure::Files)?;
+    if args.json {
+        let all: Vec<_> = suites
+            .values()
+            .map(|suite| {
+                json!({
+                    "suite": suite.name,
+                    "description": suite.description,
+                    "owner": suite.owner,
+                    "hash": suite.hash,
+                    "checks": suite.checks.iter().map(|check| json!({
+                        "id": check.id,
+                        "expectation": check.expectation_type,
+                        "on_fail": suite.policy(check),
+                        "severity": check.severity,
+                    })).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        output::json(&all)?;
+    } else {
+        let rows: Vec<_> = suites
+            .values()
+            .map(|suite| vec![suite.name.clone(), suite.checks.len().to_string(), suite.description.clone()])
+            .collect();
+        output::table(&["suite", "checks", "description"], &rows);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(sqlx::FromRow, Serialize)]
+struct Past {
+    at: DateTime<Utc>,
+    run_id: Option<i64>,
+    task: Option<String>,
+    load_id: Option<i64>,
+    dataset: String,
+    suite_hash: String,
+    passed: i64,
+    failed: i64,
+    errored: i64,
+    vacuous: i64,
+    not_held: Vec<String>,
+}
+
+async fn history(args: &HistoryArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
+    let pool = ctx.postgres().await?;
+    let past: Vec<Past> = sqlx::query_as(include_str!("../../../../sql/quality/history.sql"))
+        .bind(&args.suite)
+        .bind(i64::from(args.limit))
+        .fetch_all(&pool)
+        .await?;
+    if args.json {
+        output::json(&past)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<_> = past
+        .iter()
+        .map(|p| {
+            vec![
+                p.at.format("%Y-%m-%d %H:%M:%S").to_string(),
+                p.run_id.map(|id| id.to_string()).unwrap_or_default(),
+                p.dataset.clone(),
+                p.passed.to_string(),
+                p.failed.to_string(),
+                p.errored.to_string(),
+                p.vacuous.to_string(),
+                p.not_held.join(", "),
+            ]
+        })
+        .collect();
+    let headings = ["at", "run", "dataset", "passed", "failed", "errored", "vacuous", "not held"];
+    output::table(&headings, &rows);
+    Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use crate::{
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, judge_aggregate, judge_count, judge_distinct, judge_rows,
+        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct, judge_rows,
         probe, verdict,
     },
     suite::{Check, OnFail, Suite},
@@ -217,7 +217,7 @@ impl Engine {
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
             Probe::Aggregate { metric, bounds, .. } => {
                 let value = if number(0) == 0 { None } else { values.get(1).cloned().flatten() };
-                judge_aggregate(bounds, aggregate(*metric, number(0), value).as_ref())
+                judge_aggregate(bounds, divide(*metric, number(0), value).as_ref())
             }
             Probe::Distinct { column, values, relation } => {
                 let seen = self.distinct(column, asked.within.as_ref()).map_err(|e| e.to_string())?;
@@ -271,14 +271,6 @@ impl Engine {
 fn backend_cast(value: Expr, kind: Type) -> Expr {
     let (schema, dtypes) = (Schema::default(), Vec::new());
     Frames { schema: &schema, dtypes: &dtypes }.cast(value, kind, kind)
-}
-
-/// The aggregate from what the plan gave: means and fractions are divided here.
-fn aggregate(metric: Metric, count: u64, value: Option<Scalar>) -> Option<Scalar> {
-    match metric {
-        Metric::Mean | Metric::DistinctFraction => Some(Scalar::Float(value?.as_f64()? / count as f64)),
-        _ => value,
-    }
 }
 
 /// Collects the bad rows of failed checks. Those of a check that only warns count where another holds the row back.

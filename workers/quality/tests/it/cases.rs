@@ -4,7 +4,7 @@ use polars::prelude::{AnyValue, Column, DataFrame, DataType, IntoColumn, Series,
 use quality::{Evaluation, Outcome, Suite, Verdict, evaluate_frame};
 
 /// The rows that every case looks at, as a frame.
-fn frame() -> DataFrame {
+pub(crate) fn frame() -> DataFrame {
     let ints = |name: &str, values: [Option<i64>; 6]| Column::new(name.into(), values.as_slice());
     let decimals = |name: &str, values: [Option<i128>; 6]| {
         let values: Vec<_> = values.map(|v| v.map_or(AnyValue::Null, |v| AnyValue::Decimal(v, 12, 2))).to_vec();
@@ -33,15 +33,12 @@ fn frame() -> DataFrame {
         Column::new("paid".into(), [Some(true), Some(false), None, Some(true), Some(true), Some(false)]),
         days,
         at,
-        Column::new_empty("nothing".into(), &DataType::Int64).new_from_index(0, 0),
+        Series::full_null("nothing".into(), 6, &DataType::Int64).into_column(),
     ];
-    let mut columns = columns;
-    columns.pop();
-    columns.push(Series::full_null("nothing".into(), 6, &DataType::Int64).into_column());
     DataFrame::new(6, columns).expect("a frame")
 }
 
-fn suite(checks: &str) -> Suite {
+pub(crate) fn suite(checks: &str) -> Suite {
     let text = format!("suite: cases\nchecks:\n{checks}");
     Suite::parse("quality/cases.yaml", &text).unwrap_or_else(|faults| panic!("{faults:#?}\n{text}"))
 }
@@ -209,7 +206,7 @@ const CASES: &[(&str, Outcome, Option<u64>)] = &[
 ];
 
 /// All cases as one suite, with ids of their own.
-fn all_cases() -> Suite {
+pub(crate) fn all_cases() -> Suite {
     let checks = CASES.iter().enumerate().fold(String::new(), |text, (index, (check, _, _))| {
         let close = check.rfind('}').expect("a flow mapping");
         format!("{text}  - {}, id: case.{index} }}\n", check[..close].trim_end())
@@ -217,7 +214,7 @@ fn all_cases() -> Suite {
     suite(&checks)
 }
 
-fn assert_cases(evaluation: &Evaluation) {
+pub(crate) fn assert_cases(evaluation: &Evaluation) {
     let wrong: Vec<_> = CASES
         .iter()
         .zip(&evaluation.checks)

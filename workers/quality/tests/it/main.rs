@@ -1,4 +1,5 @@
 //! The engines against each other and against what they must find.
 
 mod cases;
+mod postgres;
 mod suites;

@@ -1,0 +1,210 @@
+//! Expressions in Postgres' terms: identifiers quoted, every value a parameter.
+
+use std::fmt::Write;
+
+use crate::{
+    expression::{Arithmetic, Comparison, Function},
+    types::{Backend, Type},
+    value::Scalar,
+};
+
+/// `name` as an identifier, whatever it holds.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A value bound to a statement. All go as text and are cast where they stand, so that a decimal keeps its digits.
+#[derive(Debug, Clone)]
+pub(super) enum Parameter {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Writes expressions as SQL and collects their parameters.
+#[derive(Debug, Default)]
+pub(super) struct Statement {
+    pub(super) parameters: Vec<Parameter>,
+}
+
+impl Statement {
+    fn bind(&mut self, parameter: Parameter) -> usize {
+        self.parameters.push(parameter);
+        self.parameters.len()
+    }
+}
+
+/// What Postgres calls the type.
+pub(super) fn type_name(kind: Type) -> &'static str {
+    match kind {
+        Type::Bool => "boolean",
+        Type::Int => "bigint",
+        Type::Decimal(_) => "numeric",
+        Type::Float => "double precision",
+        Type::Date => "date",
+        Type::Timestamp => "timestamp",
+        Type::Instant => "timestamptz",
+        Type::Time => "time",
+        Type::Text | Type::Null | Type::Other => "text",
+    }
+}
+
+/// The type that conditions see in a Postgres column.
+pub(super) fn kind(name: &str, is_enum: bool, modifier: i32) -> Type {
+    match name {
+        _ if is_enum => Type::Text,
+        "bool" => Type::Bool,
+        "int2" | "int4" | "int8" => Type::Int,
+        // The low eleven bits of a numeric's modifier, which counts from 4, are its scale.
+        "numeric" => Type::Decimal(u32::try_from((modifier - 4) & 0x7ff).ok().filter(|_| modifier >= 4).unwrap_or(0)),
+        "float4" | "float8" => Type::Float,
+        "text" | "varchar" | "bpchar" | "name" | "uuid" => Type::Text,
+        "date" => Type::Date,
+        "timestamp" => Type::Timestamp,
+        "timestamptz" => Type::Instant,
+        "time" => Type::Time,
+        _ => Type::Other,
+    }
+}
+
+impl Backend for Statement {
+    type Out = String;
+
+    fn column(&mut self, name: &str, kind: Type) -> String {
+        match kind {
+            Type::Text => format!("{}::text", quote(name)),
+            // A four-byte float compares as the double that it is.
+            Type::Float => format!("{}::double precision", quote(name)),
+            _ => quote(name),
+        }
+    }
+
+    fn literal(&mut self, value: Option<&Scalar>, kind: Type) -> String {
+        match value {
+            None => "null".to_owned(),
+            Some(value) => {
+                let number = self.bind(Parameter::One(value.to_string()));
+                format!("${number}::{}", type_name(kind))
+            }
+        }
+    }
+
+    fn cast(&mut self, value: String, from: Type, to: Type) -> String {
+        match (from, to) {
+            (Type::Date | Type::Timestamp, Type::Instant) => format!("(({value})::timestamp at time zone 'UTC')"),
+            _ => format!("({value})::{}", type_name(to)),
+        }
+    }
+
+    fn not(&mut self, value: String) -> String {
+        format!("(not {value})")
+    }
+
+    fn all(&mut self, parts: Vec<String>) -> String {
+        if parts.is_empty() { "true".to_owned() } else { format!("({})", parts.join(" and ")) }
+    }
+
+    fn any(&mut self, parts: Vec<String>) -> String {
+        if parts.is_empty() { "false".to_owned() } else { format!("({})", parts.join(" or ")) }
+    }
+
+    fn compare(&mut self, how: Comparison, a: String, b: String, kind: Type) -> String {
+        let operator = match how {
+            Comparison::Equal => "=",
+            Comparison::NotEqual => "<>",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+            Comparison::Same => "is not distinct from",
+        };
+        // Byte by byte, as frames compare, whatever the database's collation is.
+        let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
+        format!("({a}{collation} {operator} {b}{collation})")
+    }
+
+    fn arithmetic(&mut self, how: Arithmetic, a: String, b: String, _: Type) -> String {
+        match how {
+            Arithmetic::Add => format!("({a} + {b})"),
+            Arithmetic::Subtract => format!("({a} - {b})"),
+            Arithmetic::Multiply => format!("({a} * {b})"),
+            Arithmetic::Divide => format!("({a} / nullif({b}, 0))"),
+        }
+    }
+
+    fn negate(&mut self, value: String) -> String {
+        format!("(- {value})")
+    }
+
+    fn is_null(&mut self, value: String) -> String {
+        format!("({value} is null)")
+    }
+
+    fn is_true(&mut self, value: String) -> String {
+        format!("({value} is true)")
+    }
+
+    fn is_in(&mut self, value: String, values: &[Scalar], kind: Type) -> String {
+        let number = self.bind(Parameter::Many(values.iter().map(ToString::to_string).collect()));
+        format!("({value} = any(${number}::text[]::{}[]))", type_name(kind))
+    }
+
+    fn like(&mut self, value: String, pattern: &str, any_case: bool) -> String {
+        let number = self.bind(Parameter::One(pattern.to_owned()));
+        format!("({value} {} ${number}::text)", if any_case { "ilike" } else { "like" })
+    }
+
+    fn matches(&mut self, value: String, pattern: &str) -> String {
+        let number = self.bind(Parameter::One(regex(pattern)));
+        format!("({value} ~ ${number}::text)")
+    }
+
+    fn case(&mut self, branches: Vec<(String, String)>, otherwise: String) -> String {
+        let mut text = "case".to_owned();
+        for (when, then) in branches {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " when {when} then {then}");
+        }
+        format!("({text} else {otherwise} end)")
+    }
+
+    fn call(&mut self, function: Function, arguments: Vec<String>) -> String {
+        let arguments = arguments.join(", ");
+        match function {
+            Function::Abs => format!("abs({arguments})"),
+            Function::Length => format!("char_length({arguments})::bigint"),
+            // Frames know all of Unicode; a database in the C locale would change ASCII letters only.
+            Function::Lower => format!("lower({arguments} collate \"und-x-icu\")"),
+            Function::Upper => format!("upper({arguments} collate \"und-x-icu\")"),
+            Function::Trim => format!("btrim({arguments}, ' ')"),
+            Function::Coalesce => format!("coalesce({arguments})"),
+        }
+    }
+}
+
+/// The same regular expression in Postgres' syntax, where a dot matches a line break and `\b` is a backspace.
+fn regex(pattern: &str) -> String {
+    let mut text = String::with_capacity(pattern.len() + 8);
+    let mut in_class = false;
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some('b') if !in_class => text.push_str("\\y"),
+                Some('B') if !in_class => text.push_str("\\Y"),
+                Some('z') if !in_class => text.push_str("\\Z"),
+                Some(other) => text.extend(['\\', other]),
+                None => text.push('\\'),
+            },
+            '.' if !in_class => text.push_str("[^\\n]"),
+            other => {
+                in_class = match other {
+                    '[' => true,
+                    ']' => false,
+                    _ => in_class,
+                };
+                text.push(other);
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,129 @@
+//! The engine over Postgres: equal to the engine over frames, and safe from names and values.
+
+use polars::prelude::{Column, DataFrame};
+use quality::{
+    Evaluation, Outcome, QualityError, RunRef, Suite, Table, Verdict, evaluate_frame, evaluate_table, record,
+};
+use serde_json::Value;
+use sqlx::{Connection, PgPool};
+
+use crate::cases::{all_cases, assert_cases, frame, suite};
+
+/// The rows of [`frame`] as a table.
+const ROWS: &str = include_str!("cases.sql");
+
+fn table(text: &str) -> Table {
+    text.parse().expect("a table")
+}
+
+async fn cases() -> PgPool {
+    let database = testkit::database().await;
+    sqlx::raw_sql(ROWS).execute(&database.pool).await.expect("the rows");
+    database.pool
+}
+
+async fn evaluate(pool: &PgPool, suite: &Suite, name: &str) -> Evaluation {
+    let mut connection = pool.acquire().await.expect("a connection");
+    evaluate_table(&mut connection, suite, &table(name)).await.expect("an evaluation")
+}
+
+/// What was observed, with samples in an order of their own: a table has none.
+fn comparable(evaluation: &Evaluation) -> Vec<(String, Outcome, Value)> {
+    let sorted = |observed: &Value| {
+        let mut observed = observed.clone();
+        if let Some(samples) = observed.get_mut("partial_unexpected_list").and_then(Value::as_array_mut) {
+            samples.sort_by_key(ToString::to_string);
+        }
+        // The two say in their own words why something cannot be evaluated.
+        if observed.get("error").is_some() { Value::Null } else { observed }
+    };
+    evaluation.checks.iter().map(|c| (c.id.clone(), c.outcome, sorted(&c.observed))).collect()
+}
+
+#[tokio::test]
+async fn tables_find_what_each_case_says_and_what_frames_find() {
+    let pool = cases().await;
+    let in_table = evaluate(&pool, &all_cases(), "public.cases").await;
+    assert_cases(&in_table);
+    assert_eq!(comparable(&in_table), comparable(&evaluate_frame(&all_cases(), &frame())));
+    assert_eq!(in_table.rows, 6);
+}
+
+#[tokio::test]
+async fn a_fault_in_the_data_stays_with_its_check() {
+    let pool = cases().await;
+    let checks = "  - expect_row: { id: overflows, sql: 'weight * 1e308 * 1e308 > 0', when: 'weight = 2' }
+  - expect_column_values_to_not_be_null: { column: id }
+";
+    let found = evaluate(&pool, &suite(checks), "public.cases").await;
+    let outcomes: Vec<_> = found.checks.iter().map(|check| check.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Errored, Outcome::Passed]);
+    assert_eq!(found.rows, 6);
+    assert_eq!(found.verdict, Verdict::Failed);
+}
+
+#[tokio::test]
+async fn hostile_names_and_values_are_names_and_values() {
+    let database = testkit::database().await;
+    sqlx::raw_sql(r#"create schema "S x"; create table "S x"."t""; drop" ("a""b" text, "*" int); insert into "S x"."t""; drop" values ('''; drop table x; --', 1), (null, 2);"#)
+        .execute(&database.pool)
+        .await
+        .expect("a table");
+    let checks = r#"  - expect_column_values_to_be_in_set: { column: 'a"b', value_set: ["'; drop table x; --", 'a"b', '{', ','] }
+  - expect_column_values_to_be_between: { column: '*', min_value: 2 }
+  - expect_row: { sql: '"*" > 1 or "a""b" like ''%x%''' }
+"#;
+    let mut connection = database.pool.acquire().await.expect("a connection");
+    let table = Table { schema: "S x".into(), name: "t\"; drop".into() };
+    let found = evaluate_table(&mut connection, &suite(checks), &table).await.expect("an evaluation");
+    let outcomes: Vec<_> = found.checks.iter().map(|c| (c.outcome, &c.observed["unexpected_count"])).collect();
+    assert_eq!(
+        outcomes,
+        [(Outcome::Passed, &Value::from(0)), (Outcome::Failed, &Value::from(1)), (Outcome::Passed, &Value::from(0))]
+    );
+}
+
+#[tokio::test]
+async fn an_empty_table_is_vacuous_and_a_missing_one_is_an_error() {
+    let pool = cases().await;
+    sqlx::raw_sql("create table empty (like cases)").execute(&pool).await.expect("a table");
+    let checks = "  - expect_column_values_to_not_be_null: { column: id }
+  - expect_column_max_to_be_between: { column: id, max_value: 1 }
+  - expect_column_distinct_values_to_be_in_set: { column: id, value_set: [1] }
+";
+    let in_table = evaluate(&pool, &suite(checks), "public.empty").await;
+    assert!(in_table.checks.iter().all(|check| check.outcome == Outcome::Vacuous), "{in_table:?}");
+    let in_frame = evaluate_frame(&suite(checks), &frame().head(Some(0)));
+    assert_eq!(comparable(&in_table), comparable(&in_frame));
+    let mut connection = pool.acquire().await.expect("a connection");
+    let missing = evaluate_table(&mut connection, &suite(checks), &table("public.absent")).await;
+    assert!(matches!(missing, Err(QualityError::NoTable(_))), "{missing:?}");
+}
+
+#[tokio::test]
+async fn outcomes_are_recorded_in_the_callers_transaction() {
+    let database = testkit::database().await;
+    let checks = "  - expect_column_values_to_not_be_null: { column: a, on_fail: warn }
+  - expect_column_values_to_be_in_set: { column: a, value_set: [x] }
+";
+    let frame = DataFrame::new(2, vec![Column::new("a".into(), [Some("nul \0 byte"), None])]).expect("a frame");
+    let (suite, run) = (suite(checks), RunRef { run_id: Some(7), task: Some("check".into()), load_id: None });
+    let evaluation = evaluate_frame(&suite, &frame);
+    let mut connection = database.pool.acquire().await.expect("a connection");
+    for keep in [false, true] {
+        let mut transaction = connection.begin().await.expect("a transaction");
+        record(&mut transaction, &run, "staging.a", &suite, &evaluation).await.expect("recorded");
+        if keep {
+            transaction.commit().await.expect("a commit");
+        }
+    }
+    let rows: Vec<(i64, String, String, String, Value)> = sqlx::query_as(
+        "select run_id, check_id, outcome, dataset, observed from sluice.check_results order by check_id desc",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .expect("rows");
+    let ids: Vec<_> = rows.iter().map(|row| (row.0, row.1.as_str(), row.2.as_str(), row.3.as_str())).collect();
+    assert_eq!(ids, [(7, "a.not_null", "failed", "staging.a"), (7, "a.in_set", "failed", "staging.a")]);
+    assert_eq!(rows[1].4["partial_unexpected_list"][0], "nul \u{2400} byte");
+}
