@@ -111,6 +111,13 @@ pub(crate) fn read_streams(dir: &Path, project: &Project) -> Result<Vec<Stream>,
     if faults.is_empty() { Ok(streams) } else { Err(faults) }
 }
 
+/// Reads the suites alone: what `sluice quality` needs.
+pub(crate) fn read_suites(dir: &Path) -> Result<BTreeMap<String, Suite>, Vec<Diagnostic>> {
+    let mut faults = Vec::new();
+    let suites = suites(dir, &mut faults);
+    if faults.is_empty() { Ok(suites) } else { Err(faults) }
+}
+
 /// The `.yaml` files of a folder with their texts, in order of name. An absent folder has none.
 fn yaml_files(dir: &Path, folder: &str, faults: &mut Vec<Diagnostic>) -> Vec<(String, String)> {
     let mut files = Vec::new();

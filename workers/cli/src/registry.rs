@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
-use tasks::{extract_mysql::ExtractMysql, load::Load};
+use tasks::{
+    extract_csv::ExtractCsv, extract_mysql::ExtractMysql, load::Load, transform::Transform, validate::Validate,
+};
 use warehouse::lake::Lake;
 use workflow::kind::Registry;
 
@@ -46,7 +48,10 @@ pub(crate) fn offline(ctx: &Context) -> anyhow::Result<Registry> {
 fn kinds(with: Handles<'_>) -> Registry {
     let Handles { ctx, pool, lake, connections, kafka } = with;
     Registry::new()
+        .with(ExtractCsv::new(lake.clone(), &ctx.dir))
         .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
-        .with(Load::new(pool, lake, &ctx.dir))
+        .with(Load::new(pool.clone(), lake.clone(), &ctx.dir))
+        .with(Transform::new(pool.clone(), &ctx.dir, ctx.project.timezone))
+        .with(Validate::new(pool, lake, &ctx.dir))
         .with(ProduceEvents::new(kafka))
 }

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use polars::prelude::{
-    CsvReadOptions, DataFrame, LazyFrame, PlRefPath, PolarsResult, ScanArgsParquet, SerReader,
-};
+use polars::prelude::{CsvReadOptions, DataFrame, LazyFrame, PlRefPath, PolarsResult, ScanArgsParquet, SerReader};
 
 /// Reads a Parquet file, a folder of Parquet files, or a CSV file (by its ending, `.gz` included) whose column types
 /// are inferred from all of its rows. Blocking.

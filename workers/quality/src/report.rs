@@ -13,7 +13,8 @@ pub fn validation_result(suite: &Suite, evaluation: &Evaluation) -> Value {
         suite.checks.iter().zip(&evaluation.checks).map(|(check, outcome)| result(check, outcome)).collect();
     let evaluated = evaluation.checks.len();
     let unsuccessful = evaluation.checks.iter().filter(|check| !success(check)).count();
-    let percent = if evaluated == 0 { Value::Null } else { json!((evaluated - unsuccessful) as f64 / evaluated as f64 * 100.0) };
+    let percent =
+        if evaluated == 0 { Value::Null } else { json!((evaluated - unsuccessful) as f64 / evaluated as f64 * 100.0) };
     json!({
         "success": evaluation.verdict <= Verdict::Warned,
         "results": results,

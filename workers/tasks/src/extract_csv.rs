@@ -217,7 +217,9 @@ impl Job {
         let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let mut batch = Batch::new(&self.lake, &self.target, &specs)?;
         let mut rejected = Rejected::new(&self.lake, &self.target, file);
-        while let Some(record) = first.take().map_or_else(|| records.next(), |record| Ok(Some(record))).map_err(failed)? {
+        while let Some(record) =
+            first.take().map_or_else(|| records.next(), |record| Ok(Some(record))).map_err(failed)?
+        {
             match record {
                 Record::Broken { line, text, reason } => rejected.add(line, &text, reason.to_owned())?,
                 Record::Fields { line, fields, text } => match read_row(&specs, fields, &self.config.null_values) {

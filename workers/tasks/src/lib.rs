@@ -1,4 +1,7 @@
 //! Task kinds: one file each, one line each in the CLI's registry.
 
+pub mod extract_csv;
 pub mod extract_mysql;
 pub mod load;
+pub mod transform;
+pub mod validate;

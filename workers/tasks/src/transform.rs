@@ -51,7 +51,9 @@ impl TaskKind for Transform {
 
     fn check(config: &Config) -> Vec<Problem> {
         if config.models.is_empty() {
-            return vec![Problem::new("models", "no model is named").hint("name models or schemas: `[warehouse, marts]`")];
+            return vec![
+                Problem::new("models", "no model is named").hint("name models or schemas: `[warehouse, marts]`"),
+            ];
         }
         Vec::new()
     }
@@ -68,8 +70,7 @@ impl TaskKind for Transform {
             .map_err(WarehouseError::from)?
             .map_err(|faults| in_files(&faults))?;
         let gate = SuiteGate { pool: &self.pool, project: &self.project, task };
-        let runner =
-            ModelRunner { pool: &self.pool, catalog: &catalog, task, timezone: self.timezone, gate: &gate };
+        let runner = ModelRunner { pool: &self.pool, catalog: &catalog, task, timezone: self.timezone, gate: &gate };
         let models = runner.run(&config.models).await?;
         let rows: i64 = models.iter().map(|model| model.rows).sum();
         let seconds: f64 = models.iter().map(|model| model.seconds).sum();

@@ -13,8 +13,8 @@ use crate::{
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct, judge_rows,
-        probe, verdict,
+        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct,
+        judge_rows, probe, verdict,
     },
     suite::{Check, OnFail, Suite},
     types::{Backend, Schema, Type, condition, lower},

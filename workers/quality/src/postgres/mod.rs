@@ -3,11 +3,7 @@
 
 mod backend;
 
-use std::{
-    fmt,
-    str::FromStr,
-    time::Instant,
-};
+use std::{fmt, str::FromStr, time::Instant};
 
 use serde_json::Value;
 use sqlx::{
@@ -21,8 +17,8 @@ use crate::{
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct, judge_rows,
-        probe, sample,
+        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct,
+        judge_rows, probe, sample,
     },
     suite::{Check, Suite},
     types::{Schema, Type, condition, lower},
@@ -283,7 +279,8 @@ impl Engine<'_> {
             }
             Probe::Rows(rows) => {
                 let counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
-                let samples = if counts.unexpected > 0 { self.samples(connection, check, rows).await? } else { Ok(Vec::new()) };
+                let samples =
+                    if counts.unexpected > 0 { self.samples(connection, check, rows).await? } else { Ok(Vec::new()) };
                 samples.map(|samples| judge_rows(check, rows, counts, samples))
             }
         })

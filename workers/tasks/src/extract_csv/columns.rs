@@ -276,7 +276,8 @@ impl Values {
 
 fn decimals(name: polars::prelude::PlSmallStr, values: Vec<Option<i128>>, dtype: &DataType) -> Series {
     use polars::prelude::{Int128Chunked, IntoSeries, NewChunkedArray};
-    let (precision, scale) = if let DataType::Decimal(precision, scale) = dtype { (*precision, *scale) } else { (38, 0) };
+    let (precision, scale) =
+        if let DataType::Decimal(precision, scale) = dtype { (*precision, *scale) } else { (38, 0) };
     Int128Chunked::from_iter_options(name, values.into_iter()).into_decimal_unchecked(precision, scale).into_series()
 }
 

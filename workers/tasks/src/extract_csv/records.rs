@@ -192,7 +192,8 @@ mod tests {
         while let Some(record) = records.next().expect("memory does not fail") {
             seen.push(match record {
                 Record::Fields { line, fields, .. } => {
-                    let fields: Vec<_> = fields.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect();
+                    let fields: Vec<_> =
+                        fields.iter().map(|f| String::from_utf8_lossy(&f.bytes).into_owned()).collect();
                     format!("{line}: {}", fields.join("|"))
                 }
                 Record::Broken { line, text, reason } => {
@@ -216,7 +217,12 @@ mod tests {
     fn a_broken_record_costs_one_line() {
         assert_eq!(
             read("1,\"open\n2,b\n3,\"c\"x\n4,d\n"),
-            ["1! 1,\"open (text follows a closing quote)", "2: 2|b", "3! 3,\"c\"x (text follows a closing quote)", "4: 4|d"]
+            [
+                "1! 1,\"open (text follows a closing quote)",
+                "2: 2|b",
+                "3! 3,\"c\"x (text follows a closing quote)",
+                "4: 4|d"
+            ]
         );
         assert_eq!(read("1,\"open\n2,b\n"), ["1! 1,\"open (a quote is opened and never closed)", "2: 2|b"]);
     }
