@@ -109,7 +109,11 @@ impl Decoder {
         for &index in &self.dates {
             let Some(value) = bytes(row, index) else { continue };
             if civil(value).is_none() {
-                let reason = format!("{}: {} is not a date", self.columns[index].name, date_text(value));
+                let reason = format!(
+                    "{}: {} is not a date",
+                    self.columns[index].name,
+                    date_text(self.columns[index].kind, value)
+                );
                 let fields = self.columns.iter().enumerate().map(|(place, column)| {
                     let text = bytes(row, place).and_then(|value| bytes_as_text(column, value));
                     (column.name.clone(), text.map_or(serde_json::Value::Null, serde_json::Value::String))
@@ -255,7 +259,7 @@ fn bytes_as_text(column: &SourceColumn, value: &[u8]) -> Option<String> {
         SourceType::Bits | SourceType::Truth => bits(value).ok()?.to_string(),
         SourceType::Float32 => f32::from_le_bytes(fixed(value).ok()?).to_string(),
         SourceType::Float64 => f64::from_le_bytes(fixed(value).ok()?).to_string(),
-        SourceType::Date | SourceType::Datetime | SourceType::Timestamp => date_text(value),
+        SourceType::Date | SourceType::Datetime | SourceType::Timestamp => date_text(column.kind, value),
         SourceType::Time => format!("{} µs", time(value).ok()?),
         SourceType::Bytes => value.iter().map(|byte| format!("{byte:02x}")).collect(),
         SourceType::Decimal(..) | SourceType::Text | SourceType::Json => String::from_utf8_lossy(value).into_owned(),
@@ -365,13 +369,14 @@ fn micros(fraction: &[u8]) -> i64 {
     }
 }
 
-/// A date as MySQL writes it, all its digits.
-fn date_text(value: &[u8]) -> String {
+/// A date as MySQL writes it, all its digits: marks of one cursor are of one width, though the protocol leaves
+/// out a time that is zero.
+fn date_text(kind: SourceType, value: &[u8]) -> String {
     let part = |index: usize| value.get(index).copied().unwrap_or(0);
     let year = u16::from_le_bytes([part(1), part(2)]);
     let date = format!("{year:04}-{:02}-{:02}", part(3), part(4));
     let fraction = micros(value.get(8..).unwrap_or_default());
-    if value.len() <= 5 && value.len() > 1 {
+    if kind == SourceType::Date {
         return date;
     }
     format!("{date} {:02}:{:02}:{:02}.{fraction:06}", part(5), part(6), part(7))
@@ -406,7 +411,8 @@ mod tests {
         assert_eq!(civil(&[0]), None);
         assert_eq!(civil(&[4, 0xE8, 0x07, 0, 1]), None, "2024-00-01");
         assert_eq!(civil(&[4, 0xB2, 0x07, 1, 1]), Some((0, 0)), "1970-01-01");
-        assert_eq!(date_text(&[0]), "0000-00-00 00:00:00.000000");
+        assert_eq!(date_text(SourceType::Date, &[0]), "0000-00-00");
+        assert_eq!(date_text(SourceType::Datetime, &[0]), "0000-00-00 00:00:00.000000");
     }
 
     #[test]

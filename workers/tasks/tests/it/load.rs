@@ -1,0 +1,73 @@
+//! The gate of a load.
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+const ORDERS: &str = "create table orders (id int primary key, quantity int, city varchar(20));
+                      insert into orders values (1, 5, 'Ulm'), (2, -1, null), (3, 0, 'Bonn')";
+
+const SUITE: &str = "
+suite: orders
+checks:
+  - expect_column_values_to_be_between: { column: quantity, min_value: 1 }
+  - expect_column_values_to_not_be_null: { column: city }
+";
+
+async fn gated(gate: Value) -> (World, Result<Value, workflow::error::TaskError>) {
+    let world = World::new(ORDERS).await;
+    world.suite("orders", SUITE);
+    let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"], "gate": gate});
+    let outcome = world.move_rows(json!({"table": "orders"}), load).await;
+    (world, outcome)
+}
+
+#[tokio::test]
+async fn rows_that_fail_are_held_back_with_every_rule_they_broke() {
+    let (world, outcome) = gated(json!({"suite": "orders", "on_fail": "quarantine"})).await;
+    let outcome = outcome.expect("load");
+    assert_eq!(
+        (&outcome["verdict"], &outcome["loaded"], &outcome["quarantined"]),
+        (&json!("quarantined"), &json!(1), &json!(2))
+    );
+    let rules = world
+        .texts("select (row->>'id') || ' ' || array_to_string(rules, ' ') from sluice.quarantine order by 1")
+        .await;
+    assert_eq!(rules.iter().flatten().collect::<Vec<_>>(), ["2 quantity.between city.not_null", "3 quantity.between"]);
+}
+
+#[tokio::test]
+async fn a_gate_that_warns_lets_everything_through() {
+    let (_, outcome) = gated(json!({"suite": "orders", "on_fail": "warn"})).await;
+    let outcome = outcome.expect("load");
+    assert_eq!((&outcome["verdict"], &outcome["loaded"]), (&json!("warned"), &json!(3)));
+}
+
+#[tokio::test]
+async fn a_gate_that_fails_publishes_nothing_and_tells_its_channels() {
+    let (world, outcome) = gated(json!({"suite": "orders", "on_fail": "fail", "notify": ["ops_mail"]})).await;
+    let error = outcome.expect_err("refused");
+    assert!(error.gate, "{}", error.chain());
+    assert!(error.to_string().contains("quantity.between"), "{error}");
+    assert_eq!(world.texts("select verdict || loaded from sluice.loads").await, [Some("failed0".to_owned())]);
+    assert_eq!(world.texts("select count(*)::text from staging.orders").await, [Some("0".to_owned())]);
+    assert_eq!(world.texts("select channel from sluice.outbox").await, [Some("ops_mail".to_owned())]);
+}
+
+#[tokio::test]
+async fn too_many_rows_held_back_refuse_the_batch() {
+    let gate = |limit: Value| {
+        let mut gate = json!({"suite": "orders", "on_fail": "quarantine"});
+        gate.as_object_mut().expect("a map").extend(limit.as_object().expect("a map").clone());
+        gate
+    };
+    for (limit, passes) in [
+        (json!({"max_failed_rows": 2}), true),
+        (json!({"max_failed_rows": 1}), false),
+        (json!({"max_failed_percent": 67}), true),
+        (json!({"max_failed_percent": 66}), false),
+    ] {
+        let (_, outcome) = gated(gate(limit.clone())).await;
+        assert_eq!(outcome.is_ok(), passes, "{limit}");
+    }
+}

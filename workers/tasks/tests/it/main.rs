@@ -1,0 +1,6 @@
+//! Task kinds against real services.
+
+mod extract_mysql;
+mod kill;
+mod load;
+mod support;

@@ -1,0 +1,117 @@
+//! Attempts, contexts and sources for the kinds under test.
+
+use std::collections::BTreeMap;
+
+use chrono::{TimeZone, Utc};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgPool};
+use tasks::{extract_mysql::ExtractMysql, load::Load};
+use tempfile::TempDir;
+use warehouse::lake::Lake;
+use workflow::{
+    error::TaskError,
+    kind::{DataInterval, Fence, Registry, TaskContext},
+    log::TaskLog,
+};
+
+/// A project of its own: databases, lake, suites.
+pub(crate) struct World {
+    pub(crate) pool: PgPool,
+    pub(crate) postgres_url: String,
+    pub(crate) mysql_url: String,
+    pub(crate) folder: TempDir,
+    pub(crate) registry: Registry,
+}
+
+impl World {
+    /// A world whose shop runs `ddl`.
+    pub(crate) async fn new(ddl: &str) -> Self {
+        let db = testkit::database().await;
+        let mysql_url = testkit::mysql_database().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(folder.path().join("quality")).expect("a folder");
+        let registry = registry(&db.pool, &mysql_url, folder.path());
+        let world = Self { pool: db.pool, postgres_url: db.url, mysql_url, folder, registry };
+        world.shop(ddl).await;
+        world
+    }
+
+    /// Runs statements in the shop.
+    pub(crate) async fn shop(&self, sql: &str) {
+        let mut connection = MySqlConnection::connect(&self.mysql_url).await.expect("connect to MariaDB");
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("run in the shop");
+    }
+
+    /// A suite of the project.
+    pub(crate) fn suite(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(format!("quality/{name}.yaml")), text).expect("write a suite");
+    }
+
+    /// Runs a kind as an attempt of its own.
+    pub(crate) async fn run(&self, kind: &str, config: Value, inputs: &[(&str, &Value)]) -> Result<Value, TaskError> {
+        let task = context(attempt(&self.pool).await, inputs);
+        self.registry.get(kind).expect("a kind").run(config, &task).await
+    }
+
+    /// Extracts and loads; gives the load's outcome.
+    pub(crate) async fn move_rows(&self, extract: Value, load: Value) -> Result<Value, TaskError> {
+        let manifest = self.run("extract_mysql", extract, &[]).await?;
+        self.run("load", load, &[("extract", &manifest)]).await
+    }
+
+    /// One text column of Postgres, row by row.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&self.pool).await.expect(sql)
+    }
+}
+
+/// The kinds on these services.
+pub(crate) fn registry(pool: &PgPool, mysql_url: &str, project: &std::path::Path) -> Registry {
+    let lake = Lake::open(project.join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
+    let connections = BTreeMap::from([("shop".to_owned(), mysql_url.to_owned().into())]);
+    Registry::new().with(ExtractMysql::new(connections, pool.clone(), lake.clone())).with(Load::new(
+        pool.clone(),
+        lake,
+        project,
+    ))
+}
+
+/// The context of an attempt of task `t` in DAG `d`.
+pub(crate) fn context(fence: Fence, inputs: &[(&str, &Value)]) -> TaskContext {
+    let day = |d| Utc.with_ymd_and_hms(2026, 3, d, 0, 0, 0).single().expect("a valid time");
+    TaskContext {
+        dag: "d".to_owned(),
+        run_id: fence.attempt_id,
+        task: "t".to_owned(),
+        attempt: 1,
+        fence,
+        logical_time: day(2),
+        interval: DataInterval { start: day(1), end: day(2) },
+        timezone: chrono_tz::Europe::Berlin,
+        params: json!({}),
+        inputs: inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())).collect(),
+        log: TaskLog::discard(),
+        cancel: tokio_util::sync::CancellationToken::new(),
+    }
+}
+
+/// A running attempt of a run of its own.
+pub(crate) async fn attempt(pool: &PgPool) -> Fence {
+    let (attempt_id, token): (i64, i64) = sqlx::query_as(
+        "with v as (insert into sluice.dag_version (dag, version, plan) values ('d', gen_random_uuid()::text, '{}')
+                    returning dag, version),
+              r as (insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger,
+                                                state, tasks_open)
+                    select dag, version, clock_timestamp(), now(), now(), 'manual', 'running', 1 from v
+                    returning run_id),
+              t as (insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts)
+                    select run_id, 't', 'load', 'running', 0, 3 from r returning task_run_id)
+         insert into sluice.attempt (task_run_id, attempt, worker, state, lease_until, queued_at)
+         select task_run_id, 1, 'test', 'running', now() + interval '1 hour', now() from t
+         returning attempt_id, token",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("open an attempt");
+    Fence { attempt_id, token }
+}
