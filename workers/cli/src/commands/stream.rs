@@ -3,6 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
+use chrono::Utc;
 use streaming::{
     runtime::{self, Options},
     spec::Stream,
@@ -147,6 +148,13 @@ async fn list(ctx: &Context, json: bool) -> anyhow::Result<ExitCode> {
         &["stream", "topic", "partition", "committed", "lag", "watermark", "counted", "dedup", "late", "malformed"],
         &rows,
     );
+    for stream in load(ctx)? {
+        let partitions: Vec<_> = progress.iter().filter(|p| p.stream == stream.name).cloned().collect();
+        if let Some(at) = runtime::stream_watermark(&partitions, stream.idle_after, Utc::now()) {
+            let at = at.format("%Y-%m-%d %H:%M:%S%.3f");
+            output::line(paint(&format!("{}: watermark {at}, idle partitions aside", stream.name), Style::Dim));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,8 @@
 //! I/O; batches and restarts cannot change a result.
 
 mod accumulate;
+#[cfg(test)]
+mod detection;
 mod partition;
 mod record;
 #[cfg(test)]

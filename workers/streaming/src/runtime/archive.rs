@@ -123,11 +123,17 @@ impl Archive<'_> {
             // A group id is needed to assign by hand; the group itself is never joined.
             None => settings(&self.options.brokers)
                 .set("group.id", format!("{}.{}.lake", self.options.group_prefix, self.stream.name))
-                .create()?,
+                .create::<LakeConsumer>()?,
         };
+        let (topic, partitions) = (self.stream.topic.clone(), wanted.to_owned());
+        let (consumer, lows) = tokio::task::spawn_blocking(move || {
+            let low = |p: &i32| Ok((*p, consumer.fetch_watermarks(&topic, *p, METADATA_TIMEOUT)?.0));
+            let lows = partitions.iter().map(low).collect::<Result<Vec<_>, KafkaError>>();
+            (consumer, lows)
+        })
+        .await?;
         let mut list = TopicPartitionList::new();
-        for &partition in wanted {
-            let (low, _) = consumer.fetch_watermarks(&self.stream.topic, partition, METADATA_TIMEOUT)?;
+        for (partition, low) in lows? {
             if !self.open.contains_key(&partition) {
                 let (next, pending): (i64, Option<i64>) =
                     sqlx::query_as(include_str!("../../../../sql/stream/lake_claim.sql"))
@@ -137,6 +143,8 @@ impl Archive<'_> {
                         .bind(low)
                         .fetch_one(&self.options.pool)
                         .await?;
+                // A planned file whose records are all gone by retention can never be written.
+                let pending = pending.filter(|to| *to > low);
                 let fresh = Open { from: next, planned: pending, since: Instant::now(), rows: Vec::new() };
                 self.open.insert(partition, fresh);
             }
@@ -191,6 +199,7 @@ impl Archive<'_> {
             .bind(partition)
             .bind(from)
             .bind(to)
+            .bind(first.offset)
             .execute(&self.options.pool)
             .await?;
         if planned.rows_affected() == 0 {

@@ -61,6 +61,10 @@ impl StreamError {
     }
 }
 
+/// Classes of SQLSTATE that another try may not meet: connection exceptions, transactions ended from outside,
+/// conflicts, shortage of resources, databases and objects not available now, operator intervention, I/O.
+const TRANSIENT: [&str; 7] = ["08", "25", "40", "53", "55", "57", "58"];
+
 fn transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -69,10 +73,9 @@ fn transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // Connection exceptions, rollbacks by conflict, shortage of resources, operator intervention, I/O.
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| ["08", "40", "53", "57", "58", "25"].iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| TRANSIENT.iter().any(|class| code.starts_with(class)))
+        }
         _ => false,
     }
 }

@@ -26,7 +26,7 @@ use warehouse::lake::Lake;
 use crate::spec::Stream;
 
 pub use error::StreamError;
-pub use store::{DeadLetter, Progress, dead_letters, progress};
+pub use store::{DeadLetter, Progress, dead_letters, progress, stream_watermark};
 
 /// Where a stream's services are, and how it paces itself.
 #[derive(Debug, Clone)]

@@ -7,7 +7,10 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 
 use super::error::StreamError;
-use crate::{core::Resume, spec::Stream};
+use crate::{
+    core::Resume,
+    spec::{Span, Stream},
+};
 
 /// A partition taken over.
 #[derive(Debug, Clone)]
@@ -56,6 +59,25 @@ pub struct Progress {
     pub absent: i64,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Progress {
+    /// Whether the partition has been silent for so long that it no longer holds back its stream's watermark.
+    pub fn is_idle(&self, idle_after: Span, now: DateTime<Utc>) -> bool {
+        (now - self.updated_at).num_microseconds().is_none_or(|silent| silent > idle_after.micros())
+    }
+}
+
+/// The watermark of a whole stream: the least of its partitions', those aside that are idle. Windows are closed by
+/// their own partition's watermark, never by this one, which depends on the clock.
+pub fn stream_watermark(partitions: &[Progress], idle_after: Span, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let awake = partitions.iter().filter(|p| !p.is_idle(idle_after, now)).map(|p| p.watermark);
+    let all = || partitions.iter().filter_map(|p| p.watermark);
+    match awake.min() {
+        // One that is awake and has seen no event yet holds the stream back.
+        Some(least) => least,
+        None => all().max(),
+    }
 }
 
 /// A record that was not counted.
@@ -159,4 +181,39 @@ pub(crate) async fn claim(
     }
     transaction.commit().await?;
     Ok(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(watermark: Option<i64>, silent: i64) -> Progress {
+        let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1);
+        Progress {
+            stream: "s".to_owned(),
+            topic: "t".to_owned(),
+            partition: 0,
+            start_offset: 0,
+            committed_offset: 0,
+            lag: 0,
+            watermark: watermark.and_then(|s| DateTime::from_timestamp(s, 0)),
+            counted: 0,
+            deduplicated: 0,
+            late: 0,
+            malformed: 0,
+            absent: 0,
+            updated_at: now - chrono::TimeDelta::seconds(silent),
+        }
+    }
+
+    #[test]
+    fn an_idle_partition_steps_aside() {
+        let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1);
+        let of = |partitions: &[Progress]| stream_watermark(partitions, Span::seconds(5), now).map(|at| at.timestamp());
+        assert_eq!(of(&[partition(Some(50), 1), partition(Some(40), 1)]), Some(40));
+        assert_eq!(of(&[partition(Some(50), 1), partition(Some(40), 6)]), Some(50), "the slow one is idle");
+        assert_eq!(of(&[partition(Some(50), 9), partition(Some(40), 9)]), Some(50), "all are idle");
+        assert_eq!(of(&[partition(Some(50), 1), partition(None, 1)]), None, "one has yet to begin");
+        assert_eq!(of(&[]), None);
+    }
 }

@@ -17,7 +17,7 @@ impl Message {
     pub(crate) fn compile(text: &str, aggregates: &[Aggregate]) -> Result<Self, String> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        let fault = |e: minijinja::Error| format!("the template does not work: {e:#}");
+        let fault = |e: minijinja::Error| format!("the template does not work: {e}");
         environment.add_template_owned(NAME, text.to_owned()).map_err(fault)?;
         let message = Self(Arc::new(environment));
         let sample: Vec<_> = aggregates.iter().map(|a| (a.text.as_str(), 1.0)).collect();

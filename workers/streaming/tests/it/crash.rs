@@ -61,15 +61,7 @@ async fn after_kill_9_in_mid_window_the_tables_are_those_of_an_undisturbed_run()
     assert_eq!(killed, 3);
     // What open windows still owe is shown by the last owner's orderly end.
     let (stop, task) = bench.start(bench.options("child"));
-    bench
-        .until("the last owner has read the open windows again", async || {
-            let least: i64 = sqlx::query_scalar("select min(generation) from sluice.stream_offset")
-                .fetch_one(&bench.pool)
-                .await
-                .expect("generations");
-            least >= 5
-        })
-        .await;
+    bench.until("the last owner has the partitions", async || bench.generations().await.0 >= 5).await;
     bench.send(bench.events(200), None).await;
     bench.caught_up().await;
     stop.cancel();

@@ -136,6 +136,16 @@ impl Bench {
             .expect("read offsets")
     }
 
+    /// The least generation of a partition, and the sum of all.
+    pub(crate) async fn generations(&self) -> (i64, i64) {
+        sqlx::query_as(
+            "select coalesce(min(generation), 0), coalesce(sum(generation), 0)::bigint from sluice.stream_offset",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .expect("read generations")
+    }
+
     /// Asks until it is so, for at most a minute.
     pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(60), async {

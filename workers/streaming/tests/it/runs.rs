@@ -43,16 +43,14 @@ async fn two_processes_share_the_partitions_and_a_rebalance_loses_and_doubles_no
     let bench = Bench::new(2).await;
     let (stop_first, first) = bench.start(bench.options("a"));
     let mut events = bench.events(9_000);
-    let rest = events.split_off(3_000);
+    let mut middle = events.split_off(3_000);
+    let last = middle.split_off(4_000);
     bench.send(events, None).await;
     bench.until("the first process works", async || bench.committed().await > 500).await;
     let (stop_second, second) = bench.start(bench.options("b"));
-    bench.send(rest, Some(2_500.0)).await;
-    let generations: i64 = sqlx::query_scalar("select sum(generation)::bigint from sluice.stream_offset")
-        .fetch_one(&bench.pool)
-        .await
-        .expect("generations");
-    assert!(generations > 4, "the second process has taken partitions over");
+    bench.send(middle, Some(2_500.0)).await;
+    bench.until("the second process has taken partitions over", async || bench.generations().await.1 > 4).await;
+    bench.send(last, None).await;
     stop_first.cancel();
     first.await.expect("no panic").expect("a clean end");
     bench.caught_up().await;
@@ -119,15 +117,7 @@ async fn a_topic_that_appears_later_is_read_and_offsets_begin_where_it_does() {
     bench.assert_exact().await;
     // A second start has nothing to do, and changes nothing.
     let (stop, task) = bench.start(bench.options("a"));
-    bench
-        .until("partitions are claimed again", async || {
-            let least: i64 = sqlx::query_scalar("select min(generation) from sluice.stream_offset")
-                .fetch_one(&bench.pool)
-                .await
-                .expect("generations");
-            least == 2
-        })
-        .await;
+    bench.until("partitions are claimed again", async || bench.generations().await.0 == 2).await;
     stop.cancel();
     task.await.expect("no panic").expect("a clean end");
     bench.assert_exact().await;
