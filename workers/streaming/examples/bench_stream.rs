@@ -57,7 +57,7 @@ aggregates:
 "
     );
     let database = testkit::database().await;
-    let stream = Arc::new(Stream::parse("bench.yaml", &text, []).expect("a valid stream"));
+    let stream = Arc::new(Stream::parse("bench.yaml", &text, &[]).expect("a valid stream"));
     let stop = CancellationToken::new();
     let options = Options::new(brokers, database.pool.clone(), &topic);
     let running = tokio::spawn(runtime::run(stream, options, stop.clone()));
@@ -143,7 +143,7 @@ aggregates:
 "
     );
     let database = testkit::database().await;
-    let stream = Arc::new(Stream::parse("live.yaml", &text, ["team"]).expect("a valid stream"));
+    let stream = Arc::new(Stream::parse("live.yaml", &text, &["team"]).expect("a valid stream"));
     let stop = CancellationToken::new();
     let running =
         tokio::spawn(runtime::run(stream, Options::new(brokers, database.pool.clone(), &topic), stop.clone()));

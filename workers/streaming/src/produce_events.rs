@@ -54,7 +54,7 @@ impl ProduceEvents {
 impl TaskKind for ProduceEvents {
     const NAME: &'static str = "produce_events";
     const SUMMARY: &'static str = "Sends synthetic orders and clicks to Kafka, at a set rate";
-    const TIMEOUT: Duration = Duration::from_secs(60 * 60);
+    const TIMEOUT: Duration = Duration::from_hours(1);
     /// What was sent cannot be taken back: a second attempt would send more.
     const SAFE_TO_REPEAT: bool = false;
 

@@ -20,7 +20,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 
 /// How long the broker may take to answer for what was sent.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
+const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a paced sender wakes.
 const TICK: Duration = Duration::from_millis(5);
 

@@ -23,7 +23,7 @@ fn shipped() -> Vec<PartitionState> {
         [include_str!("../../../../dags/streams/fraud.yaml"), include_str!("../../../../dags/streams/clicks.yaml")];
     files
         .map(|text| {
-            let stream = Stream::parse("shipped.yaml", text, ["fraud_slack", "ops_mail"]).expect("valid");
+            let stream = Stream::parse("shipped.yaml", text, &["fraud_slack", "ops_mail"]).expect("valid");
             PartitionState::new(Arc::new(stream), Resume::fresh(0), [])
         })
         .into()
@@ -32,15 +32,15 @@ fn shipped() -> Vec<PartitionState> {
 #[test]
 fn every_attack_is_found_and_nobody_else_is_accused() {
     let start = DateTime::from_timestamp(1_750_000_000, 0).expect("in range");
-    for (seed, rate) in [(1, 20.0), (2, 200.0), (3, 1_000.0)] {
+    for (seed, rate) in [(1, 20.0), (2, 200.0), (3, 1_000.0), (4, 2_000.0)] {
         let shop = Shop::new(Settings { days: 30, ..Settings::new(seed, start) });
-        let attack_every = Some(TimeDelta::seconds(12));
+        let attack_every = Some(TimeDelta::seconds(6));
         let traffic = Traffic { events_per_s: rate, attack_every, ..Traffic::default() };
         let mut partitions = shipped();
         // Episode: its kind and the card or session it is about.
         let mut attacks: BTreeMap<String, (String, String)> = BTreeMap::new();
         for (offset, event) in (0..).zip(EventStream::of(shop, seed, start, traffic)) {
-            if event.sent_at > start + TimeDelta::seconds(150) {
+            if event.sent_at > start + TimeDelta::seconds(75) {
                 break;
             }
             if let Some(truth) = event.truth.as_ref().filter(|t| t.kind == "attack") {

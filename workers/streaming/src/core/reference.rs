@@ -74,9 +74,9 @@ fn naive(log: &[Option<Sample>]) -> (Windows, Alerts, Counters) {
         let fast: Vec<_> = kept.iter().filter(|k| k.card == e.card && five(k.at) == five(e.at)).collect();
         let slow: Vec<_> =
             kept.iter().filter(|k| k.card == e.card && fifteen(k.at) == fifteen(e.at) && k.cents > 2000).collect();
-        let (least, most) = (slow.iter().map(|k| k.cents).min(), slow.iter().map(|k| k.cents).max());
+        let (low, high) = (slow.iter().map(|k| k.cents).min(), slow.iter().map(|k| k.cents).max());
         let fast_holds = fast.len() >= 3 || fast.iter().map(|k| k.cents).sum::<i64>() >= 15_000;
-        let slow_holds = e.cents > 2000 && most.zip(least).is_some_and(|(most, least)| most - least > 6_000);
+        let slow_holds = e.cents > 2000 && high.zip(low).is_some_and(|(high, low)| high - low > 6_000);
         for (rule, holds, start, cooldown) in
             [("fast", fast_holds, five(e.at), 12_000_000), ("slow", slow_holds, fifteen(e.at), 0)]
         {
@@ -139,7 +139,7 @@ fn payload(entry: Option<&Sample>) -> String {
 /// Runs the log with commits at random places, and a crash now and then: what was not committed is lost, and a
 /// new owner resumes from the last commit.
 fn run(log: &[Option<Sample>], rng: &mut ChaCha8Rng) -> (Windows, Alerts, Counters) {
-    let stream = Arc::new(Stream::parse("s.yaml", STREAM, []).expect("a valid stream"));
+    let stream = Arc::new(Stream::parse("s.yaml", STREAM, &[]).expect("a valid stream"));
     let (mut windows, mut alerts, mut counters) = (Windows::new(), Alerts::new(), Counters::default());
     let mut resume = Resume::fresh(0);
     let mut state = PartitionState::new(Arc::clone(&stream), resume, []);

@@ -46,14 +46,11 @@ impl Window {
 
     /// The entry of `key`, marked as changed and its count raised.
     pub(crate) fn touch(&mut self, key: &str, operator: &Operator) -> &mut Entry {
-        let at = match self.entries.get_index_of(key) {
-            Some(at) => at,
-            None => {
-                let accumulators = operator.aggregates.iter().map(|a| Accumulator::new(a.function)).collect();
-                let entry = Entry { events: 0, accumulators, evidence: Vec::new(), fired: false, dirty: false };
-                self.entries.insert_full(key.into(), entry).0
-            }
-        };
+        let at = self.entries.get_index_of(key).unwrap_or_else(|| {
+            let accumulators = operator.aggregates.iter().map(|a| Accumulator::new(a.function)).collect();
+            let entry = Entry { events: 0, accumulators, evidence: Vec::new(), fired: false, dirty: false };
+            self.entries.insert_full(key.into(), entry).0
+        });
         let entry = &mut self.entries[at];
         if !entry.dirty {
             entry.dirty = true;

@@ -207,7 +207,7 @@ impl Archive<'_> {
             self.open.remove(&partition);
             return Ok(());
         }
-        let mut frame = tokio::task::spawn_blocking(move || frame(rows)).await??;
+        let mut frame = tokio::task::spawn_blocking(move || frame(&rows)).await??;
         self.lake.write_parquet(&path, &mut frame).await?;
         sqlx::query(include_str!("../../../../sql/stream/lake_done.sql"))
             .bind(&self.stream.name)
@@ -262,7 +262,7 @@ fn take(consumer: &LakeConsumer) -> Result<Vec<(i32, Row)>, KafkaError> {
     Ok(taken)
 }
 
-fn frame(rows: Vec<Row>) -> PolarsResult<DataFrame> {
+fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
     let height = rows.len();
     let offsets: Vec<_> = rows.iter().map(|row| row.offset).collect();
     let times: Vec<_> = rows.iter().map(|row| row.produced_at).collect();

@@ -1,6 +1,7 @@
 //! What stops a stream. What merely delays it is retried inside and never comes here.
 
 use rdkafka::error::KafkaError;
+use warehouse::WarehouseError;
 
 /// Why a stream cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum StreamError {
     Store(#[from] sqlx::Error),
     /// As [`StreamError::Store`], from the tables of alerts and the outbox.
     #[error(transparent)]
-    Warehouse(#[from] warehouse::WarehouseError),
+    Warehouse(#[from] WarehouseError),
     /// A thread could not be started, or ended by a panic.
     #[error("a thread of the stream failed: {0}")]
     Thread(String),
@@ -53,9 +54,8 @@ impl StreamError {
     /// Whether trying again later may help: Postgres is away, or chose us to end a deadlock.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Store(error) => transient(error),
-            Self::Warehouse(warehouse::WarehouseError::Database(error)) => transient(error),
-            Self::Warehouse(warehouse::WarehouseError::Unreachable { .. }) => true,
+            Self::Store(error) | Self::Warehouse(WarehouseError::Database(error)) => transient(error),
+            Self::Warehouse(WarehouseError::Unreachable { .. }) => true,
             _ => false,
         }
     }

@@ -84,7 +84,7 @@ pub async fn run(stream: Arc<Stream>, options: Options, stop: CancellationToken)
     let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name).spawn(work).map_err(|e| StreamError::Thread(e.to_string()))
     };
-    let worker = {
+    let thread = {
         let (stream, options, stop) = (Arc::clone(&stream), options.clone(), stop.clone());
         let (owned, runtime) = (Arc::clone(&owned), Handle::current());
         let publish = move |partitions| *owned.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
@@ -101,18 +101,16 @@ pub async fn run(stream: Arc<Stream>, options: Options, stop: CancellationToken)
             archive::run(&stream, &options, lake, &owned, &helpers).await;
         }
     };
-    let worked = async {
+    let work = async {
         let result = ended.await;
         helpers.cancel();
         result
     };
     let (result, (), ()) =
-        tokio::join!(worked, forward::run(&stream, &options.pool, &options.brokers, &helpers), archive);
-    match result {
-        Ok(result) => result,
-        Err(_) => {
-            let message = worker.join().err().and_then(|panic| panic.downcast_ref::<&str>().map(|m| (*m).to_owned()));
-            Err(StreamError::Thread(message.unwrap_or_else(|| "it ended by a panic".to_owned())))
-        }
-    }
+        tokio::join!(work, forward::run(&stream, &options.pool, &options.brokers, &helpers), archive);
+    let Ok(result) = result else {
+        let message = thread.join().err().and_then(|panic| panic.downcast_ref::<&str>().map(|m| (*m).to_owned()));
+        return Err(StreamError::Thread(message.unwrap_or_else(|| "it ended by a panic".to_owned())));
+    };
+    result
 }

@@ -141,19 +141,15 @@ pub(crate) struct LakeFile {
 
 impl Stream {
     /// Reads a stream's file. `channels` are the names that `notify` may use.
-    pub fn parse<'a>(
-        file: &str,
-        text: &str,
-        channels: impl IntoIterator<Item = &'a str> + Clone,
-    ) -> Result<Self, Vec<Diagnostic>> {
+    pub fn parse(file: &str, text: &str, channels: &[&str]) -> Result<Self, Vec<Diagnostic>> {
         let document = Document::parse(file, text).map_err(|fault| vec![fault])?;
         let read: StreamFile = document.read()?;
         let mut problems = Vec::new();
         for (name, rule) in &read.rules {
             for (index, channel) in rule.notify.iter().enumerate() {
-                if !channels.clone().into_iter().any(|known| known == channel) {
+                if !channels.contains(&channel.as_str()) {
                     let field = format!("rules.{name}.notify[{index}]");
-                    let hint = did_you_mean(channel, channels.clone());
+                    let hint = did_you_mean(channel, channels.iter().copied());
                     problems.push(document.diagnostic(
                         &field,
                         format!("`{channel}` is not a channel of sluice.yaml"),
@@ -177,11 +173,11 @@ impl Stream {
 /// Reads all streams of a project, given as path and text, or says all that is wrong with them.
 pub fn parse_all<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
-    channels: &[&'a str],
+    channels: &[&str],
 ) -> Result<Vec<Stream>, Vec<Diagnostic>> {
     let (mut streams, mut problems) = (Vec::<Stream>::new(), Vec::new());
     for (file, text) in files {
-        match Stream::parse(file, text, channels.iter().copied()) {
+        match Stream::parse(file, text, channels) {
             Ok(stream) if streams.iter().any(|other| other.name == stream.name) => problems.push(Diagnostic {
                 file: file.to_owned(),
                 line: 1,

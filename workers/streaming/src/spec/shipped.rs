@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::Stream;
 
-const CHANNELS: [&str; 2] = ["fraud_slack", "ops_mail"];
+const CHANNELS: &[&str] = &["fraud_slack", "ops_mail"];
 
 #[test]
 fn the_shipped_streams_compile() {
@@ -29,7 +29,7 @@ fn each_bad_stream_gets_its_report() {
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         let (found, expected) = (found.join("\n"), expected.join("\n"));
         if found != expected {
-            wrong += &format!("{name} says:\n{found}\nand should say:\n{expected}\n");
+            wrong = format!("{wrong}{name} says:\n{found}\nand should say:\n{expected}\n");
         }
         seen += 1;
     }

@@ -67,7 +67,7 @@ impl Bench {
     }
 
     pub(crate) fn on(pool: PgPool, url: String, brokers: String, topic: String, seed: u64) -> Self {
-        let stream = Stream::parse("cards.yaml", &yaml(&topic), ["team"]).expect("a valid stream");
+        let stream = Stream::parse("cards.yaml", &yaml(&topic), &["team"]).expect("a valid stream");
         println!("seed {seed}, topic {topic}");
         Self { pool, url, brokers, topic, stream: Arc::new(stream), seed }
     }
@@ -148,7 +148,7 @@ impl Bench {
 
     /// Asks until it is so, for at most a minute.
     pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        let waited = tokio::time::timeout(Duration::from_mins(1), async {
             while !holds().await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -252,7 +252,8 @@ fn consumer(brokers: &str) -> BaseConsumer {
         .expect("a consumer")
 }
 
-fn ends(brokers: &str, topic: &str) -> Vec<i64> {
+/// The end of each partition.
+pub(crate) fn ends(brokers: &str, topic: &str) -> Vec<i64> {
     let consumer = consumer(brokers);
     (0..PARTITIONS)
         .map(|p| consumer.fetch_watermarks(topic, p, Duration::from_secs(10)).expect("watermarks").1)
