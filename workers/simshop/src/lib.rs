@@ -11,6 +11,7 @@ mod draw;
 mod events;
 mod faults;
 mod orders;
+mod past;
 mod places;
 mod row;
 pub mod schema;
@@ -25,6 +26,7 @@ pub use customers::Customer;
 pub use events::{Attack, Body, ClickEvent, Event, EventStream, OrderEvent, OrderEventItem, Traffic};
 pub use faults::Fault;
 pub use orders::{Item, Order, Payment, Sale, Shipment};
+pub use past::{Chunk, Past, TableRows};
 pub use row::{Cents, Row, Truth, Value};
 pub use stock::{Movement, Stock, StockKeeper};
 
