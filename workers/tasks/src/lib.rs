@@ -2,6 +2,7 @@
 
 pub mod extract_csv;
 pub mod extract_mysql;
+pub mod generate;
 pub mod load;
 pub mod transform;
 pub mod validate;

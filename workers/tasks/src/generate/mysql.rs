@@ -87,8 +87,9 @@ async fn claim(
     let Some(first) = recorded(connection).await? else {
         return Err(TaskError::internal("the settings were recorded but are not there"));
     };
-    let same = Config { until: config.until.and(first.until), ..first.clone() };
-    if &same != config || (config.until.is_some() && Some(wanted.until) != first.until) {
+    let apart_from_end = |config: &Config| Config { until: None, ..config.clone() };
+    let other_end = config.until.is_some() && first.until != full.until;
+    if other_end || apart_from_end(&first) != apart_from_end(config) {
         return Err(TaskError::user(format!(
             "this shop was generated from other settings, {}: use those, or an empty database",
             json!(first)

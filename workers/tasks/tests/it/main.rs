@@ -4,3 +4,4 @@ mod extract_mysql;
 mod kill;
 mod load;
 mod support;
+mod generate;
