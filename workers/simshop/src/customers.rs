@@ -62,6 +62,8 @@ impl Customer {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shares of days, in milliseconds")]
 pub(crate) fn registered_at(settings: &Settings, index: u64) -> DateTime<Utc> {
     let count = settings.customers();
+    // Accounts of the present come after all of the past's.
+    let index = index.min(count);
     let old = (count as f64 * OLD_SHARE) as u64;
     let start = settings.start();
     if index < old {

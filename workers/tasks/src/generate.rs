@@ -123,8 +123,8 @@ impl TaskKind for Generate {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let written = mysql::write(&self.shop, &config, task.logical_time, &task.cancel, |line| task.log.info(line))
-            .await?;
+        let written =
+            mysql::write(&self.shop, &config, task.logical_time, &task.cancel, |line| task.log.info(line)).await?;
         Ok(json!({
             "until": written.until,
             "chunks": written.chunks,

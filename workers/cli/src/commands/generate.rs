@@ -1,13 +1,206 @@
-//! `sluice generate`.
+//! `sluice generate`: a synthetic shop's past into MySQL or CSV files, a burst of events into Kafka, or a present
+//! that goes on until it is stopped.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use crate::context::Context;
+use anyhow::Context as _;
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use simshop::{Event, EventStream, Settings, Shop, Traffic};
+use sqlx::MySqlPool;
+use streaming::producer::{self, Outgoing, Pace, Producer};
+use tasks::generate::{Config, csv, live, mysql};
+use tokio_util::sync::CancellationToken;
+use workflow::error::{ErrorDomain, TaskError};
+
+use crate::{
+    context::{Context, masked},
+    exit::Failure,
+    output,
+};
+
+/// Events a second of the living shop, where `--rate` does not say.
+const LIVE_RATE: f64 = 15.0;
+/// Events of a burst, where `--events` does not say.
+const BURST: u64 = 10_000;
 
 /// Arguments of `sluice generate`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Multiplies customers, products and orders; 1 is 10,000, 500 and 50,000 a year.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Everything random follows from it.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Length of the past in days.
+    #[arg(long, default_value_t = 365)]
+    days: u32,
+    /// Where the past ends: a date, or a time as in 2026-06-01T12:00:00Z. Default: now, or where the first run
+    /// ended it.
+    #[arg(long, value_parser = instant)]
+    until: Option<DateTime<Utc>>,
+    /// Share of rows that carry a planted fault.
+    #[arg(long, default_value_t = 0.01)]
+    dirty_rate: f64,
+    /// Where it goes.
+    #[arg(long, value_enum, default_value_t = Target::Mysql)]
+    to: Target,
+    /// The folder for CSV files.
+    #[arg(value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Events a second, to Kafka.
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    rate: Option<f64>,
+    /// Events of a burst to Kafka.
+    #[arg(long)]
+    events: Option<u64>,
+    /// Orders and clicks from now on, into MySQL and Kafka, until stopped.
+    #[arg(long)]
+    live: bool,
+}
 
-pub(crate) async fn run(_args: Args, _ctx: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// Where generated rows or events go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Target {
+    /// The shop's database.
+    Mysql,
+    /// CSV files in DIR, one a table.
+    Csv,
+    /// The topics shop.orders and shop.clicks.
+    Kafka,
+}
+
+/// `15`, `15/s`.
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let rate: f64 = number.parse().map_err(|_| format!("`{text}` is not a number of events a second"))?;
+    if rate > 0.0 && rate <= 1e7 { Ok(rate) } else { Err(format!("`{text}` is not between 0 and 10,000,000")) }
+}
+
+/// A date stands for its first instant in UTC.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(date.and_time(NaiveTime::MIN).and_utc());
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|_| format!("`{text}` is neither a date such as 2026-06-01 nor a time such as 2026-06-01T12:00:00Z"))
+}
+
+pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
+    let config =
+        Config { seed: args.seed, scale: args.scale, days: args.days, until: args.until, dirty_rate: args.dirty_rate };
+    if let Some(problem) = config.problems().into_iter().next() {
+        let field = problem.field.replace('_', "-");
+        return Err(Failure::usage(format!("--{field}: {}", problem.message)).into());
+    }
+    let stop = stopped();
+    match args.to {
+        _ if args.live => present(ctx, &args, &stop).await?,
+        Target::Mysql => past(ctx, &config, &stop).await?,
+        Target::Csv => files(&args, config).await?,
+        Target::Kafka => burst(ctx, &args, &config, &stop).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Set by SIGTERM and by Ctrl-C.
+fn stopped() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    tokio::spawn(async move {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            },
+            Err(error) => tracing::warn!(%error, "SIGTERM will not stop this cleanly"),
+        }
+        signalled.cancel();
+    });
+    stop
+}
+
+async fn past(ctx: &Context, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+    let pool = shop(ctx).await?;
+    let written = mysql::write(&pool, config, Utc::now(), stop, output::line).await.map_err(explained)?;
+    if written.chunks_written == 0 {
+        output::line(format!("the shop was generated before, until {}: nothing changed", written.until));
+    }
+    Ok(())
+}
+
+async fn files(args: &Args, config: Config) -> anyhow::Result<()> {
+    let Some(dir) = args.dir.clone() else {
+        return Err(Failure::usage_hint("--to csv needs a folder", "sluice generate --to csv DIR").into());
+    };
+    let settings = config.settings(Utc::now());
+    let target = dir.clone();
+    let counts = tokio::task::spawn_blocking(move || csv::write(&target, &settings))
+        .await?
+        .with_context(|| format!("cannot write to {}", dir.display()))?;
+    let rows: Vec<Vec<String>> = counts.iter().map(|(table, n)| vec![(*table).to_owned(), n.to_string()]).collect();
+    output::table(&["table", "rows"], &rows);
+    Ok(())
+}
+
+async fn burst(ctx: &Context, args: &Args, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
+    let brokers = ctx.kafka()?;
+    prepare_topics(&brokers).await?;
+    let start = Utc::now();
+    let shop = Shop::new(Settings { days: 30, ..config.settings(start) });
+    let traffic = Traffic { events_per_s: args.rate.unwrap_or(1_000.0), ..Traffic::default() };
+    let events = EventStream::of(shop, config.seed, start, traffic).map(Outgoing::from);
+    let pace = Pace { rate: args.rate, events: Some(args.events.unwrap_or(BURST)), duration: None };
+    let sent = producer::produce(&brokers, events, pace, stop).await?;
+    output::line(format!("{} events, {} bytes, in {:.1} s", sent.events, sent.bytes, sent.seconds));
+    Ok(())
+}
+
+async fn present(ctx: &Context, args: &Args, stop: &CancellationToken) -> anyhow::Result<()> {
+    let pool = shop(ctx).await?;
+    let brokers = ctx.kafka()?;
+    prepare_topics(&brokers).await?;
+    let producer = Producer::connect(&brokers)?;
+    let traffic = Traffic {
+        events_per_s: args.rate.unwrap_or(LIVE_RATE),
+        attack_every: Some(TimeDelta::seconds(55)),
+        new_customer_rate: 0.08,
+        ..Traffic::default()
+    };
+    tracing::info!(events_per_s = traffic.events_per_s, "the shop lives");
+    let producer = &producer;
+    let send = |event: Event| async move {
+        let event = Outgoing::from(event);
+        producer
+            .send(&event.topic, &event.key, &event.payload)
+            .await
+            .map_err(|e| TaskError::external("cannot send an event").because(e))
+    };
+    let tally = live::run(&pool, traffic, stop, send).await.map_err(explained)?;
+    producer.flush().await?;
+    tracing::info!(tally.events, tally.orders, tally.customers, tally.attacks, "stopped");
+    Ok(())
+}
+
+async fn prepare_topics(brokers: &str) -> anyhow::Result<()> {
+    producer::create_topics(brokers, &streaming::TOPICS, streaming::PARTITIONS).await.map_err(|error| {
+        Failure::Service { service: "Kafka", at: brokers.to_owned(), cause: format!("{:#}", anyhow::Error::new(error)) }
+            .into()
+    })
+}
+
+async fn shop(ctx: &Context) -> anyhow::Result<MySqlPool> {
+    let url = ctx.mysql_url()?;
+    MySqlPool::connect(&url)
+        .await
+        .map_err(|error| Failure::Service { service: "MariaDB", at: masked(&url), cause: error.to_string() }.into())
+}
+
+/// What the user can mend is the user's to mend; the rest is a failure.
+fn explained(error: TaskError) -> anyhow::Error {
+    match error.domain {
+        ErrorDomain::User => Failure::usage(error.chain()).into(),
+        ErrorDomain::External | ErrorDomain::Internal => error.into(),
+    }
 }

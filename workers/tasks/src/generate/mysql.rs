@@ -70,11 +70,7 @@ pub async fn write(
 }
 
 /// The settings that this shop was first generated from; those asked for must be the same.
-async fn claim(
-    connection: &mut MySqlConnection,
-    config: &Config,
-    now: DateTime<Utc>,
-) -> Result<Settings, TaskError> {
+async fn claim(connection: &mut MySqlConnection, config: &Config, now: DateTime<Utc>) -> Result<Settings, TaskError> {
     let wanted = config.settings(now);
     let full = Config { until: Some(wanted.until), ..config.clone() };
     let text = serde_json::to_string(&full).map_err(|e| TaskError::internal("settings do not serialise").because(e))?;

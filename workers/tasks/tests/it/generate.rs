@@ -41,10 +41,8 @@ async fn shop() -> MySqlPool {
 async fn checksums(pool: &MySqlPool) -> Vec<(String, i64)> {
     let mut sums = Vec::new();
     for table in TABLES.iter().filter(|table| !table.starts_with("generator_")) {
-        let row: (String, i64) = query_as(AssertSqlSafe(format!("checksum table {table}")))
-            .fetch_one(pool)
-            .await
-            .expect("a checksum");
+        let row: (String, i64) =
+            query_as(AssertSqlSafe(format!("checksum table {table}"))).fetch_one(pool).await.expect("a checksum");
         sums.push((table.to_string(), row.1));
     }
     sums
