@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
 use tasks::{
-    extract_csv::ExtractCsv, extract_mysql::ExtractMysql, load::Load, transform::Transform, validate::Validate,
+    alert_low_stock::AlertLowStock, extract_csv::ExtractCsv, extract_mysql::ExtractMysql, generate::Generate,
+    load::Load, report::Report, sender::Sender, transform::Transform, validate::Validate,
 };
 use warehouse::lake::Lake;
 use workflow::kind::Registry;
@@ -47,11 +48,26 @@ pub(crate) fn offline(ctx: &Context) -> anyhow::Result<Registry> {
 
 fn kinds(with: Handles<'_>) -> Registry {
     let Handles { ctx, pool, lake, connections, kafka } = with;
+    let sender = sender(ctx);
     Registry::new()
         .with(ExtractCsv::new(lake.clone(), &ctx.dir))
         .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
+        .with(Generate::new(connections.get("shop").cloned()))
         .with(Load::new(pool.clone(), lake.clone(), &ctx.dir))
+        .with(Report::new(pool.clone(), sender.clone()))
+        .with(AlertLowStock::new(pool.clone(), sender))
         .with(Transform::new(pool.clone(), &ctx.dir, ctx.project.timezone))
         .with(Validate::new(pool, lake, &ctx.dir))
         .with(ProduceEvents::new(kafka))
+}
+
+/// In whose name messages are written.
+fn sender(ctx: &Context) -> Sender {
+    let web = &ctx.project.web;
+    Sender {
+        project: ctx.project.project.clone(),
+        currency: ctx.project.currency.clone(),
+        web: Some(format!("http://{}:{}", web.host, web.port)),
+        channels: ctx.project.channels.clone(),
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simshop::Settings;
@@ -99,12 +100,12 @@ impl Config {
 
 /// The kind.
 pub struct Generate {
-    shop: MySqlPool,
+    shop: Option<SecretString>,
 }
 
 impl Generate {
-    /// Writes to `shop`, whose tables it creates.
-    pub fn new(shop: MySqlPool) -> Self {
+    /// Writes to the database at this URL, whose tables it creates. Connects when it runs.
+    pub fn new(shop: Option<SecretString>) -> Self {
         Self { shop }
     }
 }
@@ -123,8 +124,14 @@ impl TaskKind for Generate {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let written =
-            mysql::write(&self.shop, &config, task.logical_time, &task.cancel, |line| task.log.info(line)).await?;
+        let Some(url) = &self.shop else {
+            return Err(TaskError::external(
+                "the shop's MySQL is not known; start it with `sluice up`, or set `services.mysql`",
+            ));
+        };
+        let shop = MySqlPool::connect(url.expose_secret()).await.map_err(mysql::unreachable)?;
+        let note = |line| task.log.info(line);
+        let written = mysql::write(&shop, &config, task.logical_time, &task.cancel, note).await?;
         Ok(json!({
             "until": written.until,
             "chunks": written.chunks,

@@ -1,8 +1,15 @@
 //! Task kinds: one file each, one line each in the CLI's registry.
 
+pub mod alert_low_stock;
+pub mod delivery;
 pub mod extract_csv;
 pub mod extract_mysql;
 pub mod generate;
 pub mod load;
+pub mod report;
+pub mod sender;
 pub mod transform;
 pub mod validate;
+
+mod letter;
+mod wording;

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "platform", include_str!("../../../sql/platform/0001_platform.sql")),
     (2, "views", include_str!("../../../sql/platform/0002_views.sql")),
     (3, "streams", include_str!("../../../sql/platform/0003_streams.sql")),
+    (4, "delivery", include_str!("../../../sql/platform/0004_delivery.sql")),
 ];
 
 /// Creates the schema `sluice` and applies what is missing. Any number of processes may call it at once.

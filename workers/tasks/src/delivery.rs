@@ -1,0 +1,256 @@
+//! Takes messages from the outbox to people: mail by SMTP, chat by Slack's webhook, and files in
+//! `.sluice/outbox/` for channels that have neither yet.
+//!
+//! A message is claimed for a while, sent, and then marked. Whoever dies between sending and marking leaves a
+//! message that is sent again: delivery is at least once. A repeated mail carries the same Message-ID, made from
+//! the message's dedupe key, so that mail systems can tell; Slack has no such thing. Files are written under a
+//! name of their own, so a repeat overwrites itself.
+
+mod files;
+mod mail;
+mod notice;
+mod slack;
+
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
+use sqlx::{FromRow, PgPool, postgres::PgListener, query, query_as, types::Json};
+use tokio_util::sync::CancellationToken;
+use warehouse::outbox::Payload;
+use workflow::project::{Channel, Smtp};
+
+use self::{files::Folder, mail::Postman, slack::Slack};
+
+/// Messages that one pass takes.
+const BATCH: i64 = 16;
+/// Messages under way at once.
+const AT_ONCE: usize = 4;
+/// How often a deliverer looks by itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often, and how patiently, a message is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How long a claim holds; longer than any sending may take.
+    pub lease: Duration,
+    /// Attempts before a message is given up.
+    pub attempts: i32,
+    /// Wait after the first failure; it doubles with each further one.
+    pub backoff_from: Duration,
+    /// The longest wait.
+    pub backoff_to: Duration,
+}
+
+impl Default for Policy {
+    /// Gives up after about an hour.
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(60),
+            attempts: 10,
+            backoff_from: Duration::from_secs(5),
+            backoff_to: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+impl Policy {
+    fn wait(&self, attempts: i32) -> Duration {
+        let doublings = u32::try_from(attempts.clamp(1, 20) - 1).unwrap_or_default();
+        self.backoff_from.saturating_mul(2_u32.saturating_pow(doublings)).min(self.backoff_to)
+    }
+}
+
+/// Who can be told, and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The project's name, for mails.
+    pub project: String,
+    /// Channels by name.
+    pub channels: BTreeMap<String, Channel>,
+    /// How mail is sent; files without it.
+    pub smtp: Option<Smtp>,
+    /// `.sluice/outbox`.
+    pub folder: PathBuf,
+    /// How often a message is tried.
+    pub policy: Policy,
+}
+
+/// Settings that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// `smtp.url` or `smtp.from`.
+    #[error("`smtp` in sluice.yaml cannot be used: {0}")]
+    Smtp(String),
+    /// The HTTP client could not be made.
+    #[error("no HTTP client can be made")]
+    Http(#[source] reqwest::Error),
+    /// The outbox could not be read or written.
+    #[error("the outbox cannot be reached")]
+    Outbox(#[from] sqlx::Error),
+}
+
+/// Why a message did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Undelivered {
+    /// Another attempt may succeed; not before this long if the other side said so.
+    #[error("{message}")]
+    Later { message: String, after: Option<Duration> },
+    /// It will never arrive as it is.
+    #[error("{0}")]
+    Never(String),
+}
+
+impl Undelivered {
+    fn later(message: impl Into<String>) -> Self {
+        Self::Later { message: message.into(), after: None }
+    }
+}
+
+impl From<io::Error> for Undelivered {
+    fn from(error: io::Error) -> Self {
+        Self::later(format!("the outbox folder cannot be written: {error}"))
+    }
+}
+
+/// A message that this deliverer has claimed.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Claimed {
+    pub(crate) outbox_id: i64,
+    pub(crate) dedupe_key: String,
+    pub(crate) channel: String,
+    pub(crate) subject: String,
+    pub(crate) payload: Json<Payload>,
+    pub(crate) attempts: i32,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// Delivers what is in the outbox. Any number may run.
+pub struct Deliverer {
+    pool: PgPool,
+    channels: BTreeMap<String, Channel>,
+    policy: Policy,
+    postman: Postman,
+    slack: Slack,
+}
+
+impl Deliverer {
+    /// Reads the settings; connects to nobody.
+    pub fn new(pool: PgPool, settings: Settings) -> Result<Self, DeliveryError> {
+        let Settings { project, channels, smtp, folder, policy } = settings;
+        let postman = Postman::new(project.clone(), smtp.as_ref(), Folder::new(folder.join("mail")))?;
+        let slack = Slack::new(project, Folder::new(folder.join("slack")))?;
+        Ok(Self { pool, channels, policy, postman, slack })
+    }
+
+    /// Delivers until `cancel`. A database that goes away is waited for.
+    pub async fn run(&self, cancel: &CancellationToken) {
+        let mut listener = None;
+        while !cancel.is_cancelled() {
+            let pass = async {
+                if listener.is_none() {
+                    let mut fresh = PgListener::connect_with(&self.pool).await?;
+                    fresh.listen("sluice_outbox").await?;
+                    listener = Some(fresh);
+                }
+                self.deliver_due().await
+            };
+            let wait = match pass.await {
+                Ok(0) => LOOK,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::warn!(error = %error, "the outbox waits for its database");
+                    listener = None;
+                    LOOK * 5
+                }
+            };
+            let woken = async {
+                match &mut listener {
+                    Some(listener) => drop(listener.recv().await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = woken => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Delivers what is due now, a batch at most; gives how many messages were tried.
+    pub async fn deliver_due(&self) -> Result<usize, DeliveryError> {
+        let claimed: Vec<Claimed> = query_as(include_str!("../../../sql/delivery/claim.sql"))
+            .bind(BATCH)
+            .bind(self.policy.lease.as_secs_f64())
+            .fetch_all(&self.pool)
+            .await?;
+        let count = claimed.len();
+        let results: Vec<_> =
+            stream::iter(claimed).map(|message| self.deliver(message)).buffer_unordered(AT_ONCE).collect().await;
+        results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        Ok(count)
+    }
+
+    async fn deliver(&self, message: Claimed) -> Result<(), DeliveryError> {
+        match self.send(&message).await {
+            Ok(location) => {
+                tracing::info!(outbox_id = message.outbox_id, channel = message.channel, "delivered");
+                query(include_str!("../../../sql/delivery/delivered.sql"))
+                    .bind(message.outbox_id)
+                    .bind(message.attempts)
+                    .bind(location)
+                    .execute(&self.pool)
+                    .await?;
+            }
+            Err(Undelivered::Later { message: error, after }) if message.attempts < self.policy.attempts => {
+                let wait = after.unwrap_or_default().max(self.policy.wait(message.attempts));
+                tracing::warn!(
+                    outbox_id = message.outbox_id,
+                    channel = message.channel,
+                    error,
+                    ?wait,
+                    "not delivered yet"
+                );
+                query(include_str!("../../../sql/delivery/postponed.sql"))
+                    .bind(message.outbox_id)
+                    .bind(message.attempts)
+                    .bind(wait.as_secs_f64())
+                    .bind(error)
+                    .execute(&self.pool)
+                    .await?;
+            }
+            Err(error) => {
+                tracing::error!(outbox_id = message.outbox_id, channel = message.channel, %error, "given up");
+                query(include_str!("../../../sql/delivery/failed.sql"))
+                    .bind(message.outbox_id)
+                    .bind(message.attempts)
+                    .bind(error.to_string())
+                    .execute(&self.pool)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the message arrived.
+    async fn send(&self, message: &Claimed) -> Result<String, Undelivered> {
+        match self.channels.get(&message.channel) {
+            Some(Channel::Mail { to }) => self.postman.send(message, to).await,
+            Some(Channel::Slack { webhook }) => self.slack.send(message, webhook.as_ref()).await,
+            None => Err(Undelivered::Never(format!("sluice.yaml has no channel `{}`", message.channel))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let policy = Policy { backoff_to: Duration::from_secs(60), ..Policy::default() };
+        let waits: Vec<_> = (1..=6).map(|attempts| policy.wait(attempts).as_secs()).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+    }
+}

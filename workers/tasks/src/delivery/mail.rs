@@ -1,0 +1,126 @@
+//! Mail: composed with its inline images, sent by SMTP or kept as `.eml`.
+
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    message::{Attachment, Mailbox, MultiPart, SinglePart, header::ContentType},
+};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use url::Url;
+use warehouse::outbox::Payload;
+use workflow::project::Smtp;
+
+use super::{Claimed, DeliveryError, Undelivered, files::Folder, notice};
+
+/// How long a mail server may take for each answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Sends mail, or files it.
+pub(super) struct Postman {
+    project: String,
+    from: Mailbox,
+    server: Option<Server>,
+    folder: Folder,
+}
+
+struct Server {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// Without user and password.
+    at: String,
+}
+
+impl Postman {
+    pub(super) fn new(project: String, smtp: Option<&Smtp>, folder: Folder) -> Result<Self, DeliveryError> {
+        let from = smtp.map_or("Sluice <sluice@localhost>", |smtp| smtp.from.as_str());
+        let from: Mailbox =
+            from.parse().map_err(|e| DeliveryError::Smtp(format!("`from: {from}` is no address: {e}")))?;
+        let server = smtp.map(Server::new).transpose()?;
+        Ok(Self { project, from, server, folder })
+    }
+
+    pub(super) async fn send(&self, message: &Claimed, to: &[String]) -> Result<String, Undelivered> {
+        let mail = self.compose(message, to)?;
+        let Some(server) = &self.server else {
+            return Ok(self.folder.put(message, "eml", &mail.formatted()).await?);
+        };
+        match server.transport.send(mail).await {
+            Ok(_) => Ok(server.at.clone()),
+            Err(error) if error.is_permanent() => {
+                Err(Undelivered::Never(format!("the mail server refused it: {}", chain(&error))))
+            }
+            Err(error) => Err(Undelivered::later(format!("the mail server at {}: {}", server.at, chain(&error)))),
+        }
+    }
+
+    fn compose(&self, message: &Claimed, to: &[String]) -> Result<Message, Undelivered> {
+        let never = |problem: String| Undelivered::Never(format!("the mail cannot be composed: {problem}"));
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .subject(&message.subject)
+            .date(message.created_at.into())
+            .message_id(Some(message_id(&message.dedupe_key, self.from.email.domain())));
+        if to.is_empty() {
+            return Err(never(format!("channel `{}` has no address", message.channel)));
+        }
+        for address in to {
+            builder = builder.to(address.parse().map_err(|e| never(format!("`{address}`: {e}")))?);
+        }
+        let (html, text, images) = match &message.payload.0 {
+            Payload::Mail(mail) => (mail.html.clone(), mail.text.clone(), mail.images.as_slice()),
+            Payload::Notice(notice) => (notice::html(&self.project, notice), notice::plain(notice), [].as_slice()),
+        };
+        let mut related = MultiPart::related().singlepart(SinglePart::html(html));
+        for image in images {
+            let bytes =
+                BASE64_STANDARD.decode(&image.base64).map_err(|e| never(format!("image {}: {e}", image.cid)))?;
+            let mime = ContentType::parse(&image.mime).map_err(|e| never(format!("image {}: {e}", image.cid)))?;
+            related = related.singlepart(Attachment::new_inline(image.cid.clone()).body(bytes, mime));
+        }
+        let body = MultiPart::alternative().singlepart(SinglePart::plain(text)).multipart(related);
+        builder.multipart(body).map_err(|e| never(e.to_string()))
+    }
+}
+
+impl Server {
+    fn new(smtp: &Smtp) -> Result<Self, DeliveryError> {
+        let text = smtp.url.expose_secret();
+        let url = Url::parse(text).map_err(|e| DeliveryError::Smtp(format!("`url` is no URL: {e}")))?;
+        let at = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(text)
+            .map_err(|e| DeliveryError::Smtp(format!("{e}; write smtp://, smtp://…?tls=required or smtps://")))?
+            .timeout(Some(TIMEOUT))
+            .build();
+        Ok(Self { transport, at })
+    }
+}
+
+/// The same for every attempt at one message.
+fn message_id(dedupe_key: &str, domain: &str) -> String {
+    use std::fmt::Write as _;
+
+    let digest = Sha256::digest(dedupe_key.as_bytes());
+    let mut id = String::from("<");
+    for byte in &digest[..16] {
+        // A `String` takes whatever is written to it.
+        let _ = write!(id, "{byte:02x}");
+    }
+    let _ = write!(id, ".sluice@{domain}>");
+    id
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let line = cause.to_string();
+        if !text.contains(&line) {
+            text = format!("{text}: {line}");
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,168 @@
+//! Slack: Block Kit through an incoming webhook, or kept as `.json`.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode, header::RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use warehouse::outbox::{Notice, Payload};
+
+use super::{Claimed, DeliveryError, Undelivered, files::Folder};
+
+/// How long Slack may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Slack's limit for a header, in characters.
+const HEADER: usize = 150;
+/// For a section's text.
+const SECTION: usize = 3_000;
+/// For a field.
+const FIELD: usize = 2_000;
+/// Fields of a section at most.
+const FIELDS: usize = 10;
+
+/// Sends to webhooks, or files.
+pub(super) struct Slack {
+    project: String,
+    client: Client,
+    folder: Folder,
+}
+
+impl Slack {
+    pub(super) fn new(project: String, folder: Folder) -> Result<Self, DeliveryError> {
+        let client = Client::builder().timeout(TIMEOUT).build().map_err(DeliveryError::Http)?;
+        Ok(Self { project, client, folder })
+    }
+
+    pub(super) async fn send(&self, message: &Claimed, webhook: Option<&SecretString>) -> Result<String, Undelivered> {
+        let body = self.compose(message);
+        let Some(webhook) = webhook else {
+            let text = serde_json::to_vec_pretty(&body).map_err(|e| Undelivered::Never(e.to_string()))?;
+            return Ok(self.folder.put(message, "json", &text).await?);
+        };
+        // The webhook's address is a secret: errors go without it.
+        let answer = self
+            .client
+            .post(webhook.expose_secret())
+            .json(&body)
+            .send()
+            .await
+            .map_err(|e| Undelivered::later(format!("Slack cannot be reached: {}", e.without_url())))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok("slack".to_owned());
+        }
+        let after = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        let said: String = answer.text().await.unwrap_or_default().chars().take(200).collect();
+        let message = format!("Slack answered {status} {said}").trim_end().to_owned();
+        let passing = status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT
+            || status.is_server_error();
+        Err(if passing { Undelivered::Later { message, after } } else { Undelivered::Never(message) })
+    }
+
+    fn compose(&self, message: &Claimed) -> Value {
+        match &message.payload.0 {
+            Payload::Notice(notice) => blocks(&self.project, &message.subject, notice),
+            Payload::Mail(mail) => {
+                let notice = Notice {
+                    severity: "info".to_owned(),
+                    title: message.subject.clone(),
+                    text: mail.text.clone(),
+                    fields: Vec::new(),
+                    link: None,
+                };
+                blocks(&self.project, &message.subject, &notice)
+            }
+        }
+    }
+}
+
+/// The message: a heading, the text, the facts, and where to read on. `text` is what notifications show.
+fn blocks(project: &str, subject: &str, notice: &Notice) -> Value {
+    let sign = match notice.severity.as_str() {
+        "critical" | "high" => ":red_circle: ",
+        "medium" => ":large_orange_circle: ",
+        "low" => ":large_yellow_circle: ",
+        _ => "",
+    };
+    let heading = cut(&format!("{sign}{}", notice.title), HEADER);
+    let mut blocks =
+        vec![json!({ "type": "header", "text": { "type": "plain_text", "text": heading, "emoji": true } })];
+    if !notice.text.trim().is_empty() {
+        let text = cut(&escape(&notice.text), SECTION);
+        blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
+    }
+    for fields in notice.fields.chunks(FIELDS) {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| {
+                let text = format!("*{}*\n{}", escape(name), escape(value));
+                json!({ "type": "mrkdwn", "text": cut(&text, FIELD) })
+            })
+            .collect();
+        blocks.push(json!({ "type": "section", "fields": fields }));
+    }
+    let mut context = format!("{} · Sluice", escape(project));
+    if let Some(link) = &notice.link {
+        context = format!("<{}|Open in Sluice> · {context}", escape(link));
+    }
+    blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": context }] }));
+    json!({ "text": cut(&escape(subject), SECTION), "blocks": blocks })
+}
+
+/// The three characters that mean something to Slack.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// At most `limit` characters, the last of them an ellipsis if some are missing.
+fn cut(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(limit - 1).collect();
+    // Half an entity would be shown as it is.
+    if let Some(start) = short.rfind('&').filter(|start| !short[*start..].contains(';')) {
+        short.truncate(start);
+    }
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_to_slacks_limits() {
+        let notice = Notice {
+            severity: "high".to_owned(),
+            title: "x".repeat(400),
+            text: "a < b & c ".repeat(600),
+            fields: (0..23).map(|n| (format!("field {n}"), "v".repeat(3_000))).collect(),
+            link: Some("http://127.0.0.1:8180/alerts/1".to_owned()),
+        };
+        let message = blocks("SimMart", "subject", &notice);
+        let all = message["blocks"].as_array().expect("blocks");
+        assert_eq!(all.len(), 6);
+        for block in all {
+            for text in block["fields"].as_array().into_iter().flatten().chain([&block["text"]]) {
+                let length = text["text"].as_str().map_or(0, |text| text.chars().count());
+                assert!(length <= SECTION, "{length}");
+            }
+            assert!(block["fields"].as_array().is_none_or(|fields| fields.len() <= FIELDS));
+        }
+        let text = all[1]["text"]["text"].as_str().expect("text");
+        assert!(text.contains("a &lt; b &amp; c") && text.ends_with('…'));
+    }
+
+    #[test]
+    fn no_entity_is_cut_in_half() {
+        assert_eq!(cut("ab&amp;cd", 6), "ab…");
+        assert_eq!(cut("abcd", 4), "abcd");
+    }
+}
