@@ -59,10 +59,19 @@ impl Account {
         }
     }
 
+    /// Whether this user can make files in a folder: asked of the system itself, as that user.
+    pub(crate) fn can_write(&self, folder: &Path) -> bool {
+        self.can(r#"test -w "$1""#, folder)
+    }
+
     /// Whether this user can go into a folder: asked of the system itself, as that user.
     pub(crate) fn can_enter(&self, folder: &Path) -> bool {
+        self.can(r#"cd "$1""#, folder)
+    }
+
+    fn can(&self, script: &str, folder: &Path) -> bool {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", r#"cd "$1""#, "sh"]).arg(folder).current_dir("/");
+        command.args(["-c", script, "sh"]).arg(folder).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.apply(&mut command);
         command.status().is_ok_and(|status| status.success())

@@ -1,6 +1,6 @@
 //! What can keep the private services from running.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use crate::server::Service;
 
@@ -84,6 +84,9 @@ pub enum ServiceError {
         #[source]
         source: serde_json::Error,
     },
+    /// Several services have troubles of their own.
+    #[error("{}", sentences(.0))]
+    Several(Vec<ServiceError>),
     /// A process does not end.
     #[error("process {pid} ({name}) does not end")]
     Unstoppable {
@@ -107,7 +110,20 @@ impl ServiceError {
             Self::Failed { log, .. } => Some(format!("its log: {}", log.display())),
             Self::Fetch { .. } => Some("check the network and Maven's settings, then try again".to_owned()),
             Self::State { path, .. } => Some(format!("`sluice down`, then move {} away", path.display())),
+            Self::Several(all) => {
+                let hints: Vec<String> = all.iter().filter_map(Self::hint).collect();
+                (!hints.is_empty()).then(|| hints.join("; "))
+            }
             Self::Io { .. } | Self::Unstoppable { .. } => None,
+        }
+    }
+
+    /// One error as itself, more of them as one.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
         }
     }
 
@@ -115,4 +131,13 @@ impl ServiceError {
         let path = path.into();
         move |source| Self::Io { action, path, source }
     }
+}
+
+/// Each error with its causes, joined by semicolons.
+fn sentences(errors: &[ServiceError]) -> String {
+    let sentence = |error: &ServiceError| match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    errors.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }

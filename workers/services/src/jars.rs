@@ -9,6 +9,8 @@ use std::{
 use crate::{account::Account, environment, error::ServiceError, process, programs, server::Service, state};
 
 const POM: &str = include_str!("../../../compose/local/kafka/pom.xml");
+/// What copies the jars.
+const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 /// The version in the pom.
 const VERSION: &str = "4.1.0";
 
@@ -47,7 +49,7 @@ fn fetch(cache: &Path, say: &dyn Fn(String)) -> Result<PathBuf, ServiceError> {
     let output = Command::new(maven)
         .args(["--batch-mode", "--quiet", "--strict-checksums", "--file"])
         .arg(&pom)
-        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .args([PLUGIN, "-DincludeScope=runtime"])
         .arg(format!("-DoutputDirectory={}", new.display()))
         .output()
         .map_err(ServiceError::io("start", "mvn"))?;

@@ -72,9 +72,10 @@ impl Server for Postgres {
         let programs = programs_for(&site.folder)?;
         disown_reused_pid(site)?;
         let data = site.folder.join("data");
+        let memory = shared_memory(site);
         let tests = if site.purpose == Purpose::Tests { CONFIGURATION_TESTS } else { "" };
         for (name, text) in [
-            ("postgresql.conf", format!("{CONFIGURATION}{tests}port = {}\n", ports.main)),
+            ("postgresql.conf", format!("{CONFIGURATION}{tests}{memory}port = {}\n", ports.main)),
             ("pg_hba.conf", ACCESS.to_owned()),
         ] {
             let path = data.join(name);
@@ -134,6 +135,16 @@ fn programs_for(folder: &Path) -> Result<std::path::PathBuf, ServiceError> {
         .into_iter()
         .find_map(|(major, programs)| (version.trim() == major.to_string()).then_some(programs))
         .ok_or_else(|| ServiceError::Version { service: Service::Postgres, data: version.trim().to_owned(), path })
+}
+
+/// Where `/dev/shm` is closed to the server's user (some containers), shared memory is had the older way.
+fn shared_memory(site: &Site<'_>) -> &'static str {
+    let folder = Path::new("/dev/shm");
+    if !folder.is_dir() || site.account.can_write(folder) {
+        return "";
+    }
+    site.mended("its user cannot write to /dev/shm; it takes System V shared memory");
+    "dynamic_shared_memory_type = sysv\n"
 }
 
 fn password_command(password: &Password) -> String {

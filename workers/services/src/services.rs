@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -117,14 +118,16 @@ impl Services {
             say: &*self.say,
         });
         let state = &state;
-        let results: Vec<(Service, Result<ServiceUrl, ServiceError>)> = thread::scope(|scope| {
-            let started: Vec<_> = sites.map(|site| scope.spawn(move || (site.service, site.up(state)))).collect();
-            started
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        results.into_iter().map(|(service, result)| Ok((service, result?))).collect::<Result<_, _>>().map(Endpoints)
+        let mut found = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (service, result) in side_by_side(sites, |site| (site.service, site.up(state))) {
+            match result {
+                Ok(url) => drop(found.insert(service, url)),
+                Err(error) => errors.push(error),
+            }
+        }
+        ServiceError::all(errors)?;
+        Ok(Endpoints(found))
     }
 
     /// Where the services are that run, without starting any.
@@ -144,14 +147,16 @@ impl Services {
         let _lock = lock(&home)?;
         // Another `up` may have changed it before the lock was ours.
         let state = &State::open(&home)?;
-        let endings: Vec<Result<Option<Service>, ServiceError>> = thread::scope(|scope| {
-            let stopping: Vec<_> = Service::ALL.map(|service| scope.spawn(move || self.stop(service, state))).into();
-            stopping
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        endings.into_iter().filter_map(Result::transpose).collect()
+        let mut stopped = Vec::new();
+        let mut errors = Vec::new();
+        for ending in side_by_side(Service::ALL, |service| self.stop(service, state)) {
+            match ending {
+                Ok(service) => stopped.extend(service),
+                Err(error) => errors.push(error),
+            }
+        }
+        ServiceError::all(errors)?;
+        Ok(stopped)
     }
 
     fn stop(&self, service: Service, state: &State) -> Result<Option<Service>, ServiceError> {
@@ -199,6 +204,15 @@ impl Services {
         let state = State::open(&home)?;
         Ok(Some((home, state)))
     }
+}
+
+/// Runs `work` on each item in a thread of its own; the results come in the order of the items.
+fn side_by_side<I: Send, R: Send>(items: impl IntoIterator<Item = I>, work: impl Fn(I) -> R + Sync) -> Vec<R> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn url(service: Service, port: u16, password: Option<&Password>) -> Option<ServiceUrl> {
