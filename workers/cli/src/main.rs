@@ -6,6 +6,7 @@ mod exit;
 mod files;
 mod output;
 mod registry;
+mod runs;
 mod stop;
 
 use std::{path::PathBuf, process::ExitCode};

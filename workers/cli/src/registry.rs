@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
 use tasks::{
-    alert_low_stock::AlertLowStock, extract_csv::ExtractCsv, extract_mysql::ExtractMysql, generate::Generate,
-    load::Load, report::Report, sender::Sender, transform::Transform, validate::Validate,
+    alert_low_stock::AlertLowStock, command::RunCommand, extract_csv::ExtractCsv, extract_mysql::ExtractMysql,
+    generate::Generate, load::Load, report::Report, sender::Sender, transform::Transform, validate::Validate,
 };
 use warehouse::lake::Lake;
 use workflow::kind::Registry;
@@ -50,6 +50,7 @@ fn kinds(with: Handles<'_>) -> Registry {
     let Handles { ctx, pool, lake, connections, kafka } = with;
     let sender = sender(ctx);
     Registry::new()
+        .with(RunCommand::new(&ctx.dir))
         .with(ExtractCsv::new(lake.clone(), &ctx.dir))
         .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
         .with(Generate::new(connections.get("shop").cloned()))

@@ -31,9 +31,15 @@ impl Backend for ClaimedTasks {
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-        _: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Task<Claimed>, Infallible>>> {
-        self.0.poll_recv(context).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
+        self.0.poll_recv(context).map(|claimed| {
+            if claimed.is_none() {
+                // An exhausted backend does not end apalis' loop by itself. It fails only before the loop has begun.
+                let _ = worker.stop();
+            }
+            claimed.map(|claimed| Ok(Task::new(claimed)))
+        })
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {

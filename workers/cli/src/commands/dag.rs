@@ -1,13 +1,213 @@
-//! `sluice dag`.
+//! `sluice dag`: the DAGs of the project and how they are scheduled.
 
-use std::process::ExitCode;
+mod graph;
 
-use crate::context::Context;
+use std::{collections::BTreeMap, process::ExitCode};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::{OffsetComponents, Tz};
+use serde::Serialize;
+use warehouse::runs::{self as store, DagRow};
+use workflow::plan::Plan;
+
+use crate::{
+    context::Context,
+    output::{self, Style},
+    runs,
+};
 
 /// Arguments of `sluice dag`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
 
-pub(crate) async fn run(_args: Args, _ctx: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List the DAGs: schedule, next run, how the last one went
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a DAG's checked plan: its tasks with every default filled in
+    Show {
+        /// The DAG
+        dag: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw a DAG
+    Graph {
+        /// The DAG
+        dag: String,
+    },
+    /// Show the next runs, in local time and in UTC
+    Plan {
+        /// The DAG
+        dag: String,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 10)]
+        next: usize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a DAG's schedule rest
+    Pause {
+        /// The DAG
+        dag: String,
+    },
+    /// Take a DAG's schedule up again
+    Resume {
+        /// The DAG
+        dag: String,
+    },
+}
+
+pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
+    let plans = runs::plans(ctx)?;
+    match args.action {
+        Action::List { json } => list(ctx, &plans, json).await?,
+        Action::Show { dag, json } => show(runs::find(&plans, &dag)?, json)?,
+        Action::Graph { dag } => graph::draw(runs::find(&plans, &dag)?).iter().for_each(output::line),
+        Action::Plan { dag, next, json } => plan(runs::find(&plans, &dag)?, next, json)?,
+        Action::Pause { dag } => rest(ctx, runs::find(&plans, &dag)?, true).await?,
+        Action::Resume { dag } => rest(ctx, runs::find(&plans, &dag)?, false).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(ctx: &Context, plans: &BTreeMap<String, Plan>, json: bool) -> anyhow::Result<()> {
+    let pool = ctx.postgres().await?;
+    let mut known: BTreeMap<String, DagRow> =
+        store::dags(&pool).await?.into_iter().map(|row| (row.dag.clone(), row)).collect();
+    let mut rows = Vec::new();
+    for plan in plans.values() {
+        rows.push(match known.remove(&plan.dag) {
+            Some(row) => row,
+            None => undeployed(&pool, plan).await?,
+        });
+    }
+    if json {
+        return output::json(&rows);
+    }
+    let zone = ctx.project.timezone;
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.dag.clone(),
+                row.schedule.clone().unwrap_or_else(|| "by hand".to_owned()),
+                if row.paused { "paused".to_owned() } else { runs::when(row.next, zone) },
+                row.last_state.as_deref().map(output::state).unwrap_or_default(),
+                row.description.clone(),
+            ]
+        })
+        .collect();
+    output::table(&["dag", "schedule", "next", "last", "description"], &cells);
+    Ok(())
+}
+
+/// A DAG that no scheduler has seen yet.
+async fn undeployed(pool: &sqlx::PgPool, plan: &Plan) -> anyhow::Result<DagRow> {
+    let last = store::list(pool, Some(&plan.dag), None, 1).await?.pop();
+    Ok(DagRow {
+        dag: plan.dag.clone(),
+        schedule: plan.schedule_text(),
+        next: plan.schedule.as_ref().and_then(|schedule| schedule.next_after(Utc::now())),
+        paused: false,
+        last_state: last.as_ref().map(|run| run.state.clone()),
+        last_run: last.map(|run| run.run_id),
+        timezone: plan.timezone.name().to_owned(),
+        description: plan.description.clone(),
+        version: plan.version.clone(),
+    })
+}
+
+fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(plan);
+    }
+    output::line(output::paint(&plan.dag, Style::Bold));
+    output::line(&plan.description);
+    let schedule = plan.schedule_text().unwrap_or_else(|| "by hand".to_owned());
+    output::line(format!("schedule    {schedule} ({})", plan.timezone));
+    output::line(format!("version     {}", plan.version));
+    if !plan.on_failure.is_empty() {
+        output::line(format!("on failure  {}", plan.on_failure.join(", ")));
+    }
+    output::line("");
+    let cells: Vec<Vec<String>> = plan
+        .tasks
+        .iter()
+        .map(|task| {
+            vec![
+                task.name.clone(),
+                task.kind.clone(),
+                task.needs.join(", "),
+                task.trigger_rule.to_string(),
+                task.attempts.to_string(),
+                task.timeout.to_string(),
+                task.queue.clone(),
+            ]
+        })
+        .collect();
+    output::table(&["task", "kind", "needs", "trigger rule", "attempts", "timeout", "queue"], &cells);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Next {
+    logical_time: DateTime<Utc>,
+    local: String,
+    interval: workflow::kind::DataInterval,
+    /// The local day has a clock change.
+    clock_change: bool,
+}
+
+fn plan(plan: &Plan, next: usize, json: bool) -> anyhow::Result<()> {
+    let Some(schedule) = &plan.schedule else {
+        output::line(format!("{} runs by hand only", plan.dag));
+        return Ok(());
+    };
+    let mut at = Utc::now();
+    let fires = std::iter::from_fn(|| {
+        at = schedule.next_after(at)?;
+        let local = at.with_timezone(&schedule.timezone);
+        Some(Next {
+            logical_time: at,
+            local: local.format("%a %Y-%m-%d %H:%M:%S %Z").to_string(),
+            interval: schedule.interval(at),
+            clock_change: clock_changes(schedule.timezone, local.date_naive()),
+        })
+    });
+    let fires: Vec<Next> = fires.take(next).collect();
+    if json {
+        return output::json(&fires);
+    }
+    let mark = |fire: &Next| if fire.clock_change { "clocks change on this day".to_owned() } else { String::new() };
+    let cells: Vec<Vec<String>> = fires
+        .iter()
+        .map(|fire| vec![fire.local.clone(), runs::when(Some(fire.logical_time), Tz::UTC), mark(fire)])
+        .collect();
+    output::table(&["local", "utc", ""], &cells);
+    Ok(())
+}
+
+fn clock_changes(zone: Tz, day: NaiveDate) -> bool {
+    use chrono::Offset as _;
+    let start = workflow::schedule::start_of_day(zone, day).with_timezone(&zone);
+    let end = (start + TimeDelta::hours(26)).max(start);
+    start.offset().fix() != end.offset().fix() || start.offset().dst_offset() != end.offset().dst_offset()
+}
+
+async fn rest(ctx: &Context, plan: &Plan, pause: bool) -> anyhow::Result<()> {
+    let pool = ctx.postgres().await?;
+    store::deploy(&pool, plan, Utc::now()).await?;
+    store::pause(&pool, plan, pause, Utc::now()).await?;
+    output::line(format!("{} is {}", plan.dag, if pause { "paused" } else { "scheduled again" }));
+    Ok(())
 }

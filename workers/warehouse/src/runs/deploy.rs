@@ -105,3 +105,18 @@ pub(super) fn read_plan(plan: serde_json::Value) -> Result<Plan, RunError> {
 fn to_json(plan: &Plan) -> Result<serde_json::Value, RunError> {
     serde_json::to_value(plan).map_err(|source| RunError::Json { what: "a plan", source })
 }
+
+/// Lets a DAG's schedule rest, or takes it up again from `now`: what it missed meanwhile is not made up for.
+pub async fn pause(pool: &PgPool, plan: &Plan, pause: bool, now: DateTime<Utc>) -> Result<(), RunError> {
+    let next = plan.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+    sqlx::query(
+        "update sluice.dag set next_run_at = case when paused and not $2 then $3 else next_run_at end, paused = $2
+         where dag = $1",
+    )
+    .bind(&plan.dag)
+    .bind(pause)
+    .bind(next)
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -19,7 +19,7 @@ mod read;
 pub use claim::{ClaimRequest, Claimed};
 pub use control::{Cancelled, cancel, retry};
 pub use create::{Created, NewRun, Trigger, create};
-pub use deploy::{deploy, plan, retire_others, set_next_run};
+pub use deploy::{deploy, pause, plan, retire_others, set_next_run};
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};
 pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_stopped};
