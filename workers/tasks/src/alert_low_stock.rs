@@ -141,7 +141,7 @@ impl AlertLowStock {
                 payload,
             };
             if let Some(outbox_id) = outbox::enqueue(connection, &message).await? {
-                query("insert into sluice.outbox_alert (outbox_id, alert_id) select $1, unnest($2::bigint[])")
+                query("insert into sluice.alert_message (outbox_id, alert_id) select $1, unnest($2::bigint[])")
                     .bind(outbox_id)
                     .bind(alert_ids)
                     .execute(&mut *connection)

@@ -1,7 +1,11 @@
 //! Task kinds against real services.
 
+mod delivery;
 mod extract_mysql;
+mod generate;
 mod kill;
 mod load;
+mod low_stock;
+mod mail_server;
+mod report;
 mod support;
-mod generate;
