@@ -46,6 +46,11 @@ pub(crate) fn postgres_homes() -> Vec<(PathBuf, &'static str)> {
     ]
 }
 
+/// Whether a benchmark runs, which measures servers that wait for the disk.
+pub(crate) fn is_bench() -> bool {
+    env::var_os("SLUICE_BENCH").is_some()
+}
+
 /// A variable that names a test server.
 pub(crate) fn test_server(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.is_empty())

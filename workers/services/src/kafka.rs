@@ -15,7 +15,7 @@ use crate::{
     process::{Identity, Launch},
     programs,
     secret::{self, Password, ServiceUrl},
-    server::{Ports, Purpose, Server, Service, Site},
+    server::{Ports, Server, Service, Site},
     state,
 };
 
@@ -86,7 +86,7 @@ fn java() -> Result<std::path::PathBuf, ServiceError> {
 
 /// Arguments of the JVM, up to the class to run.
 fn jvm(site: &Site<'_>) -> Result<Vec<String>, ServiceError> {
-    let heap = if site.purpose == Purpose::Tests { "-Xmx400m" } else { "-Xmx256m" };
+    let heap = if site.purpose.is_scratch() { "-Xmx400m" } else { "-Xmx256m" };
     let libraries = jars::folder(&site.account, &|text| site.progress(text))?;
     let mut args: Vec<String> =
         [heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto"]

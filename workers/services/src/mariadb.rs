@@ -64,6 +64,7 @@ impl Server for Mariadb {
         let (configuration, setup) = match site.purpose {
             Purpose::Project => ("", ""),
             Purpose::Tests => (CONFIGURATION_TESTS, SETUP_TESTS),
+            Purpose::Benches => ("max-connections = 400\n", SETUP_TESTS),
         };
         let configuration = format!(
             "{CONFIGURATION}{configuration}port = {}\ndatadir = {folder}/data\ntmpdir = {folder}/tmp\n\

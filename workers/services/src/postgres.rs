@@ -49,7 +49,7 @@ impl Server for Postgres {
         }
         run(site, initdb, folder, "", "initialise its data")?;
         let mut commands = SETUP.to_owned();
-        if site.purpose == Purpose::Tests {
+        if site.purpose.is_scratch() {
             commands.push_str(SETUP_TESTS);
         }
         commands.push_str(&password_command(password));
@@ -73,9 +73,13 @@ impl Server for Postgres {
         disown_reused_pid(site)?;
         let data = site.folder.join("data");
         let memory = shared_memory(site);
-        let tests = if site.purpose == Purpose::Tests { CONFIGURATION_TESTS } else { "" };
+        let more = match site.purpose {
+            Purpose::Project => "",
+            Purpose::Tests => CONFIGURATION_TESTS,
+            Purpose::Benches => "max_connections = 400\n",
+        };
         for (name, text) in [
-            ("postgresql.conf", format!("{CONFIGURATION}{tests}{memory}port = {}\n", ports.main)),
+            ("postgresql.conf", format!("{CONFIGURATION}{more}{memory}port = {}\n", ports.main)),
             ("pg_hba.conf", ACCESS.to_owned()),
         ] {
             let path = data.join(name);

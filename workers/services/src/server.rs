@@ -103,6 +103,15 @@ pub(crate) enum Purpose {
     Project,
     /// Tests: may create and drop databases, takes many connections, and forgets on a power cut.
     Tests,
+    /// Benchmarks: as for tests, but with the disk waited for, as in a project.
+    Benches,
+}
+
+impl Purpose {
+    /// Whether databases are created and dropped there.
+    pub(crate) fn is_scratch(self) -> bool {
+        self != Self::Project
+    }
 }
 
 /// One server's place.

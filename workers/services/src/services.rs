@@ -83,9 +83,9 @@ impl Services {
         Self { home: home.into(), purpose: Purpose::Project, say: Arc::new(note::log) }
     }
 
-    /// Servers for tests: they may create databases, take many connections and do not wait for the disk.
-    pub(crate) fn for_tests(home: impl Into<PathBuf>) -> Self {
-        Self { purpose: Purpose::Tests, ..Self::at(home) }
+    /// Servers for tests or benchmarks.
+    pub(crate) fn scratch(home: impl Into<PathBuf>, purpose: Purpose) -> Self {
+        Self { purpose, ..Self::at(home) }
     }
 
     /// Has notes (progress, and troubles that were mended) told to `say` instead of the log. Several threads

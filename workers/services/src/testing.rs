@@ -1,11 +1,16 @@
 //! The servers that tests share: started by the first test that needs one, found by all others, stopped by
-//! `make test` at its end. `SLUICE_TEST_POSTGRES`, `SLUICE_TEST_MYSQL` and `SLUICE_TEST_KAFKA` name others to use.
+//! `make test` at its end. Benchmarks (`SLUICE_BENCH` is set) have others of their own, which wait for the disk.
+//! `SLUICE_TEST_POSTGRES`, `SLUICE_TEST_MYSQL` and `SLUICE_TEST_KAFKA` name others to use.
 //!
 //! These functions are for tests and panic with the reason when a server cannot be had.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::{environment, server::Service, services::Services};
+use crate::{
+    environment,
+    server::{Purpose, Service},
+    services::Services,
+};
 
 /// `postgres://` URL of a superuser on the test server.
 ///
@@ -31,17 +36,18 @@ pub fn kafka() -> String {
     server("SLUICE_TEST_KAFKA", Service::Kafka)
 }
 
-/// The home of the test servers of this checkout.
-pub fn home() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-services")
-}
-
 fn server(variable: &str, service: Service) -> String {
     if let Some(given) = environment::test_server(variable) {
         return given;
     }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    let services = if environment::is_bench() {
+        Services::scratch(target.join("bench-services"), Purpose::Benches)
+    } else {
+        Services::scratch(target.join("test-services"), Purpose::Tests)
+    };
     // Another process may start the same server now: `up` holds a lock, and finds what runs.
-    match Services::for_tests(home()).up(&[service]) {
+    match services.up(&[service]) {
         Ok(endpoints) => endpoints.get(service).map(|url| url.expose().to_owned()).unwrap_or_default(),
         Err(error) => panic!("{error}; {}", error.hint().unwrap_or_default()),
     }

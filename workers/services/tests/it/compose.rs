@@ -1,0 +1,98 @@
+//! `compose/docker-compose.yml`, as far as it can be judged without Docker; and by `docker compose config` where
+//! that is there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Map, Value};
+use workflow::yaml::Document;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose")
+}
+
+/// The services, with what they merge (`<<`) filled in.
+fn services() -> (Value, Map<String, Value>) {
+    let text = fs::read_to_string(folder().join("docker-compose.yml")).unwrap();
+    let file = Document::parse("docker-compose.yml", &text).unwrap().value;
+    let mut services = file["services"].as_object().unwrap().clone();
+    for service in services.values_mut() {
+        let service = service.as_object_mut().unwrap();
+        for (key, value) in service.remove("<<").and_then(|base| base.as_object().cloned()).unwrap_or_default() {
+            service.entry(key).or_insert(value);
+        }
+    }
+    (file, services)
+}
+
+#[test]
+fn every_image_is_pinned_and_every_service_watched() {
+    let (_, services) = services();
+    for (name, service) in &services {
+        let image = service["image"].as_str().unwrap();
+        let tag = image.rsplit_once(':').map(|(_, tag)| tag);
+        assert!(tag.is_some_and(|tag| tag != "latest" && tag.contains('.')), "{name}: {image} is not pinned");
+        let watched = service.get("healthcheck").is_some_and(|check| check["test"].is_array());
+        assert!(watched || name == "lake_copy", "{name} has no health check");
+        for port in service.get("ports").and_then(Value::as_array).into_iter().flatten() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name} listens beyond loopback: {port}");
+        }
+    }
+    for wanted in ["postgres", "mysql", "kafka", "minio", "prometheus", "alertmanager", "grafana", "mail"] {
+        assert!(services.contains_key(wanted), "{wanted} is missing");
+    }
+    for (name, command) in [("server", "serve"), ("scheduler", "schedule"), ("worker", "work"), ("stream", "stream")] {
+        assert_eq!(services[name]["command"][0], command);
+    }
+}
+
+#[test]
+fn what_is_mounted_and_waited_for_is_there() {
+    let (file, services) = services();
+    for (name, service) in &services {
+        for volume in service.get("volumes").and_then(Value::as_array).into_iter().flatten() {
+            let source = volume.as_str().unwrap().split(':').next().unwrap();
+            if source.starts_with('.') {
+                assert!(folder().join(source).exists(), "{name} mounts {source}, which does not exist");
+            } else {
+                assert!(file["volumes"].get(source).is_some(), "{name}: the volume {source} is not declared");
+            }
+        }
+        for other in service.get("depends_on").and_then(Value::as_object).into_iter().flatten() {
+            assert!(services.contains_key(other.0), "{name} waits for {}, which does not exist", other.0);
+        }
+    }
+}
+
+#[test]
+fn the_image_is_built_with_the_toolchain_of_the_workspace_and_does_not_run_as_root() {
+    let dockerfile = fs::read_to_string(folder().join("Dockerfile")).unwrap();
+    let toolchain = fs::read_to_string(folder().join("../rust-toolchain.toml")).unwrap();
+    let version = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
+    assert!(
+        dockerfile.contains(&format!("FROM rust:{version}-")),
+        "the image is built with another Rust than {version}"
+    );
+    let last_stage = dockerfile.rsplit("\nFROM ").next().unwrap();
+    assert!(last_stage.contains("\nUSER sluice\n"));
+    for line in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")) {
+        let source = line.split(' ').next().unwrap();
+        assert!(source.starts_with("--") || folder().join("..").join(source).exists(), "{source} does not exist");
+    }
+}
+
+#[test]
+fn docker_compose_agrees() {
+    let plugin = Command::new("docker").args(["compose", "version"]).output();
+    if !plugin.is_ok_and(|output| output.status.success()) {
+        // Without the plugin, the tests above are what there is.
+        return;
+    }
+    let file = folder().join("docker-compose.yml");
+    let checked =
+        Command::new("docker").args(["compose", "-f"]).arg(file).args(["config", "--quiet"]).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
