@@ -14,6 +14,7 @@ mod error;
 mod jars;
 mod kafka;
 mod mariadb;
+mod needs;
 mod note;
 mod place;
 mod port;
@@ -29,6 +30,7 @@ pub mod testing;
 
 pub use self::{
     error::ServiceError,
+    needs::{Need, needs},
     note::{Level, Note},
     secret::ServiceUrl,
     server::Service,

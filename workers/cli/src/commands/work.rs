@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use orchestrator::{Worker, WorkerOptions};
+use tasks::delivery::{Deliverer, Policy, Settings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{context::Context, stop};
@@ -24,9 +25,17 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Works and delivers until `cancel`, then lets running tasks end.
+/// Works and delivers until `cancel`, then lets running tasks and messages end.
 pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: CancellationToken) -> anyhow::Result<()> {
     let (pool, registry) = (ctx.postgres().await?, ctx.registry().await?);
-    Worker::new(pool, registry, options).run(cancel).await;
+    let settings = Settings {
+        project: ctx.project.project.clone(),
+        channels: ctx.project.channels.clone(),
+        smtp: ctx.project.smtp.clone(),
+        folder: ctx.home().join("outbox"),
+        policy: Policy::default(),
+    };
+    let deliverer = Deliverer::new(pool.clone(), settings)?;
+    tokio::join!(Worker::new(pool, registry, options).run(cancel.clone()), deliverer.run(&cancel));
     Ok(())
 }
