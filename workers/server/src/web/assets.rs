@@ -1,4 +1,4 @@
-//! Style sheet, script and icon, compiled in.
+//! Style sheet, script, type and icon, compiled in.
 
 use axum::{
     Router,
@@ -18,6 +18,9 @@ pub(super) fn router() -> Router<State> {
     Router::new()
         .route("/static/style.css", get(|| asset("text/css; charset=utf-8", include_bytes!("../assets/style.css"))))
         .route("/static/app.js", get(|| asset("text/javascript; charset=utf-8", include_bytes!("../assets/app.js"))))
+        .route("/static/inter-400.woff2", get(|| asset("font/woff2", include_bytes!("../assets/fonts/inter-400.woff2"))))
+        .route("/static/inter-500.woff2", get(|| asset("font/woff2", include_bytes!("../assets/fonts/inter-500.woff2"))))
+        .route("/static/inter-600.woff2", get(|| asset("font/woff2", include_bytes!("../assets/fonts/inter-600.woff2"))))
         .route("/static/icon.svg", get(|| asset("image/svg+xml", include_bytes!("../assets/icon.svg"))))
 }
 

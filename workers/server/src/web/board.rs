@@ -107,7 +107,7 @@ fn trend(board: &Board) -> Markup {
     let up = change.is_sign_positive();
     html! {
         span.trend.up[up] .down[!up] { (if up { "▲" } else { "▼" }) " " (change.abs()) "%" }
-        " last hour against the one before"
+        " on the hour before"
     }
 }
 
@@ -165,16 +165,18 @@ fn alert_list(alerts: &[Alert], state: &State) -> Markup {
 fn pipelines(health: &Overview, dags: &[Dag], grid: &[GridRun], state: &State) -> Markup {
     let read = health.rows_loaded + health.rows_quarantined;
     html! {
+        @if health.processes == 0 && !dags.is_empty() {
+            p.notice-line { (sign("warn")) "No process has been seen in the last minute: nothing will run. Start one with " code { "sluice all" } "." }
+        }
         dl.facts {
             div { dt { "Runs, 24 h" } dd { (count(health.runs)) } }
             div { dt { "Failed" } dd.bad[health.failed > 0] { (count(health.failed)) } }
             div { dt { "Running now" } dd { (count(health.running)) } }
             div { dt { "Queued tasks" } dd { (count(health.queued)) } }
-            div { dt { "Rows loaded, 24 h" } dd { (count(health.rows_loaded)) } }
+            div { dt { "Rows, 24 h" } dd { (count(health.rows_loaded)) } }
             div { dt { "Quarantined" } dd { (count(health.rows_quarantined)) " " small { (percent(health.rows_quarantined, read)) } } }
             div { dt { "Stream lag" } dd { (count(health.stream_lag)) } }
-            div { dt { "Unsent messages" } dd { (count(health.pending_deliveries)) } }
-            div { dt { "Processes" } dd { (count(health.processes)) } }
+            div { dt { "Unsent notes" } dd { (count(health.pending_deliveries)) } }
         }
         @if dags.is_empty() {
             (empty("No DAG is deployed", "Put a YAML file into dags/, check it, and start the scheduler.",

@@ -11,7 +11,7 @@ use crate::store::{
 };
 
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 200.0;
+const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 56.0;
 const BOTTOM: f64 = 24.0;
 const TOP: f64 = 10.0;
@@ -62,7 +62,7 @@ fn nice_ceiling(value: f64) -> f64 {
 
 fn short_money(value: f64, currency: &str) -> String {
     let sign = currency_sign(currency);
-    if value >= 10_000.0 { format!("{sign}{}k", place(value / 1000.0)) } else { format!("{sign}{}", place(value)) }
+    if value >= 1_000.0 { format!("{sign}{}k", place(value / 1000.0)) } else { format!("{sign}{}", place(value)) }
 }
 
 /// One row of a run's time line: the wait in the queue faint, then each attempt in the colour of its end.

@@ -10,6 +10,7 @@ use maud::{Markup, html};
 
 use super::{
     format::{ago, count, duration, encode, place, time},
+    graph::order,
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, card, empty, icon, look},
     runs::run_table,
@@ -21,7 +22,7 @@ use crate::{
     state::State,
     store::{
         dags::{self, Dag, GridRun, GridTask},
-        runs::{self, RunFilter},
+        runs::{self, Edge, RunFilter},
     },
 };
 
@@ -128,10 +129,14 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
     let grid = dags::grid(pool, Some(&name), GRID_RUNS).await.or_page(&state)?;
     let ids: Vec<i64> = grid.iter().map(|run| run.run_id).collect();
     let tasks = dags::task_grid(pool, &ids).await.or_page(&state)?;
+    let edges = match ids.last() {
+        Some(newest) => runs::edges(pool, *newest).await.or_page(&state)?,
+        None => Vec::new(),
+    };
     let filter = RunFilter { dag: Some(name.clone()), limit: 10, ..RunFilter::default() };
     let recent = runs::list(pool, &filter).await.or_page(&state)?;
     let body = html! {
-        (card("Runs and tasks", html! { "oldest at the left" }, task_grid(&grid, &tasks)))
+        (card("Runs and tasks", html! { "oldest at the left" }, task_grid(&grid, &tasks, &edges)))
         (card("Latest runs", html! { a href={ "/runs?dag=" (encode(&name)) } { "All runs" (icon("arrow")) } },
             run_table(&recent.items, &state, false)))
         (legend())
@@ -168,19 +173,17 @@ fn schedule_line(dag: &Dag) -> Markup {
 }
 
 /// Tasks as rows, runs as columns; above each column a bar as high as the run was long.
-fn task_grid(runs: &[GridRun], tasks: &[GridTask]) -> Markup {
+fn task_grid(runs: &[GridRun], tasks: &[GridTask], edges: &[Edge]) -> Markup {
     if runs.is_empty() {
         return empty("This DAG has not run yet", "Start it here, or wait for its schedule.", None);
     }
     let mut rows: BTreeMap<&str, BTreeMap<i64, &GridTask>> = BTreeMap::new();
-    let mut order: Vec<&str> = Vec::new();
     for task in tasks {
-        let row = rows.entry(&task.task).or_insert_with(|| {
-            order.push(&task.task);
-            BTreeMap::new()
-        });
-        row.insert(task.run_id, task);
+        rows.entry(&task.task).or_default().insert(task.run_id, task);
     }
+    let names: Vec<&str> = rows.keys().copied().collect();
+    let mut order: Vec<_> = order(&names, edges).into_iter().zip(names).collect();
+    order.sort_unstable();
     let longest = runs.iter().filter_map(|run| run.seconds).fold(0.001, f64::max);
     html! {
         div.scroll {
@@ -204,7 +207,7 @@ fn task_grid(runs: &[GridRun], tasks: &[GridTask]) -> Markup {
                     }
                 }
                 tbody {
-                    @for name in order {
+                    @for (_, name) in order {
                         tr {
                             th.row-name scope="row" { (name) }
                             @for run in runs {

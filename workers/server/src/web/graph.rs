@@ -13,9 +13,9 @@ use super::{
 };
 use crate::store::runs::{Edge, Task};
 
-const NODE_WIDTH: f64 = 190.0;
+const NODE_WIDTH: f64 = 166.0;
 const NODE_HEIGHT: f64 = 38.0;
-const COLUMN: f64 = NODE_WIDTH + 54.0;
+const COLUMN: f64 = NODE_WIDTH + 30.0;
 const ROW: f64 = NODE_HEIGHT + 12.0;
 const BEND_ROW: f64 = 14.0;
 const MARGIN: f64 = 4.0;
@@ -113,19 +113,13 @@ fn edge(from: &Item, to: &Item, tasks: &[Task]) -> Markup {
     }
 }
 
-/// At most 21 letters: what the box holds.
+/// At most 19 letters: what the box holds.
 fn shorten(name: &str) -> String {
-    if name.chars().count() <= 21 { name.to_owned() } else { name.chars().take(20).chain(['…']).collect() }
+    if name.chars().count() <= 19 { name.to_owned() } else { name.chars().take(18).chain(['…']).collect() }
 }
 
 fn lay_out(names: &[&str], edges: &[Edge]) -> Layout {
-    let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(index, name)| (*name, index)).collect();
-    let mut after = vec![BTreeSet::new(); names.len()];
-    for edge in edges {
-        if let (Some(from), Some(to)) = (index.get(edge.needs.as_str()), index.get(edge.task.as_str())) {
-            after[*from].insert(*to);
-        }
-    }
+    let mut after = successors(names, edges);
     let layers = layers(&after);
     reduce(&mut after, &layers);
     let mut items: Vec<Item> = layers
@@ -158,6 +152,31 @@ fn lay_out(names: &[&str], edges: &[Edge]) -> Layout {
 fn link(items: &mut [Item], from: usize, to: usize) {
     items[from].after.push(to);
     items[to].before.push(from);
+}
+
+/// Tasks by layer, and in each by when they began: the order in which a run goes through them.
+pub(super) fn in_order<'a>(tasks: &'a [Task], edges: &[Edge]) -> Vec<&'a Task> {
+    let names: Vec<&str> = tasks.iter().map(|task| task.task.as_str()).collect();
+    let order = order(&names, edges);
+    let mut sorted: Vec<_> = tasks.iter().zip(order).collect();
+    sorted.sort_by_key(|(task, layer)| (*layer, task.started_at.is_none(), task.started_at));
+    sorted.into_iter().map(|(task, _)| task).collect()
+}
+
+/// The layer of each task.
+pub(super) fn order(names: &[&str], edges: &[Edge]) -> Vec<usize> {
+    layers(&successors(names, edges))
+}
+
+fn successors(names: &[&str], edges: &[Edge]) -> Vec<BTreeSet<usize>> {
+    let index: BTreeMap<&str, usize> = names.iter().enumerate().map(|(index, name)| (*name, index)).collect();
+    let mut after = vec![BTreeSet::new(); names.len()];
+    for edge in edges {
+        if let (Some(from), Some(to)) = (index.get(edge.needs.as_str()), index.get(edge.task.as_str())) {
+            after[*from].insert(*to);
+        }
+    }
+    after
 }
 
 /// Each task's distance from the farthest root. A cycle, which no deployed DAG has, ends the count.

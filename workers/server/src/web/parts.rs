@@ -1,6 +1,6 @@
 //! Small pieces that pages are made of.
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, Render, html};
 
 /// How a state looks: its tone (a class of the style sheet), its words, its sign. Colour never stands alone.
 pub(super) struct Look {
@@ -21,8 +21,8 @@ const BANG: &str = r#"<path d="M8 3.5v5.5M8 12v.200"/>"#;
 /// How any state of the platform looks.
 pub(super) fn look(state: &str) -> Look {
     let (tone, icon) = match state {
-        "success" | "passed" | "delivered" | "closed" | "done" => ("ok", CHECK),
-        "failed" | "timed_out" | "lost" | "errored" => ("bad", CROSS),
+        "success" | "passed" | "delivered" | "closed" | "balanced" => ("ok", CHECK),
+        "failed" | "timed_out" | "lost" | "errored" | "unbalanced" => ("bad", CROSS),
         "critical" | "high" => ("bad", BANG),
         "running" | "sending" => ("run", PLAY),
         "queued" | "pending" | "retrying" => ("wait", CLOCK),
@@ -94,7 +94,7 @@ pub(super) fn empty(title: &str, text: &str, command: Option<&str>) -> Markup {
 }
 
 /// A headline figure. The note below says what it is compared with, or since when it counts.
-pub(super) fn figure(label: &str, value: impl maud::Render, note: Markup) -> Markup {
+pub(super) fn figure(label: &str, value: impl Render, note: impl Render) -> Markup {
     html! {
         div.card.figure {
             div.label { (label) }
@@ -105,7 +105,7 @@ pub(super) fn figure(label: &str, value: impl maud::Render, note: Markup) -> Mar
 }
 
 /// A card with a heading and, at its right, a link or a note.
-pub(super) fn card(title: &str, aside: Markup, body: Markup) -> Markup {
+pub(super) fn card(title: &str, aside: impl Render, body: impl Render) -> Markup {
     html! {
         section.card {
             header.card-head { h2 { (title) } div.aside { (aside) } }

@@ -24,10 +24,8 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebEr
     let loads = data::loads(pool, &LoadFilter { limit: 30, ..LoadFilter::default() }).await.or_page(&state)?.items;
     let body = html! {
         (card("Suites", html! { "latest evaluation of each" }, suite_table(&suites, &state)))
-        div.columns.uneven {
-            (card("Loads", html! { "read = loaded + quarantined + deduplicated" }, load_table(&loads, &state)))
-            (card("What holds rows back", html! { a href="/quality/rows" { "All rows" } }, rule_list(&rules)))
-        }
+        (card("What holds rows back", html! { a href="/quality/rows" { "All rows" } }, rule_list(&rules)))
+        (card("Loads", html! { "read = loaded + quarantined + deduplicated" }, load_table(&loads, &state)))
     };
     let lead = html! { "Every load passes its gate before anyone can read it. Rows that fail stay here, with the rules that they broke." };
     Ok(Page { lead, live: Live::Every(5000), body, ..Page::new(Section::Quality, "Data quality") }.render(&state))
@@ -41,17 +39,17 @@ fn suite_table(suites: &[SuiteStatus], state: &State) -> Markup {
     html! {
         div.scroll {
             table {
-                thead { tr { th { "Suite" } th { "Dataset" } th { "Result" } th.end { "Checks" } th { "History" } th.end { "Evaluated" } } }
+                thead { tr { th { "Suite" } th { "Dataset" } th { "Result" } th.end { "Passed" } th { "History" } th.end { "Evaluated" } } }
                 tbody {
                     @for suite in suites {
                         tr {
                             td { a.strong href={ "/quality/suites/" (encode(&suite.suite)) } { (suite.suite) } }
                             td { (suite.dataset) }
                             td { (badge(verdict(suite))) }
-                            td.num { (suite.passed) "/" (suite.checks) " passed"
+                            td.num { (suite.passed) "/" (suite.checks)
                                 @if suite.failed > 0 { span.bad-text { " · " (suite.failed) " failed" } }
                                 @if suite.errored > 0 { span.bad-text { " · " (suite.errored) " errored" } }
-                                @if suite.vacuous > 0 { span.sub { " · " (suite.vacuous) " had nothing to check" } } }
+                                @if suite.vacuous > 0 { span.sub { " · " (suite.vacuous) " vacuous" } } }
                             td { (strip(suite.history.iter().map(String::as_str))) }
                             td.end.sub.nowrap {
                                 @if let Some(run_id) = suite.run_id { a href={ "/runs/" (run_id) } { "run #" (run_id) } " · " }
@@ -88,7 +86,7 @@ pub(super) fn load_table(loads: &[Load], state: &State) -> Markup {
                 tbody {
                     @for load in loads {
                         tr {
-                            td { span.strong { (load.dataset) } @if let Some(run_id) = load.run_id { " " a.sub href={ "/runs/" (run_id) } { "#" (run_id) } } }
+                            td.nowrap { span.strong { (load.dataset) } @if let Some(run_id) = load.run_id { " " a.sub href={ "/runs/" (run_id) } { "#" (run_id) } } }
                             td { (badge(&load.verdict)) }
                             td.num { (count(load.read)) }
                             td.num { (count(load.loaded)) }
@@ -99,7 +97,7 @@ pub(super) fn load_table(loads: &[Load], state: &State) -> Markup {
                                 } @else { "0" }
                             }
                             td.num { (count(load.deduplicated)) }
-                            td { @if load.balances() { (badge("balanced")) } @else if load.verdict == "failed" { (badge("refused")) } @else { (badge("errored")) } }
+                            td { @if load.balances() { (badge("balanced")) } @else if load.verdict == "failed" { (badge("refused")) } @else { (badge("unbalanced")) } }
                             td.end.sub.nowrap { (ago(load.published_at, state.timezone())) }
                         }
                     }
@@ -115,7 +113,7 @@ fn rule_list(rules: &[RuleCount]) -> Markup {
         @if rules.is_empty() {
             (empty("No row has been held back", "Rows that break a rule of a gate are kept here, whole, with every rule that they broke.", None))
         } @else {
-            ol.shares {
+            ol.shares.two {
                 @for rule in rules {
                     li {
                         a.name href={ "/quality/rows?dataset=" (encode(&rule.dataset)) "&rule=" (encode(&rule.rule)) }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     charts::lane,
     format::{ago, count, duration, encode, time, time_seconds},
-    graph::graph,
+    graph::{graph, in_order},
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, card, empty, filters, pager, sign},
     quality::load_table,
@@ -148,7 +148,7 @@ async fn read(state: &State, run: &Run, query: &RunQuery) -> Result<Markup, Stor
         @for task in tasks.iter().filter(|task| task.state == "failed") { (failure(run, task, &attempts)) }
         (card("Graph", html! { (count(tasks.len().try_into().unwrap_or(0))) " tasks" },
             graph(run.run_id, &tasks, &edges, selected.map(|task| task.task.as_str()))))
-        (card("Tasks", html! { "the line is the wait, the bar the attempt" }, task_table(run, &tasks, &attempts)))
+        (card("Tasks", html! { "the line is the wait, the bar the attempt" }, task_table(run, &in_order(&tasks, &edges), &attempts)))
         @if !loads.items.is_empty() { (card("Loads", html! { "read = loaded + quarantined + deduplicated" }, load_table(&loads.items, state))) }
         @if let Some(log) = log { (log) }
     })
@@ -187,7 +187,7 @@ fn whose(domain: &str) -> &'static str {
     }
 }
 
-fn task_table(run: &Run, tasks: &[Task], attempts: &[Attempt]) -> Markup {
+fn task_table(run: &Run, tasks: &[&Task], attempts: &[Attempt]) -> Markup {
     let seconds = |at: chrono::DateTime<Utc>| at.timestamp_micros() as f64 / 1e6;
     let start = seconds(run.started_at.unwrap_or(run.created_at));
     let end = seconds(run.finished_at.unwrap_or_else(Utc::now));

@@ -85,7 +85,8 @@ from sluice.task_run t
 join sluice.dag_run r using (run_id)
 cross join lateral (select substr(t.task, 6) as name, 900 + (hashtext(t.task || t.run_id) & 8191) as n,
     case when t.task in ('load_orders', 'load_payments') then hashtext(t.run_id || t.task) & 63 else 0 end as bad) x
-where t.kind = 'load' and t.state = 'success';
+where t.kind = 'load' and t.state = 'success'
+order by t.finished_at;
 
 insert into sluice.quarantined_row (load_id, seq, dataset, source_line, row, rules)
 select l.load_id, s, l.dataset, s * 37, jsonb_build_object('id', 40000 + s, 'customer_id', null, 'quantity', -s, 'unit_price', 19.9, 'city', 'Köln'),
