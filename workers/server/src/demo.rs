@@ -23,6 +23,7 @@ struct Ratings {
 }
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "a product's rating has a rating")]
 struct Rating {
     product_id: u32,
     rating: f64,

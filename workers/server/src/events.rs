@@ -115,12 +115,11 @@ impl Source for BoardSource {
     params(("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event seen")),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub(crate) async fn board_stream(Extract(state): Extract<State>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let source = match last_event_id(&headers).and_then(BoardSource::parse) {
-        Some(seen) => seen,
-        None => {
-            let newest = sqlx::query_scalar("select coalesce(max(alert_id), 0) from sluice.alerts");
-            BoardSource { alert_id: newest.fetch_one(state.pool()).await?, revision: String::new() }
-        }
+    let source = if let Some(seen) = last_event_id(&headers).and_then(BoardSource::parse) {
+        seen
+    } else {
+        let newest = sqlx::query_scalar("select coalesce(max(alert_id), 0) from sluice.alerts");
+        BoardSource { alert_id: newest.fetch_one(state.pool()).await?, revision: String::new() }
     };
     Ok(respond(source, state))
 }

@@ -14,6 +14,7 @@ mod guard;
 mod health;
 mod metrics;
 mod state;
+#[expect(clippy::struct_field_names, reason = "rows keep the names of the views' columns")]
 mod store;
 mod web;
 

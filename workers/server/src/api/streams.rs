@@ -52,6 +52,7 @@ pub(super) async fn list_alerts(
 
 /// A stream and its partitions.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "named as in the view")]
 pub(super) struct Stream {
     stream: String,
     topic: String,

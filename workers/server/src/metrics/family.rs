@@ -48,7 +48,7 @@ impl Collector for Families {
             match samples {
                 Samples::Gauge(samples) => {
                     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-                    each(&mut metric, samples, |metric, value| metric.encode_gauge(value))?;
+                    each(&mut metric, samples, |metric, &value| metric.encode_gauge(&value))?;
                 }
                 Samples::Counter(samples) => {
                     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

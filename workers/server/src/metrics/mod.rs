@@ -38,6 +38,7 @@ struct DagRow {
     paused: bool,
     success_age_seconds: Option<f64>,
     overdue_seconds: Option<f64>,
+    failing: Option<bool>,
 }
 
 async fn runs(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
@@ -64,7 +65,12 @@ async fn runs(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
     out.push(gauge(
         "sluice_dag_paused",
         "1 where a DAG's schedule is paused",
-        dags.iter().map(|dag| (labels([("dag", &dag.dag)]), f64::from(u8::from(dag.paused)))),
+        dags.iter().map(|dag| (labels([("dag", &dag.dag)]), flag(dag.paused))),
+    ));
+    out.push(gauge(
+        "sluice_dag_failing",
+        "1 where the latest run of a DAG to end has failed",
+        dags.iter().map(|dag| (labels([("dag", &dag.dag)]), flag(dag.failing == Some(true)))),
     ));
     let seconds = |pick: fn(&DagRow) -> Option<f64>| {
         dags.iter().filter_map(move |dag| Some((labels([("dag", &dag.dag)]), pick(dag)?))).collect::<Vec<_>>()
@@ -187,6 +193,10 @@ async fn tasks(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn flag(set: bool) -> f64 {
+    if set { 1.0 } else { 0.0 }
+}
+
 /// Rows come in order of DAG, kind and slot.
 fn durations(rows: &[SlotRow]) -> Family {
     let mut samples: Vec<(Labels, Histogram)> = Vec::new();
@@ -217,6 +227,7 @@ struct LoadRow {
     quarantined: i64,
     deduplicated: i64,
     age_seconds: Option<f64>,
+    refused: bool,
 }
 
 #[derive(FromRow)]
@@ -256,6 +267,11 @@ async fn data(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
         "sluice_dataset_age_seconds",
         "Seconds since a load was last published into the dataset",
         loads.iter().filter_map(|row| Some((labels([("dataset", &row.dataset)]), row.age_seconds?))),
+    ));
+    out.push(gauge(
+        "sluice_dataset_refused",
+        "1 where the gate refused the latest batch for the dataset",
+        loads.iter().map(|row| (labels([("dataset", &row.dataset)]), flag(row.refused))),
     ));
     let verdicts: Vec<(String, String, i64)> =
         sqlx::query_as(include_str!("../../../../sql/web/metrics/verdicts.sql")).fetch_all(pool).await?;

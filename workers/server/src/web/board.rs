@@ -53,7 +53,7 @@ async fn read(state: &State, board: &Board) -> Result<Markup, StoreError> {
     let health: Overview = sqlx::query_as(include_str!("../../../../sql/web/overview.sql")).fetch_one(pool).await?;
     let dags = dags::list(pool).await?;
     let grid = dags::grid(pool, None, 14).await?;
-    let latest = alerts::list(pool, &AlertFilter { limit: 6, ..AlertFilter::default() }).await?.items;
+    let latest = alerts::list(pool, &AlertFilter { limit: 5, ..AlertFilter::default() }).await?.items;
     Ok(html! {
         (figures(state, board))
         @if board.updated_at.is_none() {

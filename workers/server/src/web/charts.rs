@@ -24,10 +24,12 @@ pub(super) fn minutes(minutes: &[Minute], currency: &str, zone: Tz) -> Markup {
     let step = (WIDTH - LEFT - RIGHT) / (values.len().max(2) - 1) as f64;
     let x = |index: usize| LEFT + index as f64 * step;
     let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - value / ceiling);
-    let mut line = String::new();
-    for (index, value) in values.iter().enumerate() {
-        line.push_str(&format!("{}{} {}", if index == 0 { "M" } else { "L" }, place(x(index)), place(y(*value))));
-    }
+    let points: Vec<String> =
+        values.iter().enumerate().map(|(index, value)| format!("{} {}", place(x(index)), place(y(*value)))).collect();
+    let line = format!("M{}", points.join("L"));
+    // The minute that still runs is drawn apart: it looks like a fall and is none.
+    let (whole, running) = points.split_at(points.len().saturating_sub(1));
+    let last_whole = whole.last().map_or("0 0", String::as_str);
     let area =
         format!("{line}L{} {}L{} {}Z", place(x(values.len().max(1) - 1)), place(y(0.0)), place(LEFT), place(y(0.0)));
     html! {
@@ -37,7 +39,8 @@ pub(super) fn minutes(minutes: &[Minute], currency: &str, zone: Tz) -> Markup {
                 text.tick.end x=(LEFT - 8.0) y=(place(y(ceiling * part) + 4.0)) { (short_money(ceiling * part, currency)) }
             }
             path.area d=(area) {}
-            path.line d=(line) {}
+            path.line d={ "M" (whole.join("L")) } {}
+            path.line.running d={ "M" (last_whole) "L" (running.join("L")) } {}
             @for (index, minute) in minutes.iter().enumerate() {
                 @if index % 15 == 14 || index == 0 {
                     text.tick.middle[index != 0 && index + 1 != minutes.len()] .end[index + 1 == minutes.len()]

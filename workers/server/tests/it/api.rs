@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{TestServer, answer};
+use crate::{TestServer, answer, hand};
 
 fn ids(items: &Value, field: &str) -> Vec<i64> {
     items.as_array().expect("a list").iter().map(|item| item[field].as_i64().expect("an id")).collect()
@@ -161,32 +161,48 @@ async fn what_goes_wrong_is_a_problem_without_the_database_in_it() {
 }
 
 #[tokio::test]
-async fn a_run_is_cancelled_and_retried_once() {
-    let server = TestServer::seeded().await;
-    let running = server.get("/api/v1/runs?state=running").await.json();
-    let run_id = running["items"][0]["run_id"].as_i64().expect("a running run");
-    let cancelled = server.post(&format!("/api/v1/runs/{run_id}/cancel"), None).await;
-    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
-    let open: i64 =
-        sqlx::query_scalar("select count(*) from sluice.tasks where run_id = $1 and state in ('queued', 'waiting')")
-            .bind(run_id)
-            .fetch_one(server.pool())
-            .await
-            .expect("count");
-    assert_eq!(open, 0);
+async fn a_run_is_started_cancelled_and_retried() {
+    let server = TestServer::empty().await;
+    hand::deploy(server.pool()).await;
+    let trigger = json!({ "dag": "by_hand", "logical_time": "2026-03-01T00:00:00Z", "params": { "size": 3 } });
+    let started = server.post("/api/v1/runs", Some(trigger.clone())).await;
+    assert_eq!(started.status, 201, "{}", started.text);
+    let run_id = started.json()["run_id"].as_i64().expect("a run");
+    let address = format!("/api/v1/runs/{run_id}");
+    assert_eq!(started.headers["location"], address.as_str());
+    let run = server.get(&address).await.json();
+    assert_eq!(
+        (&run["state"], &run["trigger"], &run["params"]["size"]),
+        (&json!("running"), &json!("manual"), &json!(3))
+    );
+    let again = server.post("/api/v1/runs", Some(trigger)).await;
+    assert_eq!((again.status, again.kind.as_str()), (409, "application/problem+json"), "one run for one logical time");
 
-    let ended = server.get("/api/v1/runs?dag=ratings&state=success&limit=1").await.json();
-    let ended = ended["items"][0]["run_id"].as_i64().expect("a run that succeeded");
-    for action in ["cancel", "retry"] {
-        let refused = server.post(&format!("/api/v1/runs/{ended}/{action}"), None).await;
-        assert_eq!((refused.status, refused.kind.as_str()), (409, "application/problem+json"), "{action}");
-        let missing = server.post(&format!("/api/v1/runs/99999999/{action}"), None).await;
-        assert_eq!(missing.status, 404, "{action}");
+    let cancelled = server.post(&format!("{address}/cancel"), None).await;
+    assert_eq!((cancelled.status, &cancelled.json()["state"]), (200, &json!("cancelled")));
+    assert_eq!(server.post(&format!("{address}/cancel"), None).await.status, 409, "it has ended");
+    let retried = server.post(&format!("{address}/retry"), None).await;
+    assert_eq!((retried.status, &retried.json()["state"]), (200, &json!("running")));
+    assert_eq!(server.post(&format!("{address}/retry"), None).await.status, 409, "nothing has failed yet");
+}
+
+#[tokio::test]
+async fn a_write_that_makes_no_sense_is_refused() {
+    let server = TestServer::empty().await;
+    hand::deploy(server.pool()).await;
+    for (path, body, status) in [
+        ("/api/v1/runs", json!({ "dag": "nope" }), 404),
+        ("/api/v1/runs", json!({ "dag": "by_hand", "parms": {} }), 400),
+        ("/api/v1/runs", json!({ "dag": "by_hand", "params": { "colour": "red" } }), 400),
+        ("/api/v1/runs", json!("by_hand"), 400),
+        ("/api/v1/runs/99999999/cancel", json!({}), 404),
+        ("/api/v1/runs/99999999/retry", json!({}), 404),
+    ] {
+        let refused = server.post(path, Some(body.clone())).await;
+        assert_eq!((refused.status, refused.kind.as_str()), (status, "application/problem+json"), "{path} {body}");
     }
-    let unknown = server.post("/api/v1/runs", Some(json!({ "dag": "nope" }))).await;
-    assert_eq!(unknown.status, 404);
-    let typo = server.post("/api/v1/runs", Some(json!({ "dag": "ratings", "parms": {} }))).await;
-    assert_eq!(typo.status, 400);
+    let runs = server.get("/api/v1/runs").await.json();
+    assert_eq!(runs["items"], json!([]), "nothing was started");
 }
 
 #[tokio::test]

@@ -1,8 +1,18 @@
 //! Every page in a real browser: its script runs, and nothing is written to the console.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::Notify,
+};
 
 use crate::{TestServer, page::addresses};
 
@@ -44,10 +54,89 @@ async fn every_page_loads_without_a_word_on_the_console() {
     }
 }
 
+/// Stands between the browser and the server, and writes down what the browser asks for.
+struct Relay {
+    url: String,
+    asked: Arc<Mutex<Vec<u8>>>,
+    cut: Arc<Notify>,
+}
+
+impl Relay {
+    async fn to(server: &TestServer) -> Self {
+        let target = server.url.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let (asked, cut) = (Arc::<Mutex<Vec<u8>>>::default(), Arc::new(Notify::new()));
+        let relay = Self { url, asked: asked.clone(), cut: cut.clone() };
+        tokio::spawn(async move {
+            while let Ok((browser, _)) = listener.accept().await {
+                let server = TcpStream::connect(&target).await.expect("the server answers");
+                tokio::spawn(carry(browser, server, asked.clone(), cut.clone()));
+            }
+        });
+        relay
+    }
+
+    /// What the browser has asked for so far, from `from` on.
+    fn asked(&self, from: usize) -> String {
+        let bytes = self.asked.lock().expect("no panic while locked");
+        String::from_utf8_lossy(&bytes[from..]).into_owned()
+    }
+
+    async fn wait_for(&self, from: usize, what: &str) -> String {
+        for _ in 0..300 {
+            let asked = self.asked(from);
+            if asked.contains(what) {
+                return asked;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the browser never asked for {what:?}: {}", self.asked(from));
+    }
+}
+
+async fn carry(mut browser: TcpStream, mut server: TcpStream, asked: Arc<Mutex<Vec<u8>>>, cut: Arc<Notify>) {
+    let (mut from_browser, mut from_server) = ([0; 8192], [0; 8192]);
+    loop {
+        tokio::select! {
+            read = browser.read(&mut from_browser) => match read {
+                Ok(count @ 1..) => {
+                    asked.lock().expect("no panic while locked").extend_from_slice(&from_browser[..count]);
+                    if server.write_all(&from_browser[..count]).await.is_err() { return }
+                }
+                _ => return,
+            },
+            read = server.read(&mut from_server) => match read {
+                Ok(count @ 1..) => if browser.write_all(&from_server[..count]).await.is_err() { return },
+                _ => return,
+            },
+            () = cut.notified() => return,
+        }
+    }
+}
+
 #[tokio::test]
-async fn the_board_says_that_it_is_live() {
+async fn the_board_moves_without_a_reload_and_goes_on_after_a_lost_connection() {
     let server = TestServer::seeded().await;
+    let relay = Relay::to(&server).await;
     let profile = tempfile::tempdir().expect("a folder");
-    let (document, _) = load(&format!("{}/", server.url), profile.path()).await;
-    assert!(document.contains("data-live=\"on\""), "the page's script has opened the event stream");
+    let mut page = Command::new(browser())
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
+        .args(["--disable-background-networking", "--remote-debugging-port=0"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("{}/", relay.url))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the browser starts");
+    // The board's first event makes the page fetch itself: it is alive.
+    let opened = relay.wait_for(0, "GET /api/v1/board/stream").await.len();
+    relay.wait_for(opened, "GET / HTTP").await;
+    let before = relay.asked(0).len();
+    relay.cut.notify_waiters();
+    relay.wait_for(before, "GET /api/v1/board/stream").await;
+    relay.wait_for(before, "Last-Event-ID: ").await;
+    page.kill().await.expect("stopped");
 }

@@ -3,9 +3,13 @@
 mod api;
 mod browser;
 mod events;
+mod grafana;
+mod hand;
+mod marts;
 mod metrics;
 mod openapi;
 mod page;
+mod prometheus;
 mod seed;
 
 use std::net::SocketAddr;

@@ -32,21 +32,42 @@ async fn metrics_agree_with_the_tables() {
         ("sluice_runs_total", "state=\"failed\"", "select count(*) from sluice.runs where state = 'failed'"),
         ("sluice_runs_running", "", "select count(*) from sluice.runs where state = 'running'"),
         ("sluice_queue_tasks", "state=\"queued\"", "select count(*) from sluice.tasks where state = 'queued'"),
-        ("sluice_task_duration_seconds_count", "", "select count(*) from sluice.tasks where finished_at is not null and started_at is not null"),
-        ("sluice_task_duration_seconds_bucket", "le=\"+Inf\"", "select count(*) from sluice.tasks where finished_at is not null and started_at is not null"),
+        (
+            "sluice_task_duration_seconds_count",
+            "",
+            "select count(*) from sluice.tasks where finished_at is not null and started_at is not null",
+        ),
+        (
+            "sluice_task_duration_seconds_bucket",
+            "le=\"+Inf\"",
+            "select count(*) from sluice.tasks where finished_at is not null and started_at is not null",
+        ),
         ("sluice_load_rows_total", "outcome=\"quarantined\"", "select sum(quarantined)::bigint from sluice.loads"),
         ("sluice_gate_verdicts_total", "", "select count(*) from sluice.loads"),
         ("sluice_stream_lag", "", "select sum(lag)::bigint from sluice.stream_progress"),
         ("sluice_alerts_total", "", "select count(*) from sluice.alerts"),
-        ("sluice_outbox_messages", "state=\"pending\"", "select count(*) from sluice.deliveries where state = 'pending'"),
+        (
+            "sluice_outbox_messages",
+            "state=\"pending\"",
+            "select count(*) from sluice.deliveries where state = 'pending'",
+        ),
     ] {
         let expected = number(sql).await;
-        assert!((sum(prefix, part) - expected).abs() < 1e-6, "{prefix} {part}: {} is not {expected}", sum(prefix, part));
+        assert!(
+            (sum(prefix, part) - expected).abs() < 1e-6,
+            "{prefix} {part}: {} is not {expected}",
+            sum(prefix, part)
+        );
         assert!(expected > 0.0, "{prefix}: the made-up rows prove nothing");
     }
     for name in [
-        "sluice_lease_age_seconds", "sluice_stream_watermark_delay_seconds", "sluice_dataset_age_seconds",
-        "sluice_leader_lease_seconds", "sluice_processes", "sluice_dag_success_age_seconds", "sluice_checks_total",
+        "sluice_lease_age_seconds",
+        "sluice_stream_watermark_delay_seconds",
+        "sluice_dataset_age_seconds",
+        "sluice_leader_lease_seconds",
+        "sluice_processes",
+        "sluice_dag_success_age_seconds",
+        "sluice_checks_total",
     ] {
         assert!(samples.keys().any(|sample| sample.starts_with(name)), "{name} is missing");
     }

@@ -1,6 +1,6 @@
 //! The web page: every address answers, hostile text stays text, empty lists say what to do.
 
-use crate::TestServer;
+use crate::{TestServer, hand};
 
 /// Every page there is, with rows behind it.
 pub(crate) async fn addresses(server: &TestServer) -> Vec<String> {
@@ -9,9 +9,20 @@ pub(crate) async fn addresses(server: &TestServer) -> Vec<String> {
         .await
         .expect("runs");
     let mut addresses: Vec<String> = [
-        "/", "/dags", "/dags/daily_sales", "/dags/low_stock", "/runs", "/runs?state=failed", "/quality",
-        "/quality/suites/orders", "/quality/rows", "/quality/rows?dataset=staging.orders", "/streams", "/alerts",
-        "/alerts?severity=high", "/deliveries",
+        "/",
+        "/dags",
+        "/dags/daily_sales",
+        "/dags/low_stock",
+        "/runs",
+        "/runs?state=failed",
+        "/quality",
+        "/quality/suites/orders",
+        "/quality/rows",
+        "/quality/rows?dataset=staging.orders",
+        "/streams",
+        "/alerts",
+        "/alerts?severity=high",
+        "/deliveries",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -72,16 +83,19 @@ async fn hostile_text_stays_text() {
 
 #[tokio::test]
 async fn buttons_on_pages_act_and_lead_back() {
-    let server = TestServer::seeded().await;
-    let running: i64 = sqlx::query_scalar("select run_id from sluice.runs where state = 'running'")
-        .fetch_one(server.pool())
-        .await
-        .expect("a running run");
-    assert!(server.get(&format!("/runs/{running}")).await.text.contains(&format!("/runs/{running}/cancel")));
-    let done = server.post(&format!("/runs/{running}/cancel"), None).await;
-    assert_eq!((done.status, done.headers["location"].to_str().ok()), (303, Some(format!("/runs/{running}").as_str())));
-    let again = server.post("/runs/99999999/retry", None).await;
-    assert_eq!((again.status, again.kind.as_str()), (404, "text/html; charset=utf-8"));
+    let server = TestServer::empty().await;
+    hand::deploy(server.pool()).await;
+    let started = server.post("/dags/by_hand/trigger", None).await;
+    assert_eq!(started.status, 303, "{}", started.text);
+    let address = started.headers["location"].to_str().expect("text").to_owned();
+    for (button, action) in [("Cancel run", "cancel"), ("Retry failed tasks", "retry")] {
+        let page = server.get(&address).await.text;
+        assert!(page.contains(button) && page.contains(&format!("{address}/{action}")), "{button}");
+        let done = server.post(&format!("{address}/{action}"), None).await;
+        assert_eq!((done.status, done.headers["location"].to_str().ok()), (303, Some(address.as_str())), "{button}");
+    }
+    let missing = server.post("/runs/99999999/retry", None).await;
+    assert_eq!((missing.status, missing.kind.as_str()), (404, "text/html; charset=utf-8"));
 }
 
 #[tokio::test]

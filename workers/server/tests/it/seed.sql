@@ -17,7 +17,7 @@ select d.dag, d.version, at, at - every, at, 'schedule',
        case when d.dag = 'daily_sales' and n = 0 then 6 else 0 end,
        at, at + interval '1 second',
        case when d.dag = 'daily_sales' and n = 0 then null
-            else at + make_interval(secs => (hashtext(d.dag || n) & 63) * case d.dag when 'daily_sales' then 0.9 else 0.12 end + 3) end
+            else at + make_interval(secs => (hashtext(d.dag || n) & 63) * 0.12 + case d.dag when 'daily_sales' then 46 when 'ratings' then 18 else 3 end) end
 from (values ('shop_history', interval '1 day', 1), ('daily_sales', interval '1 day', 15), ('daily_report', interval '1 day', 14),
              ('ratings', interval '1 day', 14), ('exports', interval '7 days', 2), ('low_stock', interval '1 hour', 30)) as plan (dag, every, runs)
 join sluice.dag d using (dag)
@@ -136,9 +136,5 @@ insert into sluice.outbox (dedupe_key, channel, subject, payload, state, attempt
 values ('report', 'management', 'SimMart on 20 November: €48,210.77, 1,204 orders', '{}', 'delivered', 1, now() - interval '3 hours', now() - interval '3 hours', '.sluice/outbox/mail/25-simmart.eml');
 
 insert into sluice.worker (worker, role, host, pid, version, slots)
-values ('work-7f3a', 'work', 'localhost', 4242, '0.1.0', 4), ('schedule-11c0', 'schedule', 'localhost', 4243, '0.1.0', 0), ('stream-90aa', 'stream', 'localhost', 4244, '0.1.0', 0);
+values ('work-7f3a', 'worker', 'localhost', 4242, '0.1.0', 4), ('schedule-11c0', 'scheduler', 'localhost', 4243, '0.1.0', 0), ('stream-90aa', 'stream', 'localhost', 4244, '0.1.0', 0);
 insert into sluice.leader (role, holder, lease_until) values ('scheduler', 'schedule-11c0', now() + interval '20 seconds');
-
-create schema staging;
-create table staging.products (id bigint primary key, name text not null);
-insert into staging.products values (17, 'Noise-cancelling headphones'), (230, 'Espresso machine'), (4, 'Trail running shoes'), (88, 'Garden lounge set'), (311, 'Wooden train set');

@@ -1,0 +1,38 @@
+//! A DAG that a test starts by hand; nobody works on it.
+
+use async_trait::async_trait;
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::PgPool;
+use workflow::{
+    error::TaskError,
+    kind::{Registry, TaskContext, TaskKind},
+    plan::{self, Known},
+    yaml::Document,
+};
+
+struct Nothing;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoKeys {}
+
+#[async_trait]
+impl TaskKind for Nothing {
+    const NAME: &'static str = "nothing";
+    const SUMMARY: &'static str = "Does nothing";
+    type Config = NoKeys;
+
+    async fn run(&self, _config: NoKeys, _task: &TaskContext) -> Result<Value, TaskError> {
+        Ok(Value::Null)
+    }
+}
+
+/// Deploys the DAG `by_hand`: two tasks, one after the other, and a parameter.
+pub(crate) async fn deploy(pool: &PgPool) {
+    let text = "dag: by_hand\nparams: { size: 1 }\ntasks:\n  first: { kind: nothing }\n  then: { kind: nothing, needs: [first] }\n";
+    let document = Document::parse("dags/by_hand.yaml", text).expect("valid YAML");
+    let plan = plan::check(&document, &Registry::new().with(Nothing), &Known::default()).expect("a good DAG");
+    warehouse::runs::deploy(pool, &plan, Utc::now()).await.expect("deployed");
+}
