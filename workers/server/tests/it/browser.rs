@@ -47,6 +47,8 @@ async fn load(url: &str, profile: &Path) -> (String, String) {
 async fn every_page_loads_without_a_word_on_the_console() {
     let server = TestServer::seeded().await;
     let profile = tempfile::tempdir().expect("a folder");
+    let (_, console) = load("data:text/html,<script>console.error('heard')</script>", profile.path()).await;
+    assert!(console.contains("heard"), "this test hears what is written to the console");
     for address in addresses(&server).await {
         let (document, console) = load(&format!("{}{address}", server.url), profile.path()).await;
         assert!(document.contains("</html>") && document.contains("id=\"content\""), "{address}: {document}");

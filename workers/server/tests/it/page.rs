@@ -72,10 +72,9 @@ async fn hostile_text_stays_text() {
     for address in addresses(&server).await {
         let page = server.get(&address).await;
         assert_eq!(page.status, 200, "{address}");
-        for raw in ["<script>alert", "<img src=x", "' onmouseover='x\"", "\" onmouseover"] {
-            assert!(!page.text.contains(raw) || raw == "' onmouseover='x\"", "{address} lets {raw} through");
+        for raw in ["<script>alert", "<img src=x", "x\" onerror"] {
+            assert!(!page.text.contains(raw), "{address} lets {raw} through");
         }
-        assert!(page.text.contains("&lt;script&gt;") || !page.text.contains("alert(1)"), "{address}");
     }
     let alerts = server.get("/alerts").await.text;
     assert!(alerts.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the text is shown, as text");
