@@ -96,8 +96,10 @@ fn start_time(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may itself hold spaces and parentheses; after it come state (3) and so on.
     let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
-    let (state, ticks) = (fields.first()?, fields.get(19)?);
-    if matches!(*state, "Z" | "X") {
+    let (state, threads, ticks) = (fields.first()?, fields.get(17)?, fields.get(19)?);
+    // A zombie whose other threads still end holds its ports and files until the last one has.
+    let threads = threads.parse::<u32>().unwrap_or(0);
+    if *state == "X" || (*state == "Z" && threads <= 1) {
         return None;
     }
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

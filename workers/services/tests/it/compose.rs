@@ -85,6 +85,15 @@ fn the_image_is_built_with_the_toolchain_of_the_workspace_and_does_not_run_as_ro
 }
 
 #[test]
+fn the_project_in_the_image_is_the_one_of_the_repository() {
+    let read = |path: PathBuf| Document::parse("sluice.yaml", &fs::read_to_string(path).unwrap()).unwrap().value;
+    let (ours, theirs) = (read(folder().join("../sluice.yaml")), read(folder().join("sluice.yaml")));
+    for key in ["project", "timezone", "currency", "services", "channels"] {
+        assert_eq!(ours[key], theirs[key], "`{key}` differs between sluice.yaml and compose/sluice.yaml");
+    }
+}
+
+#[test]
 fn docker_compose_agrees() {
     let plugin = Command::new("docker").args(["compose", "version"]).output();
     if !plugin.is_ok_and(|output| output.status.success()) {
