@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the broker may take to answer for what was sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the broker may take to make topics.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a paced sender wakes.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -182,7 +184,7 @@ pub async fn create_topics(brokers: &str, topics: &[&str], partitions: i32) -> R
         .map_err(failed)?;
     let wanted: Vec<_> =
         topics.iter().map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1))).collect();
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+    let options = AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT)).operation_timeout(Some(ADMIN_TIMEOUT));
     for result in admin.create_topics(&wanted, &options).await.map_err(failed)? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}

@@ -1,10 +1,11 @@
 //! `sluice stream`: runs the project's streams; `list` and `dead` show what they have done.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{error::Error as _, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use chrono::Utc;
 use streaming::{
+    producer::create_topics,
     runtime::{self, Options},
     spec::Stream,
 };
@@ -88,10 +89,14 @@ pub(crate) async fn run_all(
     options.lake = Some(ctx.lake()?);
     let topics: Vec<_> = streams.iter().map(|s| s.topic.clone()).collect();
     let dead: Vec<_> = streams.iter().map(Stream::dead_topic).collect();
-    let wanted: Vec<_> = topics.iter().map(String::as_str).collect();
-    streaming::producer::create_topics(&options.brokers, &wanted, streaming::PARTITIONS).await?;
-    let wanted: Vec<_> = dead.iter().map(String::as_str).collect();
-    streaming::producer::create_topics(&options.brokers, &wanted, 1).await?;
+    for (topics, partitions) in [(topics, streaming::PARTITIONS), (dead, 1)] {
+        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+        create_topics(&options.brokers, &topics, partitions).await.map_err(|error| Failure::Service {
+            service: "Kafka",
+            at: options.brokers.clone(),
+            cause: error.source().map_or_else(|| error.to_string(), ToString::to_string),
+        })?;
+    }
     let mut running = JoinSet::new();
     for stream in streams {
         tracing::info!(stream = stream.name, topic = stream.topic, rules = stream.rules().count(), "stream runs");
