@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
 use tasks::{
-    alert_low_stock::AlertLowStock, command::RunCommand, extract_csv::ExtractCsv, extract_mysql::ExtractMysql,
+    alert_low_stock::AlertLowStock, command::RunCommand, export::Export, extract_csv::ExtractCsv, extract_http::ExtractHttp, extract_mysql::ExtractMysql,
     generate::Generate, load::Load, report::Report, sender::Sender, transform::Transform, validate::Validate,
 };
 use warehouse::lake::Lake;
@@ -52,6 +52,8 @@ fn kinds(with: Handles<'_>) -> Registry {
     Registry::new()
         .with(RunCommand::new(&ctx.dir))
         .with(ExtractCsv::new(lake.clone(), &ctx.dir))
+        .with(Export::new(pool.clone(), lake.clone()))
+        .with(ExtractHttp::new(lake.clone()))
         .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
         .with(Generate::new(connections.get("shop").cloned()))
         .with(Load::new(pool.clone(), lake.clone(), &ctx.dir))

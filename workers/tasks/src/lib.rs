@@ -3,7 +3,9 @@
 pub mod alert_low_stock;
 pub mod command;
 pub mod delivery;
+pub mod export;
 pub mod extract_csv;
+pub mod extract_http;
 pub mod extract_mysql;
 pub mod generate;
 pub mod load;

@@ -1,0 +1,175 @@
+//! `export`: a table, or what a query gives, as one Parquet or CSV file in the lake.
+//!
+//! The rows are those of one instant, however long the export takes. The file appears when it is whole, over the one
+//! of an earlier run with the same name: name files by date, and a repeat makes the same file again.
+
+mod frames;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, query, query_scalar};
+use warehouse::{
+    WarehouseError,
+    ident::{TableName, quote_all},
+    lake::Lake,
+};
+use workflow::{
+    diagnostic::Problem,
+    error::TaskError,
+    kind::{TaskContext, TaskKind},
+};
+
+/// The kind.
+pub struct Export {
+    pool: PgPool,
+    lake: Lake,
+}
+
+impl Export {
+    /// Reads from `pool`, writes into `lake`.
+    pub fn new(pool: PgPool, lake: Lake) -> Self {
+        Self { pool, lake }
+    }
+}
+
+/// The keys of a task.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `schema.table`; its rows go in the order of its primary key.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// One SELECT; its rows go in its own order.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// Path in the lake, ending in `.parquet` or `.csv`: `exports/sales/{{ ds }}.parquet`.
+    pub to: String,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Parquet,
+    Csv,
+}
+
+impl Format {
+    fn of(path: &str) -> Option<Self> {
+        match path.rsplit_once('.')?.1 {
+            "parquet" => Some(Self::Parquet),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+#[async_trait]
+impl TaskKind for Export {
+    const NAME: &'static str = "export";
+    const SUMMARY: &'static str = "Writes a table or a query's rows as Parquet or CSV into the lake";
+
+    type Config = Config;
+
+    fn check(config: &Config) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        match (&config.table, &config.query) {
+            (Some(table), None) => {
+                if let Err(error) = TableName::parse(table) {
+                    problems.push(Problem::new("table", error.to_string()).hint("write it as `schema.table`"));
+                }
+            }
+            (None, Some(_)) => {}
+            (None, None) => problems.push(Problem::new("table", "nothing to export").hint("give a `table` or a `query`")),
+            (Some(_), Some(_)) => {
+                problems.push(Problem::new("query", "there is a `table` already").hint("keep one of the two"));
+            }
+        }
+        if Format::of(&config.to).is_none() {
+            let message = format!("`{}` is neither Parquet nor CSV", config.to);
+            problems.push(Problem::new("to", message).hint("end it in `.parquet` or `.csv`"));
+        }
+        if config.to.starts_with('/') || config.to.split('/').any(|part| part == "..") {
+            let message = format!("`{}` leads out of the lake", config.to);
+            problems.push(Problem::new("to", message).hint("give a path inside the lake, such as `exports/sales.csv`"));
+        }
+        problems
+    }
+
+    async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
+        let problems = Self::check(&config);
+        let Some(format) = Format::of(&config.to).filter(|_| problems.is_empty()) else {
+            // Templates are filled in by now, so the path may be another than the one that was checked.
+            return Err(TaskError::user(problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; ")));
+        };
+        let export = self.write(&config, format);
+        let (rows, bytes) = tokio::select! {
+            () = task.cancel.cancelled() => return Err(TaskError::external("stopped before the file was whole")),
+            done = export => done?,
+        };
+        task.log.info(format!("{}: {rows} rows, {bytes} bytes", config.to));
+        Ok(json!({ "path": config.to, "rows": rows, "bytes": bytes }))
+    }
+}
+
+impl Export {
+    async fn write(&self, config: &Config, format: Format) -> Result<(u64, u64), TaskError> {
+        let mut tx = self.pool.begin().await.map_err(WarehouseError::from)?;
+        let isolation = "set transaction isolation level repeatable read";
+        query(isolation).execute(&mut *tx).await.map_err(WarehouseError::from)?;
+        let select = select(&mut tx, config).await?;
+        // A view tells the types of the columns before any row is read.
+        let view = format!("create temporary view sluice_export as {}", select.trim_end().trim_end_matches(';'));
+        query(AssertSqlSafe(view)).execute(&mut *tx).await.map_err(refused)?;
+        let written = match format {
+            Format::Csv => csv(&mut tx, &self.lake, &config.to).await?,
+            Format::Parquet => frames::parquet(&mut tx, &self.lake, &config.to).await?,
+        };
+        // Nothing is to be kept: the view goes with the transaction.
+        tx.rollback().await.map_err(WarehouseError::from)?;
+        Ok(written)
+    }
+}
+
+async fn select(tx: &mut PgConnection, config: &Config) -> Result<String, TaskError> {
+    if let Some(query) = &config.query {
+        return Ok(query.clone());
+    }
+    let table = TableName::parse(config.table.as_deref().unwrap_or_default())?;
+    let key: Vec<String> = query_scalar(include_str!("../../../sql/engine/primary_key.sql"))
+        .bind(table.schema())
+        .bind(table.table())
+        .fetch_all(tx)
+        .await
+        .map_err(WarehouseError::from)?;
+    let order = quote_all(key.iter().map(String::as_str))?;
+    let order = if order.is_empty() { order } else { format!(" order by {order}") };
+    Ok(format!("select * from {}{order}", table.quoted()))
+}
+
+/// Postgres writes the CSV itself: one header line, `,`, quotes where needed, empty for null.
+async fn csv(tx: &mut PgConnection, lake: &Lake, path: &str) -> Result<(u64, u64), TaskError> {
+    let count = query_scalar::<_, i64>("select count(*) from sluice_export").fetch_one(&mut *tx).await;
+    let rows = count.map_err(refused)?;
+    let copy = "copy (select * from sluice_export) to stdout with (format csv, header)";
+    let chunks = tx.copy_out_raw(copy).await.map_err(refused)?;
+    let text = chunks.try_fold(Vec::new(), |mut text, chunk| async move {
+        text.extend_from_slice(&chunk);
+        Ok(text)
+    });
+    let text = text.await.map_err(refused)?;
+    let bytes = text.len() as u64;
+    lake.put(path, text).await?;
+    Ok((u64::try_from(rows).unwrap_or_default(), bytes))
+}
+
+/// A query that Postgres does not accept is the user's; it says what is wrong.
+fn refused(error: sqlx::Error) -> TaskError {
+    match error.as_database_error() {
+        Some(said) if said.code().is_some_and(|code| code.starts_with("42") || code.starts_with("22")) => {
+            TaskError::user(format!("the export's query: {}", said.message()))
+        }
+        _ => WarehouseError::from(error).into(),
+    }
+}
