@@ -6,8 +6,9 @@ use secrecy::SecretString;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
 use tasks::{
-    alert_low_stock::AlertLowStock, command::RunCommand, export::Export, extract_csv::ExtractCsv, extract_http::ExtractHttp, extract_mysql::ExtractMysql,
-    generate::Generate, load::Load, report::Report, sender::Sender, transform::Transform, validate::Validate,
+    alert_low_stock::AlertLowStock, command::RunCommand, export::Export, extract_csv::ExtractCsv,
+    extract_http::ExtractHttp, extract_mysql::ExtractMysql, generate::Generate, load::Load, report::Report,
+    sender::Sender, transform::Transform, validate::Validate,
 };
 use warehouse::lake::Lake;
 use workflow::kind::Registry;

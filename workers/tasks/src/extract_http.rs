@@ -110,10 +110,13 @@ impl TaskKind for ExtractHttp {
 
     fn check(config: &Config) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !config.url.contains("{{") && let Err(message) = address(&config.url) {
+        if !config.url.contains("{{")
+            && let Err(message) = address(&config.url)
+        {
             problems.push(Problem::new("url", message).hint("write `https://host/path`"));
         }
-        if config.dataset.is_empty() || !config.dataset.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
+        if config.dataset.is_empty() || !config.dataset.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        {
             let message = format!("`{}` is not a plain name", config.dataset);
             problems.push(Problem::new("dataset", message).hint("use letters, digits, `_`, `-` and `.`"));
         }
@@ -165,7 +168,9 @@ impl ExtractHttp {
             files.push(self.lake.write_parquet(&format!("{stem}.parquet"), &mut frame).await?);
         }
         let rejected = match rejected {
-            Some(mut frame) => Some(vec![self.lake.write_parquet(&format!("{stem}-rejected.parquet"), &mut frame).await?]),
+            Some(mut frame) => {
+                Some(vec![self.lake.write_parquet(&format!("{stem}-rejected.parquet"), &mut frame).await?])
+            }
             None => None,
         };
         Ok(Manifest {

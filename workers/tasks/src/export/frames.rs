@@ -107,8 +107,10 @@ fn frame(columns: &[ExportColumn], rows: &[PgRow]) -> Result<DataFrame, TaskErro
             Wire::Text => Series::new(name, values::<String>(rows, index)?),
             Wire::Decimal(_, scale) => {
                 let texts = values::<String>(rows, index)?;
-                let units: Option<Vec<Option<i128>>> =
-                    texts.iter().map(|text| text.as_deref().map_or(Some(None), |t| units(t, scale).map(Some))).collect();
+                let units: Option<Vec<Option<i128>>> = texts
+                    .iter()
+                    .map(|text| text.as_deref().map_or(Some(None), |t| units(t, scale).map(Some)))
+                    .collect();
                 let units = units.ok_or_else(|| {
                     TaskError::user(format!(
                         "the column `{}` has a number that does not fit {}; cast it in the query, for example to \

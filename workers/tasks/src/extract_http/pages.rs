@@ -101,7 +101,9 @@ impl<'a> Pages<'a> {
         };
         let next = url.join(link).map_err(|error| TaskError::user(format!("{url}: `{link}`: {error}")))?;
         if next.origin() != url.origin() {
-            return Err(TaskError::user(format!("{url} goes on at another server, {next}, which the task does not name")));
+            return Err(TaskError::user(format!(
+                "{url} goes on at another server, {next}, which the task does not name"
+            )));
         }
         Ok(Some(next))
     }
@@ -124,17 +126,23 @@ impl<'a> Pages<'a> {
             tokio::time::sleep(Duration::from_secs_f64(1.0 / self.config.rate).saturating_sub(last.elapsed())).await;
         }
         self.last = Some(Instant::now());
-        let mut response = self.client.get(url.clone()).send().await.map_err(|error| {
-            TaskError::external(format!("{url} cannot be reached")).because(error.without_url())
-        })?;
+        let mut response =
+            self.client.get(url.clone()).send().await.map_err(|error| {
+                TaskError::external(format!("{url} cannot be reached")).because(error.without_url())
+            })?;
         refuse(url, &response)?;
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| {
-            TaskError::external(format!("{url} broke off")).because(error.without_url())
-        })? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| TaskError::external(format!("{url} broke off")).because(error.without_url()))?
+        {
             body.extend_from_slice(&chunk);
             if body.len() > LARGEST {
-                return Err(TaskError::user(format!("{url} is longer than {} MiB; ask for smaller pages", LARGEST >> 20)));
+                return Err(TaskError::user(format!(
+                    "{url} is longer than {} MiB; ask for smaller pages",
+                    LARGEST >> 20
+                )));
             }
         }
         serde_json::from_slice(&body).map_err(|error| TaskError::user(format!("{url} is not JSON")).because(error))

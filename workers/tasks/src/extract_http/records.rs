@@ -216,10 +216,12 @@ mod tests {
         records.add("p", page.as_array().expect("a list"));
         let (frame, _) = records.into_frames().expect("a frame");
         let types: Vec<_> = frame.schema().iter().map(|(name, dtype)| format!("{name} {dtype}")).collect();
-        let expected =
-            ["i i64", "n f64", "b bool", "d date", "t datetime[μs, UTC]", "s str", "j str", "late str"];
+        let expected = ["i i64", "n f64", "b bool", "d date", "t datetime[μs, UTC]", "s str", "j str", "late str"];
         assert_eq!(types, expected);
-        assert_eq!(frame.column("t").expect("t").cast(&DataType::Int64).expect("micros").i64().expect("i64").get(0), Some(1_772_355_600_000_000));
+        assert_eq!(
+            frame.column("t").expect("t").cast(&DataType::Int64).expect("micros").i64().expect("i64").get(0),
+            Some(1_772_355_600_000_000)
+        );
     }
 
     #[test]
@@ -231,7 +233,11 @@ mod tests {
         let (frame, rejected) = records.into_frames().expect("a frame");
         assert_eq!((frame.height(), frame.width()), (1, 2));
         assert_eq!(rejected.place, [2, 3, 4]);
-        let expected = ["`id` is \"one\", not an integer", "the record is not an object", "`at` is \"yesterday\", not a timestamp"];
+        let expected = [
+            "`id` is \"one\", not an integer",
+            "the record is not an object",
+            "`at` is \"yesterday\", not a timestamp",
+        ];
         assert_eq!(rejected.reason, expected);
     }
 }
