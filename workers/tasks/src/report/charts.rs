@@ -103,9 +103,9 @@ pub(crate) fn trend(days: &[Day], theme: &Theme) -> Result<Vec<u8>, ChartError> 
         let most = days.iter().map(|day| number(day.revenue)).fold(1.0, f64::max);
         let step = step(most);
         let top = (most / step).ceil() * step;
-        let (left, right, foot, head) = (92, WIDTH as i32 - 8, TREND_HEIGHT as i32 - 64, 40);
+        let (left, right, foot, head) = (84, WIDTH as i32 - 4, TREND_HEIGHT as i32 - 76, 44);
         let y = |value: f64| foot - (value / top * f64::from(foot - head)) as i32;
-        let axis = font(22.0, &theme.quiet).pos(Pos::new(HPos::Right, VPos::Center));
+        let axis = font(26.0, &theme.quiet).pos(Pos::new(HPos::Right, VPos::Center));
         let mut tick = 0.0;
         while tick <= top + step / 2.0 {
             area.draw(&PathElement::new([(left, y(tick)), (right, y(tick))], theme.line)).map_err(drawing)?;
@@ -121,12 +121,12 @@ pub(crate) fn trend(days: &[Day], theme: &Theme) -> Result<Vec<u8>, ChartError> 
             let value = number(day.revenue);
             bar(area, (x(0.16), y(value)), (x(0.84), foot), colour)?;
             let under =
-                font(20.0, if shown { &theme.text } else { &theme.quiet }).pos(Pos::new(HPos::Center, VPos::Top));
+                font(25.0, if shown { &theme.text } else { &theme.quiet }).pos(Pos::new(HPos::Center, VPos::Top));
             let weekday = day.date.format("%a").to_string();
             area.draw(&Text::new(weekday, (x(0.5), foot + 10), under.clone())).map_err(drawing)?;
-            area.draw(&Text::new(day.date.day().to_string(), (x(0.5), foot + 34), under)).map_err(drawing)?;
+            area.draw(&Text::new(day.date.day().to_string(), (x(0.5), foot + 40), under)).map_err(drawing)?;
             if shown {
-                let over = font(22.0, &theme.text).pos(Pos::new(HPos::Center, VPos::Bottom));
+                let over = font(27.0, &theme.text).pos(Pos::new(HPos::Center, VPos::Bottom));
                 area.draw(&Text::new(short(value), (x(0.5), y(value) - 6), over)).map_err(drawing)?;
             }
         }
@@ -144,17 +144,17 @@ pub(crate) fn departments_height(count: usize) -> u32 {
 pub(crate) fn departments(departments: &[Department], theme: &Theme) -> Result<Vec<u8>, ChartError> {
     render(departments_height(departments.len()), theme, |area| {
         let most = departments.iter().map(|d| number(d.revenue).max(number(d.revenue_before))).fold(1.0, f64::max);
-        let (left, right) = (190, WIDTH as i32 - 110);
+        let (left, right) = (186, WIDTH as i32 - 96);
         let x = |value: f64| left + (value / most * f64::from(right - left)) as i32;
         for (place, department) in departments.iter().enumerate() {
             let top = i32::try_from(place).unwrap_or_default() * ROW as i32 + 10;
-            let label = font(24.0, &theme.text).pos(Pos::new(HPos::Right, VPos::Center));
+            let label = font(29.0, &theme.text).pos(Pos::new(HPos::Right, VPos::Center));
             area.draw(&Text::new(department.name.clone(), (left - 18, top + 22), label)).map_err(drawing)?;
             let value = number(department.revenue);
             bar(area, (left, top + 2), (x(value).max(left + 3), top + 28), theme.accent)?;
             let before = x(number(department.revenue_before));
             bar(area, (left, top + 33), (before.max(left + 3), top + 42), theme.soft)?;
-            let figure = font(22.0, &theme.text).pos(Pos::new(HPos::Left, VPos::Center));
+            let figure = font(27.0, &theme.text).pos(Pos::new(HPos::Left, VPos::Center));
             area.draw(&Text::new(short(value), (x(value) + 14, top + 15), figure)).map_err(drawing)?;
         }
         Ok(())

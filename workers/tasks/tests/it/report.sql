@@ -23,9 +23,9 @@ where d.date between '2026-02-12' and '2026-03-01'
   and n <= 60 + (d.day_of_month * 37) % 90 + case when d.is_weekend then 10 else 0 end;
 insert into sluice.load_ledger (dataset, batch_id, interval_start, interval_end, verdict, read, loaded, quarantined,
                                 deduplicated, published_at)
-values ('staging.customers', 'a', '2026-03-01', '2026-03-02', 'quarantined', 10000, 9890, 98, 12, '2026-03-02 01:00+00'),
-       ('staging.orders', 'a', '2026-03-01', '2026-03-02', 'quarantined', 4110, 4070, 40, 0, '2026-03-02 01:00+00'),
-       ('staging.products', 'a', '2026-03-01', '2026-03-02', 'passed', 500, 500, 0, 0, '2026-03-02 01:00+00');
+values ('staging.customers', 'a', '2026-03-01', '2026-03-02', 'quarantined', 10000, 9890, 98, 12, '2026-03-01 23:00+00'),
+       ('staging.orders', 'a', '2026-03-01', '2026-03-02', 'quarantined', 4110, 4070, 40, 0, '2026-03-01 23:00+00'),
+       ('staging.products', 'a', '2026-03-01', '2026-03-02', 'passed', 500, 500, 0, 0, '2026-03-01 23:00+00');
 insert into sluice.quarantined_row (load_id, seq, dataset, row, rules)
 select load_id, n, dataset, '{}', array[case when n % 3 = 0 then 'email_is_valid' else 'country_code_is_known' end]
 from sluice.load_ledger, generate_series(1, 40) as n
