@@ -15,7 +15,7 @@ use workflow::error::{ErrorDomain, TaskError};
 use crate::{
     context::{Context, masked},
     exit::Failure,
-    output,
+    output, stop,
 };
 
 /// Events a second of the living shop, where `--rate` does not say.
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         let field = problem.field.replace('_', "-");
         return Err(Failure::usage(format!("--{field}: {}", problem.message)).into());
     }
-    let stop = stopped();
+    let stop = stop::on_signal();
     match args.to {
         _ if args.live => present(ctx, &args, &stop).await?,
         Target::Mysql => past(ctx, &config, &stop).await?,
@@ -102,23 +102,6 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Target::Kafka => burst(ctx, &args, &config, &stop).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Set by SIGTERM and by Ctrl-C.
-fn stopped() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let signalled = stop.clone();
-    tokio::spawn(async move {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            },
-            Err(error) => tracing::warn!(%error, "SIGTERM will not stop this cleanly"),
-        }
-        signalled.cancel();
-    });
-    stop
 }
 
 async fn past(ctx: &Context, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {

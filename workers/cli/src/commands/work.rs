@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use orchestrator::{Worker, WorkerOptions};
-use tasks::delivery::{Deliverer, Policy, Settings};
+use sqlx::PgPool;
+use tasks::delivery::{Deliverer, DeliveryError, Policy, Settings};
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, stop};
+use crate::{context::Context, exit::Failure, stop};
 
 /// Arguments of `sluice work`.
 #[derive(clap::Args)]
@@ -28,6 +29,13 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 /// Works and delivers until `cancel`, then lets running tasks and messages end.
 pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: CancellationToken) -> anyhow::Result<()> {
     let (pool, registry) = (ctx.postgres().await?, ctx.registry().await?);
+    let deliverer = deliverer(ctx, pool.clone())?;
+    tokio::join!(Worker::new(pool, registry, options).run(cancel.clone()), deliverer.run(&cancel));
+    Ok(())
+}
+
+/// What takes messages from the outbox to this project's channels.
+fn deliverer(ctx: &Context, pool: PgPool) -> anyhow::Result<Deliverer> {
     let settings = Settings {
         project: ctx.project.project.clone(),
         channels: ctx.project.channels.clone(),
@@ -35,7 +43,8 @@ pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: Cancell
         folder: ctx.home().join("outbox"),
         policy: Policy::default(),
     };
-    let deliverer = Deliverer::new(pool.clone(), settings)?;
-    tokio::join!(Worker::new(pool, registry, options).run(cancel.clone()), deliverer.run(&cancel));
-    Ok(())
+    Deliverer::new(pool, settings).map_err(|error| match error {
+        DeliveryError::Smtp(_) => Failure::usage(error.to_string()).into(),
+        other => other.into(),
+    })
 }
