@@ -58,6 +58,9 @@ struct Asked {
     bad: Option<Expr>,
     /// The rows that `when` lets in, where there is one.
     within: Option<Expr>,
+    /// The third count is that of different values, which is cheap; only where it shows that some value repeats
+    /// are the repeated rows looked for.
+    counts_distinct: bool,
 }
 
 struct Engine {
@@ -99,16 +102,25 @@ impl Engine {
             Some(when) => Some(self.mask(&Expression::IsTrue(Box::new(when.clone())))?),
             None => None,
         };
+        let mut counts_distinct = false;
         let (counts, bad) = match &probe {
             Probe::Rows(rows) => {
-                let (counts, bad) = self.row_job(rows, within.as_ref())?;
+                let (mut counts, bad) = self.row_job(rows, within.as_ref())?;
+                if let Unexpected::Duplicates(columns) = &rows.unexpected
+                    && let [column] = columns.as_slice()
+                {
+                    let value = self.backend().raw(column);
+                    let value = within.as_ref().map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
+                    counts[2] = value.drop_nulls().n_unique();
+                    counts_distinct = true;
+                }
                 (counts, Some(bad))
             }
             Probe::RowCount(_) => (vec![within.clone().map_or_else(len, Expr::sum)], None),
             Probe::Aggregate { column, metric, .. } => (self.aggregate_job(column, *metric, within.as_ref())?, None),
             Probe::Distinct { .. } | Probe::Decided(..) => (Vec::new(), None),
         };
-        Ok(Asked { probe, counts, bad, within })
+        Ok(Asked { probe, counts, bad, within, counts_distinct })
     }
 
     fn row_job(&self, rows: &RowProbe, within: Option<&Expr>) -> Result<(Vec<Expr>, Expr), String> {
@@ -224,10 +236,14 @@ impl Engine {
                 Ok(judge_distinct(values, *relation, &seen))
             }
             Probe::Rows(rows) => {
-                let counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
+                let mut counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
+                if asked.counts_distinct {
+                    counts.unexpected = counts.considered - counts.unexpected;
+                }
                 let mut samples = Vec::new();
                 if let Some(bad) = asked.bad.as_ref().filter(|_| counts.unexpected > 0) {
                     let indexes = self.indexes(bad).map_err(|error| error.to_string())?;
+                    counts.unexpected = indexes.len() as u64;
                     samples = indexes.iter().take(SAMPLES).map(|row| self.sample(*row, &rows.columns)).collect();
                     if verdict(check, counts) == Outcome::Failed {
                         failed_rows.add(&check.id, suite.policy(check), indexes);

@@ -4,14 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use chrono::Utc;
 use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray, PlSmallStr};
-use quality::{Evaluation, OnFail, Suite};
+use quality::{Evaluation, OnFail, RunRef, Suite};
 use serde::Deserialize;
 use serde_json::json;
 use warehouse::{
     WarehouseError,
     alerts::{Alert, Severity},
     lake::Lake,
-    load::{Audit, LoadRequest, SOURCE_FILE, SOURCE_LINE, Verdict},
+    load::{Audit, LoadRequest, RecordChecks, SOURCE_FILE, SOURCE_LINE, Verdict},
 };
 use workflow::{
     diagnostic::Problem,
@@ -109,8 +109,16 @@ impl Gate {
             .map(|(row, rules)| (places.place(*row), rules.iter().map(ToString::to_string).collect()))
             .collect();
         let alert = (verdict == Verdict::Failed).then(|| (self.alert(request, task, &refusal), self.notify.clone()));
+        let run = RunRef { run_id: Some(task.run_id), task: Some(task.task.clone()), load_id: None };
+        let (dataset, judged) = (request.target.to_string(), suite.clone());
+        let record: RecordChecks = Box::new(move |connection, load_id| {
+            Box::pin(async move {
+                let run = RunRef { load_id: Some(load_id), ..run };
+                quality::record(connection, &run, &dataset, &judged, &evaluation).await.map_err(WarehouseError::from)
+            })
+        });
         let audit =
-            Audit { verdict, suite: Some((suite.name.clone(), suite.hash.clone())), failed, record: None, alert };
+            Audit { verdict, suite: Some((suite.name.clone(), suite.hash.clone())), failed, record: Some(record), alert };
         Ok((audit, refusal))
     }
 

@@ -1,0 +1,180 @@
+//! Measures suites over a Parquet file against one hand-written Polars scan that counts the same, and over a Postgres
+//! table against one hand-written aggregate query. Writes `target/bench/quality.json`.
+//!
+//! `cargo run -p quality --example bench_quality [rows]`; Postgres is asked where `SLUICE_TEST_POSTGRES` is set or
+//! the private one can be started.
+
+use std::path::Path;
+
+use polars::prelude::{
+    Column, DataFrame, DataType, Expr, LazyFrame, ParquetWriter, PlRefPath, ScanArgsParquet, TimeUnit, col, len, lit,
+};
+use quality::{Evaluation, Outcome, Suite, evaluate_frame, evaluate_table, read_file};
+use testkit::bench::{Figure, peak_mib, report, timed};
+
+/// One schema check and fifteen data checks.
+const CHECKS: &str = "suite: bench
+checks:
+  - expect_table_columns_to_match_set: { column_set: [id, customer, product, quantity, price, total, status, country, code, day, at, note, flag] }
+  - expect_column_values_to_not_be_null: { column: id }
+  - expect_column_values_to_be_unique: { column: id }
+  - expect_column_values_to_not_be_null: { column: customer, mostly: 0.9 }
+  - expect_column_values_to_be_between: { column: quantity, min_value: 1, max_value: 20 }
+  - expect_column_values_to_be_between: { column: price, min_value: 0, strict_min: true }
+  - expect_row: { sql: quantity * price = total }
+  - expect_column_values_to_be_in_set: { column: status, value_set: [paid, sent, back] }
+  - expect_column_value_lengths_to_equal: { column: country, value: 2 }
+  - expect_column_values_to_match_regex: { column: code, regex: '^[A-Z]{2}-\\d+$' }
+  - expect_column_values_to_be_between: { column: day, min_value: '2020-01-01', max_value: '2030-01-01' }
+  - expect_column_pair_values_a_to_be_greater_than_b: { column_A: total, column_B: price, or_equal: true }
+  - expect_column_mean_to_be_between: { column: price, min_value: 1, max_value: 1000 }
+  - expect_column_sum_to_be_between: { column: quantity, min_value: 1 }
+  - expect_column_max_to_be_between: { column: at, max_value: '2031-01-01' }
+  - expect_table_row_count_to_be_between: { min_value: 1 }
+";
+
+#[tokio::main]
+async fn main() {
+    let rows = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bench.parquet");
+    let mut frame = make(rows);
+    let out = std::fs::File::create(&file).expect("a file");
+    ParquetWriter::new(out).with_row_group_size(Some(256 * 1024)).finish(&mut frame).expect("a Parquet file");
+    drop(frame);
+
+    let suite = Suite::parse("bench.yaml", CHECKS).expect("a suite");
+    let many = Suite::parse("bench.yaml", &repeated()).expect("a suite");
+    let run = |suite: &Suite| {
+        let (evaluation, seconds) = timed(|| evaluate_frame(suite, &read_file(&file).expect("a frame")));
+        expect_passed(&evaluation);
+        seconds
+    };
+    let best = |work: &dyn Fn() -> f64| (0..3).map(|_| work()).fold(f64::INFINITY, f64::min);
+    let hand = best(&|| timed(|| by_hand(&file)).1);
+    let sixteen = best(&|| run(&suite));
+    let peak = peak_mib();
+    let all = best(&|| run(&many));
+    let mut figures = vec![
+        Figure::new("quality_rows_per_s", rows as f64 / sixteen, "rows/s", format!("16 checks, {rows} rows of 13 columns from Parquet; limit: one hand-written Polars scan"))
+            .against(rows as f64 / hand),
+        Figure::new("quality_16_checks_ratio", sixteen / hand, "ratio", "time of the suite over that of the hand-written scan"),
+        Figure::new("quality_16_checks_peak_mib", peak, "MiB", "largest resident set, hand-written scan included"),
+        Figure::new("quality_226_over_16_ratio", all / sixteen, "ratio", "time of 226 checks over that of 16"),
+    ];
+    figures.push(postgres(&suite, rows.min(200_000)).await);
+    report("quality", &figures);
+}
+
+fn expect_passed(evaluation: &Evaluation) {
+    let other: Vec<_> = evaluation.checks.iter().filter(|c| c.outcome != Outcome::Passed).map(|c| c.summary()).collect();
+    assert!(other.is_empty(), "the data meets every check, but: {other:?}");
+}
+
+/// The sixteen, and range checks of different bounds up to 226.
+fn repeated() -> String {
+    let columns = ["quantity", "price", "total", "id", "customer", "product"];
+    (0..210).fold(CHECKS.to_owned(), |text, index| {
+        let column = columns[index % columns.len()];
+        format!("{text}  - expect_column_values_to_be_between: {{ id: more.{index}, column: {column}, min_value: -{index} }}\n")
+    })
+}
+
+fn make(rows: usize) -> DataFrame {
+    let number = |row: usize, salt: u64| {
+        let mut x = (row as u64).wrapping_add(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x ^= x >> 29;
+        x.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
+    };
+    let ints = |salt, modulus: u64| (0..rows).map(move |row| (number(row, salt) % modulus).cast_signed()).collect::<Vec<i64>>();
+    let (quantity, cents) = (ints(1, 20), ints(2, 90_000));
+    let quantity: Vec<i64> = quantity.into_iter().map(|q| q + 1).collect();
+    let cents: Vec<i64> = cents.into_iter().map(|c| c + 100).collect();
+    let total: Vec<i64> = quantity.iter().zip(&cents).map(|(q, c)| q * c).collect();
+    let pick = |salt, of: &'static [&'static str]| (0..rows).map(|row| of[number(row, salt) as usize % of.len()]).collect::<Vec<_>>();
+    let money = |name: &str, cents: Vec<i64>| {
+        let column = Column::new(name.into(), cents).cast(&DataType::Decimal(14, 2)).expect("decimals");
+        (column / Column::new("hundred".into(), [100i64])).expect("decimals").cast(&DataType::Decimal(14, 2)).expect("decimals")
+    };
+    let customers: Vec<Option<i64>> = ints(3, 10_000).into_iter().map(|c| (c % 50 != 0).then_some(c)).collect();
+    let codes: Vec<String> = (0..rows).map(|row| format!("AB-{}", number(row, 4) % 100_000)).collect();
+    let stamp = DataType::Datetime(TimeUnit::Microseconds, None);
+    let at: Vec<i64> = ints(5, 100_000_000).into_iter().map(|s| 1_700_000_000_000_000 + s * 1_000_000).collect();
+    let days: Vec<i32> = ints(6, 2000).into_iter().map(|d| 18_300 + i32::try_from(d).expect("small")).collect();
+    let columns = vec![
+        Column::new("id".into(), (0..rows as i64).collect::<Vec<_>>()),
+        Column::new("customer".into(), customers),
+        Column::new("product".into(), ints(7, 500)),
+        Column::new("quantity".into(), quantity),
+        money("price", cents).with_name("price".into()),
+        money("total", total).with_name("total".into()),
+        Column::new("status".into(), pick(8, &["paid", "sent", "back"])),
+        Column::new("country".into(), pick(9, &["DE", "FR", "AT", "NL"])),
+        Column::new("code".into(), codes),
+        Column::new("day".into(), days).cast(&DataType::Date).expect("days"),
+        Column::new("at".into(), at).cast(&stamp).expect("timestamps"),
+        Column::new("note".into(), pick(10, &["", "gift", "call before delivery"])),
+        Column::new("flag".into(), pick(11, &["y", "n"])).equal_missing(&Column::new("y".into(), ["y"])).map(|m| Column::from(polars::prelude::IntoSeries::into_series(m.with_name("flag".into())))).expect("flags"),
+    ];
+    DataFrame::new(rows, columns).expect("a frame")
+}
+
+/// What the sixteen count, as someone who knows Polars would write it.
+fn by_hand(file: &Path) -> DataFrame {
+    let date = |text: &str| lit(text).cast(DataType::Date);
+    let bad = |condition: Expr, name: &str| condition.not().sum().alias(name);
+    let scan = LazyFrame::scan_parquet(PlRefPath::try_from_path(file).expect("a path"), ScanArgsParquet::default());
+    scan.expect("a scan")
+        .select([
+            len().alias("rows"),
+            col("id").null_count().alias("a"),
+            col("id").n_unique().alias("b"),
+            col("customer").null_count().alias("c"),
+            bad(col("quantity").gt_eq(lit(1)).and(col("quantity").lt_eq(lit(20))), "d"),
+            bad(col("price").gt(lit(0)), "e"),
+            bad((col("quantity").cast(DataType::Decimal(38, 2)) * col("price")).eq(col("total")), "f"),
+            bad(col("status").eq(lit("paid")).or(col("status").eq(lit("sent"))).or(col("status").eq(lit("back"))), "g"),
+            bad(col("country").str().len_chars().eq(lit(2)), "h"),
+            bad(col("code").str().contains(lit(r"^[A-Z]{2}-\d+$"), true), "i"),
+            bad(col("day").gt_eq(date("2020-01-01")).and(col("day").lt_eq(date("2030-01-01"))), "j"),
+            bad(col("total").gt_eq(col("price")), "k"),
+            col("price").mean().alias("l"),
+            col("quantity").sum().alias("m"),
+            col("at").max().alias("n"),
+        ])
+        .collect()
+        .expect("a result")
+}
+
+/// The same rows in a table: the suite against one aggregate query.
+async fn postgres(suite: &Suite, rows: usize) -> Figure {
+    let database = testkit::database().await;
+    let sql = format!(
+        "create table bench as select i::bigint as id, nullif(i % 50, 0)::bigint as customer, (i % 500)::bigint as product,
+            (i % 20 + 1)::bigint as quantity, (i % 900 + 1)::numeric(14,2) as price,
+            ((i % 20 + 1) * (i % 900 + 1))::numeric(14,2) as total, 'paid'::text as status, 'DE'::text as country,
+            'AB-' || i as code, date '2024-01-01' + i % 900 as day, timestamp '2024-01-01' + i * interval '1 s' as at,
+            ''::text as note, true as flag from generate_series(1, {rows}) i"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database.pool).await.expect("a table");
+    sqlx::raw_sql("analyze bench").execute(&database.pool).await.expect("statistics");
+    let by_hand = "select count(*), count(*) filter (where id is null), count(*) - count(distinct id),
+        count(*) filter (where customer is null), count(*) filter (where not quantity between 1 and 20),
+        count(*) filter (where not price > 0), count(*) filter (where quantity * price <> total),
+        count(*) filter (where not status = any('{paid,sent,back}')), count(*) filter (where char_length(country) <> 2),
+        count(*) filter (where code !~ '^[A-Z]{2}-\\d+$'), count(*) filter (where not day between '2020-01-01' and '2030-01-01'),
+        count(*) filter (where not total >= price), avg(price), sum(quantity), max(at) from bench";
+    let table = "public.bench".parse().expect("a table");
+    let (mut ours, mut hand) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..3 {
+        let started = std::time::Instant::now();
+        sqlx::raw_sql(by_hand).execute(&database.pool).await.expect("counts");
+        hand = hand.min(started.elapsed().as_secs_f64());
+        let mut connection = database.pool.acquire().await.expect("a connection");
+        let started = std::time::Instant::now();
+        let evaluation = evaluate_table(&mut connection, suite, &table).await.expect("an evaluation");
+        ours = ours.min(started.elapsed().as_secs_f64());
+        expect_passed(&evaluation);
+    }
+    Figure::new("quality_postgres_ratio", ours / hand, "ratio", format!("16 checks on {rows} rows over one hand-written query"))
+}
