@@ -37,6 +37,8 @@ fn frames_agree_with_great_expectations() {
     for folder in std::fs::read_dir(fixtures).expect("a folder") {
         for file in std::fs::read_dir(folder.expect("a folder").path()).expect("a folder") {
             let text = std::fs::read_to_string(file.expect("a file").path()).expect("a text");
+            // Python writes a number there that JSON does not have.
+            let text = text.replace("Infinity", "1e308");
             run_file(&serde_json::from_str(&text).expect("JSON"), &mut tallies);
         }
     }

@@ -1,6 +1,7 @@
 //! Task kinds against real services.
 
 mod delivery;
+mod extract_csv;
 mod extract_mysql;
 mod generate;
 mod kill;
@@ -9,3 +10,4 @@ mod low_stock;
 mod mail_server;
 mod report;
 mod support;
+mod validate;
