@@ -56,9 +56,19 @@ async fn main() {
     let peak = peak_mib();
     let all = best(&|| run(&many));
     let mut figures = vec![
-        Figure::new("quality_rows_per_s", rows as f64 / sixteen, "rows/s", format!("16 checks, {rows} rows of 13 columns from Parquet; limit: one hand-written Polars scan"))
-            .against(rows as f64 / hand),
-        Figure::new("quality_16_checks_ratio", sixteen / hand, "ratio", "time of the suite over that of the hand-written scan"),
+        Figure::new(
+            "quality_rows_per_s",
+            rows as f64 / sixteen,
+            "rows/s",
+            format!("16 checks, {rows} rows of 13 columns from Parquet; limit: one hand-written Polars scan"),
+        )
+        .against(rows as f64 / hand),
+        Figure::new(
+            "quality_16_checks_ratio",
+            sixteen / hand,
+            "ratio",
+            "time of the suite over that of the hand-written scan",
+        ),
         Figure::new("quality_16_checks_peak_mib", peak, "MiB", "largest resident set, hand-written scan included"),
         Figure::new("quality_226_over_16_ratio", all / sixteen, "ratio", "time of 226 checks over that of 16"),
     ];
@@ -67,7 +77,8 @@ async fn main() {
 }
 
 fn expect_passed(evaluation: &Evaluation) {
-    let other: Vec<_> = evaluation.checks.iter().filter(|c| c.outcome != Outcome::Passed).map(|c| c.summary()).collect();
+    let other: Vec<_> =
+        evaluation.checks.iter().filter(|c| c.outcome != Outcome::Passed).map(|c| c.summary()).collect();
     assert!(other.is_empty(), "the data meets every check, but: {other:?}");
 }
 
@@ -86,15 +97,22 @@ fn make(rows: usize) -> DataFrame {
         x ^= x >> 29;
         x.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
     };
-    let ints = |salt, modulus: u64| (0..rows).map(move |row| (number(row, salt) % modulus).cast_signed()).collect::<Vec<i64>>();
+    let ints = |salt, modulus: u64| {
+        (0..rows).map(move |row| (number(row, salt) % modulus).cast_signed()).collect::<Vec<i64>>()
+    };
     let (quantity, cents) = (ints(1, 20), ints(2, 90_000));
     let quantity: Vec<i64> = quantity.into_iter().map(|q| q + 1).collect();
     let cents: Vec<i64> = cents.into_iter().map(|c| c + 100).collect();
     let total: Vec<i64> = quantity.iter().zip(&cents).map(|(q, c)| q * c).collect();
-    let pick = |salt, of: &'static [&'static str]| (0..rows).map(|row| of[number(row, salt) as usize % of.len()]).collect::<Vec<_>>();
+    let pick = |salt, of: &'static [&'static str]| {
+        (0..rows).map(|row| of[number(row, salt) as usize % of.len()]).collect::<Vec<_>>()
+    };
     let money = |name: &str, cents: Vec<i64>| {
         let column = Column::new(name.into(), cents).cast(&DataType::Decimal(14, 2)).expect("decimals");
-        (column / Column::new("hundred".into(), [100i64])).expect("decimals").cast(&DataType::Decimal(14, 2)).expect("decimals")
+        (column / Column::new("hundred".into(), [100i64]))
+            .expect("decimals")
+            .cast(&DataType::Decimal(14, 2))
+            .expect("decimals")
     };
     let customers: Vec<Option<i64>> = ints(3, 10_000).into_iter().map(|c| (c % 50 != 0).then_some(c)).collect();
     let codes: Vec<String> = (0..rows).map(|row| format!("AB-{}", number(row, 4) % 100_000)).collect();
@@ -114,7 +132,10 @@ fn make(rows: usize) -> DataFrame {
         Column::new("day".into(), days).cast(&DataType::Date).expect("days"),
         Column::new("at".into(), at).cast(&stamp).expect("timestamps"),
         Column::new("note".into(), pick(10, &["", "gift", "call before delivery"])),
-        Column::new("flag".into(), pick(11, &["y", "n"])).equal_missing(&Column::new("y".into(), ["y"])).map(|m| Column::from(polars::prelude::IntoSeries::into_series(m.with_name("flag".into())))).expect("flags"),
+        Column::new("flag".into(), pick(11, &["y", "n"]))
+            .equal_missing(&Column::new("y".into(), ["y"]))
+            .map(|m| Column::from(polars::prelude::IntoSeries::into_series(m.with_name("flag".into()))))
+            .expect("flags"),
     ];
     DataFrame::new(rows, columns).expect("a frame")
 }
@@ -176,5 +197,10 @@ async fn postgres(suite: &Suite, rows: usize) -> Figure {
         ours = ours.min(started.elapsed().as_secs_f64());
         expect_passed(&evaluation);
     }
-    Figure::new("quality_postgres_ratio", ours / hand, "ratio", format!("16 checks on {rows} rows over one hand-written query"))
+    Figure::new(
+        "quality_postgres_ratio",
+        ours / hand,
+        "ratio",
+        format!("16 checks on {rows} rows over one hand-written query"),
+    )
 }

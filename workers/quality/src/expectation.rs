@@ -184,6 +184,13 @@ pub enum Metric {
     DistinctFraction,
 }
 
+impl Metric {
+    /// Whether it computes with numbers; the others only compare values or tell them apart.
+    pub fn is_arithmetic(self) -> bool {
+        matches!(self, Self::Sum | Self::Mean | Self::Median | Self::Stdev)
+    }
+}
+
 /// How the different values of a column relate to a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetRelation {

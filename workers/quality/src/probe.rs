@@ -173,7 +173,7 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
                 }
                 _ => bounds.clone(),
             };
-            if matches!(metric, Metric::Sum | Metric::Mean | Metric::Median | Metric::Stdev) && !kind.is_number() {
+            if metric.is_arithmetic() && kind.summed_as().is_none() {
                 return Err(format!("`{column}` does not hold numbers"));
             }
             Ok(Probe::Aggregate { column: column.clone(), metric: *metric, bounds })

@@ -48,6 +48,14 @@ impl Type {
         matches!(self, Self::Int | Self::Decimal(_) | Self::Float)
     }
 
+    /// What a column of this type is summed as: true counts 1, and a column of nulls alone sums nothing.
+    pub(crate) fn summed_as(self) -> Option<Self> {
+        match self {
+            Self::Bool | Self::Null => Some(Self::Int),
+            kind => kind.is_number().then_some(kind),
+        }
+    }
+
     fn of(value: &Scalar) -> Self {
         match value {
             Scalar::Bool(_) => Self::Bool,

@@ -62,7 +62,7 @@ const CATALOGUE: &[Entry] = &[
         keys: RANGE,
         read: |args| {
             read(args, |range: Range| {
-                let (column, bounds) = range.bounds(true)?;
+                let (column, bounds) = range.bounds()?;
                 Ok(Expectation::Between { column, bounds })
             })
         },
@@ -367,7 +367,7 @@ fn read<T: DeserializeOwned>(
 
 fn aggregate(args: Value, metric: Metric) -> Result<Expectation, Vec<Problem>> {
     read(args, |range: Range| {
-        let (column, bounds) = range.bounds(false)?;
+        let (column, bounds) = range.bounds()?;
         Ok(Expectation::Aggregate { column, metric, bounds })
     })
 }
@@ -434,6 +434,15 @@ fn whole(field: &str, value: &Value) -> Result<Option<Scalar>, Problem> {
     }
 }
 
+fn in_order(min: Option<&Scalar>, max: Option<&Scalar>) -> Result<(), Problem> {
+    match (min, max) {
+        (Some(min), Some(max)) if min.compare(max).is_some_and(std::cmp::Ordering::is_gt) => {
+            Err(Problem::new("min_value", format!("{min} is above `max_value` {max}: nothing can lie between")))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[derive(Deserialize)]
 struct Column {
     column: String,
@@ -453,18 +462,19 @@ struct Range {
 }
 
 impl Range {
-    fn bounds(self, needs_one: bool) -> Result<(String, Bounds), Problem> {
+    fn bounds(self) -> Result<(String, Bounds), Problem> {
         let (min, max) = (scalar("min_value", &self.min_value)?, scalar("max_value", &self.max_value)?);
-        self.with(min, max, needs_one)
+        in_order(min.as_ref(), max.as_ref())?;
+        self.with(min, max)
     }
 
     fn counts(self) -> Result<(String, Bounds), Problem> {
         let (min, max) = (whole("min_value", &self.min_value)?, whole("max_value", &self.max_value)?);
-        self.with(min, max, true)
+        self.with(min, max)
     }
 
-    fn with(self, min: Option<Scalar>, max: Option<Scalar>, needs_one: bool) -> Result<(String, Bounds), Problem> {
-        if needs_one && min.is_none() && max.is_none() {
+    fn with(self, min: Option<Scalar>, max: Option<Scalar>) -> Result<(String, Bounds), Problem> {
+        if min.is_none() && max.is_none() {
             return Err(Problem::new("", "one of `min_value` and `max_value` must be given"));
         }
         let bounds = Bounds {
@@ -488,6 +498,7 @@ struct TableRange {
 impl TableRange {
     fn counts(self) -> Result<Bounds, Problem> {
         let (min, max) = (whole("min_value", &self.min_value)?, whole("max_value", &self.max_value)?);
+        in_order(min.as_ref(), max.as_ref())?;
         Ok(Bounds { min, max, ..Bounds::default() })
     }
 }

@@ -110,7 +110,8 @@ impl Engine {
                     && let [column] = columns.as_slice()
                 {
                     let value = self.backend().raw(column);
-                    let value = within.as_ref().map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
+                    let value =
+                        within.as_ref().map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
                     counts[2] = value.drop_nulls().n_unique();
                     counts_distinct = true;
                 }
@@ -150,10 +151,14 @@ impl Engine {
     fn aggregate_job(&self, column: &str, metric: Metric, within: Option<&Expr>) -> Result<Vec<Expr>, String> {
         let mut backend = self.backend();
         let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)?;
+        let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
+            Some(number) if number != kind => (backend.cast(value, kind, number), number),
+            _ => (value, kind),
+        };
         let value = within.map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
         let float = || value.clone().cast(DataType::Float64);
         let sum = || match (kind, &self.dtypes[self.schema.names().position(|n| n == column).unwrap_or_default()]) {
-            (Type::Int, DataType::Int64) => backend_cast(value.clone(), Type::Decimal(0)).sum(),
+            (Type::Int, DataType::Int64) => self.backend().cast(value.clone(), Type::Int, Type::Decimal(0)).sum(),
             (Type::Int, _) => value.clone().cast(DataType::Int64).sum(),
             _ => value.clone().sum(),
         };
@@ -282,11 +287,6 @@ impl Engine {
         };
         crate::probe::sample(columns, value)
     }
-}
-
-fn backend_cast(value: Expr, kind: Type) -> Expr {
-    let (schema, dtypes) = (Schema::default(), Vec::new());
-    Frames { schema: &schema, dtypes: &dtypes }.cast(value, kind, kind)
 }
 
 /// Collects the bad rows of failed checks. Those of a check that only warns count where another holds the row back.

@@ -21,7 +21,7 @@ use crate::{
         judge_rows, probe, sample,
     },
     suite::{Check, Suite},
-    types::{Schema, Type, condition, lower},
+    types::{Backend, Schema, Type, condition, lower},
     value::{Scalar, read_date, read_instant, read_time, read_timestamp},
 };
 use backend::{Parameter, Statement, kind, quote};
@@ -177,6 +177,10 @@ impl Engine<'_> {
             }
             Probe::Aggregate { column, metric, .. } => {
                 let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
+                let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
+                    Some(number) if number != kind => (statement.cast(value, kind, number), number),
+                    _ => (value, kind),
+                };
                 let filter = match &check.when {
                     Some(_) => format!(" filter (where {})", self.within(check, statement)?),
                     None => String::new(),
@@ -265,9 +269,12 @@ impl Engine<'_> {
             Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
             Probe::Aggregate { column, metric, bounds } => {
+                let own = self.schema.get(column).unwrap_or(Type::Other);
                 let kind = match metric {
-                    Metric::Min | Metric::Max => self.schema.get(column).unwrap_or(Type::Other),
-                    _ => Type::Float,
+                    Metric::Min | Metric::Max => own,
+                    Metric::Sum if own != Type::Float => Type::Decimal(0),
+                    Metric::Mean | Metric::Distinct | Metric::DistinctFraction => Type::Decimal(0),
+                    Metric::Sum | Metric::Median | Metric::Stdev => Type::Float,
                 };
                 let value = values.get(1).cloned().flatten().filter(|_| number(0) > 0);
                 let value = value.and_then(|text| read(&text, kind));
@@ -390,7 +397,8 @@ fn texts(row: &PgRow) -> Values {
 fn read(text: &str, kind: Type) -> Option<Scalar> {
     match kind {
         Type::Bool => text.parse().ok().map(Scalar::Bool),
-        Type::Int | Type::Decimal(_) | Type::Float => Scalar::number(text),
+        Type::Int | Type::Decimal(_) => Scalar::number(text),
+        Type::Float => text.parse().ok().map(Scalar::Float),
         Type::Date => read_date(text).map(Scalar::Date),
         Type::Timestamp => read_timestamp(text).map(Scalar::Timestamp),
         Type::Instant => read_instant(text).map(Scalar::Instant),

@@ -1,9 +1,9 @@
 -- The rows of cases.rs.
-create table cases (
+create table public.cases (
     id bigint, quantity int, unit_price numeric(12,2), line_total numeric(12,2), code text, city varchar(20),
     weight double precision, paid boolean, day date, at timestamp, nothing bigint
 );
-insert into cases values
+insert into public.cases values
     (1, 1, 1.50, 1.50, 'A1', 'Bonn', 0.5, true, '2024-01-01', '2024-01-01 00:00:00', null),
     (2, 2, 0.01, 0.02, 'B22', 'Köln', 1.5, false, '2024-01-02', '2024-01-01 00:00:00.000001', null),
     (3, -3, 2.00, -6.00, 'b3', 'bonn', 'NaN', null, '2024-01-03', '2024-01-02 00:00:00', null),

@@ -117,8 +117,13 @@ impl Gate {
                 quality::record(connection, &run, &dataset, &judged, &evaluation).await.map_err(WarehouseError::from)
             })
         });
-        let audit =
-            Audit { verdict, suite: Some((suite.name.clone(), suite.hash.clone())), failed, record: Some(record), alert };
+        let audit = Audit {
+            verdict,
+            suite: Some((suite.name.clone(), suite.hash.clone())),
+            failed,
+            record: Some(record),
+            alert,
+        };
         Ok((audit, refusal))
     }
 

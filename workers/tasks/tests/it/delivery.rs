@@ -13,8 +13,7 @@ use workflow::project::{Channel, Smtp};
 use crate::mail_server::{MailServer, free_port};
 
 /// The smallest PNG: one pixel.
-const PIXEL: &str =
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 fn settings(folder: &Path, smtp: Option<String>, webhook: Option<String>) -> Settings {
     let mail = Channel::Mail { to: vec!["ops@shop.example".to_owned(), "Ann <ann@shop.example>".to_owned()] };
@@ -42,11 +41,7 @@ fn report() -> Payload {
     Payload::Mail(Mail {
         html: "<p>Größe</p><img src=\"cid:chart\">".to_owned(),
         text: "Größe".to_owned(),
-        images: vec![Image {
-            cid: "chart".to_owned(),
-            mime: "image/png".to_owned(),
-            base64: PIXEL.to_owned(),
-        }],
+        images: vec![Image { cid: "chart".to_owned(), mime: "image/png".to_owned(), base64: PIXEL.to_owned() }],
     })
 }
 
@@ -217,8 +212,7 @@ async fn without_settings_messages_are_files() {
     let eml = std::fs::read_to_string(location).expect("the mail");
     assert!(eml.contains("Content-ID: <chart>") && eml.contains("Message-ID: <"), "{eml}");
     let location = standing(&db.pool, slack).await.2.expect("where it is");
-    let json: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(location).expect("the message")).expect("JSON");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(location).expect("the message")).expect("JSON");
     assert_eq!(json["text"], "About c");
     let (state, _, _, error) = standing(&db.pool, lost).await;
     assert_eq!((state.as_str(), error.as_deref()), ("failed", Some("sluice.yaml has no channel `pigeon`")));
@@ -253,7 +247,8 @@ async fn deliverers_share_the_work_and_wake_by_themselves() {
     for task in running {
         task.await.expect("a deliverer that ends");
     }
-    let attempts: i64 = query_scalar("select sum(attempts) from sluice.outbox").fetch_one(&db.pool).await.expect("a sum");
+    let attempts: i64 =
+        query_scalar("select sum(attempts) from sluice.outbox").fetch_one(&db.pool).await.expect("a sum");
     assert_eq!(attempts, 60, "each was tried once");
     assert_eq!(std::fs::read_dir(folder.path().join("slack")).expect("files").count(), 60);
 }

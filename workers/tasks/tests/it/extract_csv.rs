@@ -116,7 +116,8 @@ async fn headers_delimiters_names_and_nulls_are_as_the_task_says() {
     let columns = json!({
         "id": "integer", "note": "text", "good": "boolean", "day": { "type": "date", "format": "%m/%d/%Y" },
     });
-    let config = json!({ "path": "x.csv", "delimiter": ";", "header": false, "columns": columns, "null_values": ["NA"] });
+    let config =
+        json!({ "path": "x.csv", "delimiter": ";", "header": false, "columns": columns, "null_values": ["NA"] });
     let manifest = csv.run(config).await.expect("a batch");
     let rows = csv.rows(&manifest).await;
     assert_eq!(texts(&rows, "note"), [None, Some("x".into())]);
@@ -134,7 +135,10 @@ async fn a_packed_file_is_unpacked_and_has_an_identity_of_its_own() {
     let plain = "a\nx\n";
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all(plain.as_bytes()).expect("memory");
-    let csv = Csv::new().file("x.csv", plain).file("x.csv.gz", packed.finish().expect("memory")).file("cut.csv.gz", b"\x1f\x8b");
+    let csv = Csv::new()
+        .file("x.csv", plain)
+        .file("x.csv.gz", packed.finish().expect("memory"))
+        .file("cut.csv.gz", b"\x1f\x8b");
     let first = csv.run(json!({ "path": "x.csv" })).await.expect("a batch");
     let again = csv.run(json!({ "path": "x.csv" })).await.expect("a batch");
     let packed = csv.run(json!({ "path": "x.csv.gz" })).await.expect("a batch");
@@ -201,7 +205,8 @@ async fn online_retail_reads_whole() {
     let suite = include_str!("../../../../examples/online_retail/quality/online_retail.yaml");
     let suite = quality::Suite::parse("quality/online_retail.yaml", suite).expect("a suite");
     let rows = csv.rows(&manifest).await;
-    let found = tokio::task::spawn_blocking(move || quality::evaluate_frame(&suite, &rows)).await.expect("an evaluation");
+    let found =
+        tokio::task::spawn_blocking(move || quality::evaluate_frame(&suite, &rows)).await.expect("an evaluation");
     let failed: Vec<_> = found
         .ended(quality::Outcome::Failed)
         .map(|check| (check.id.as_str(), check.observed["unexpected_count"].as_u64().unwrap_or(0)))

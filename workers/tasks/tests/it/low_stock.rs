@@ -51,7 +51,10 @@ async fn set(pool: &PgPool, id: i32, on_hand: i32) {
 }
 
 async fn open_alerts(pool: &PgPool) -> Vec<String> {
-    query_scalar("select key from sluice.alert where state = 'open' order by key").fetch_all(pool).await.expect("alerts")
+    query_scalar("select key from sluice.alert where state = 'open' order by key")
+        .fetch_all(pool)
+        .await
+        .expect("alerts")
 }
 
 #[tokio::test]

@@ -70,12 +70,11 @@ async fn the_report_goes_to_each_channel_once() {
     let keys: Vec<_> = sent.iter().map(|message| message.0.as_str()).collect();
     assert_eq!(keys, ["report:daily_sales:2026-03-02:management", "report:daily_sales:2026-03-02:ops"]);
 
-    let (revenue, orders): (String, i64) = query_as(
-        "select to_char(revenue, 'FM999,999'), orders from marts.sales_daily where date = '2026-03-01'",
-    )
-    .fetch_one(&db.pool)
-    .await
-    .expect("the day");
+    let (revenue, orders): (String, i64) =
+        query_as("select to_char(revenue, 'FM999,999'), orders from marts.sales_daily where date = '2026-03-01'")
+            .fetch_one(&db.pool)
+            .await
+            .expect("the day");
     assert!(sent[0].2.starts_with(&format!("SimMart: €{revenue} (")), "{}", sent[0].2);
     assert!(sent[0].2.ends_with(&format!("{orders} orders on Sunday")), "{}", sent[0].2);
     let Payload::Mail(mail) = &sent[0].3.0 else { panic!("a mail channel gets a mail") };
@@ -84,7 +83,8 @@ async fn the_report_goes_to_each_channel_once() {
     for cid in cids {
         assert!(mail.html.contains(&format!("cid:{cid}\"")), "{cid} is shown");
     }
-    for words in ["Sunday 1 March 2026", "Fjell Tent Duo", "14,610 rows were read", "country_code_is_known", "card_velocity"]
+    for words in
+        ["Sunday 1 March 2026", "Fjell Tent Duo", "14,610 rows were read", "country_code_is_known", "card_velocity"]
     {
         assert!(mail.html.contains(words) && mail.text.contains(words), "no `{words}`");
     }

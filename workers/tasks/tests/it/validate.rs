@@ -70,7 +70,8 @@ async fn a_table_that_fails_stops_the_run_and_is_recorded_once() {
     }
     assert_eq!(pairs(&project.results().await), [("id.not_null", "passed"), ("name.not_null", "failed")]);
 
-    let warned = project.run(json!({ "suite": "things", "table": "public.things", "on_fail": "warn" }), fence, &[]).await;
+    let warned =
+        project.run(json!({ "suite": "things", "table": "public.things", "on_fail": "warn" }), fence, &[]).await;
     assert_eq!(warned.expect("an output")["verdict"], "warned");
 }
 
