@@ -71,3 +71,18 @@ fn the_hash_follows_the_content_and_not_the_layout() {
     assert_ne!(plain, other);
     assert_eq!(plain.len(), 64);
 }
+
+#[test]
+fn the_suites_that_we_ship_can_be_read() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut read = 0;
+    for folder in ["quality", "examples/online_retail/quality"] {
+        for file in std::fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("a file").path()) {
+            let text = std::fs::read_to_string(&file).expect("a text");
+            let name = file.to_str().expect("a UTF-8 path");
+            Suite::parse(name, &text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+            read += 1;
+        }
+    }
+    assert!(read > 20, "only {read} suites were found");
+}
