@@ -47,7 +47,7 @@ fn fetch(cache: &Path, say: &dyn Fn(String)) -> Result<PathBuf, ServiceError> {
     let pom = cache.join(format!("{name}.pom.xml"));
     state::write_private(&pom, POM)?;
     let output = Command::new(maven)
-        .args(["--batch-mode", "--quiet", "--strict-checksums", "--file"])
+        .args(["--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never", "--file"])
         .arg(&pom)
         .args([PLUGIN, "-DincludeScope=runtime"])
         .arg(format!("-DoutputDirectory={}", new.display()))
