@@ -11,7 +11,12 @@ mod mail;
 mod notice;
 mod slack;
 
-use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -26,6 +31,8 @@ use self::{files::Folder, mail::Postman, slack::Slack};
 const BATCH: i64 = 16;
 /// Messages under way at once.
 const AT_ONCE: usize = 4;
+/// How long a deliverer that is told to stop goes on beginning with messages.
+const LAST: Duration = Duration::from_secs(3);
 /// How often a deliverer looks by itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -143,7 +150,7 @@ impl Deliverer {
         Ok(Self { pool, channels, policy, postman, slack })
     }
 
-    /// Delivers until `cancel`. A database that goes away is waited for.
+    /// Delivers until `cancel`, and then what is due at that moment. A database that goes away is waited for.
     pub async fn run(&self, cancel: &CancellationToken) {
         let mut listener = None;
         while !cancel.is_cancelled() {
@@ -174,6 +181,17 @@ impl Deliverer {
                 () = cancel.cancelled() => {}
                 () = woken => {}
                 () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let stopped = Instant::now();
+        while stopped.elapsed() < LAST {
+            match self.deliver_due().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = %error, "messages stay in the outbox");
+                    break;
+                }
             }
         }
     }

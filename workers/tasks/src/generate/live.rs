@@ -45,7 +45,10 @@ where
     let start = Utc::now();
     let shop = Shop::new(config.settings(start));
     let mut tally = Tally::default();
-    for mut event in EventStream::of(shop, live_seed(&config, start), start, traffic) {
+    // Visitors who came a while ago are about to buy: the stream begins before it is listened to.
+    let opened = start - traffic.attack_every.unwrap_or(TimeDelta::seconds(60)) * 3;
+    let events = EventStream::of(shop, live_seed(&config, start), opened, traffic);
+    for mut event in events.skip_while(|event| event.sent_at < start) {
         let wait = (event.sent_at - Utc::now()).to_std().unwrap_or_default();
         tokio::select! {
             () = cancel.cancelled() => break,
