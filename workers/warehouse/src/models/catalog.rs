@@ -114,7 +114,8 @@ impl Catalog {
         folders.chain(self.models.iter().map(Model::name))
     }
 
-    /// The models that `words` name, a word being a model or a whole schema, in the order of their builds.
+    /// The models that `words` name, a word being a model or a whole schema, in the order of their builds. Views that
+    /// they read come along: a view holds no rows, so there is nothing to build it for but its readers.
     /// An unknown word is the error, with a hint.
     pub fn select<'a>(&'a self, words: &[String]) -> Result<Vec<&'a Model>, (String, String)> {
         for word in words {
@@ -122,8 +123,16 @@ impl Catalog {
                 return Err((word.clone(), did_you_mean(word, self.names())));
             }
         }
-        let named = |model: &&Model| words.iter().any(|word| word == model.name() || *word == model.relation.schema);
-        Ok(self.models.iter().filter(named).collect())
+        let mut chosen: BTreeSet<&Relation> = BTreeSet::new();
+        // Backwards, so that every reader of a view is known before the view comes up.
+        for model in self.models.iter().rev() {
+            let named = words.iter().any(|word| word == model.name() || *word == model.relation.schema);
+            let read = || self.models.iter().any(|m| chosen.contains(&m.relation) && m.reads.contains(&model.relation));
+            if named || (model.materialised == Materialisation::View && read()) {
+                chosen.insert(&model.relation);
+            }
+        }
+        Ok(self.models.iter().filter(|model| chosen.contains(&model.relation)).collect())
     }
 
     /// The tables whose loads decide what `model` holds: what it reads, and behind views what those read.

@@ -157,16 +157,16 @@ impl ModelRunner<'_> {
         if failed.is_empty() {
             return Ok((changes, verdict));
         }
-        Err(ModelError::Gate { model: model.relation.clone(), suite: entry.suite.unwrap_or_default().to_owned(), failed })
+        Err(ModelError::Gate {
+            model: model.relation.clone(),
+            suite: entry.suite.unwrap_or_default().to_owned(),
+            failed,
+        })
     }
 
     async fn judge(&self, model: &Model, gate: &Gate, build: &Build) -> Result<GateOutcome, ModelError> {
-        let request = GateRequest {
-            suite: &gate.suite,
-            on_fail: gate.on_fail,
-            dataset: &model.relation,
-            build: &build.relation,
-        };
+        let request =
+            GateRequest { suite: &gate.suite, on_fail: gate.on_fail, dataset: &model.relation, build: &build.relation };
         let outcome = self.gate.evaluate(request).await.map_err(|source| ModelError::GateBroken {
             model: model.relation.clone(),
             suite: gate.suite.clone(),

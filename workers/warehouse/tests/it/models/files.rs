@@ -35,17 +35,18 @@ fn bad_models_get_the_report_they_carry() {
 #[test]
 fn order_comes_from_what_the_sql_reads() {
     let files = [
-        model("marts.a", "table", "day", "select day from marts.z"),
+        model("marts.a", "table", "day", "select day from marts.z join staging.v using (day)"),
+        model("staging.v", "view", "day", "select day from warehouse.m"),
         model("marts.z", "table", "day", "with t as (select day from warehouse.m) select day from t"),
         model("warehouse.m", "table", "day", "select day from generate_series(1, 3) as s (day), staging.x"),
     ];
     let catalog = catalog(files.concat());
     let names: Vec<_> = catalog.models().iter().map(warehouse::models::Model::name).collect();
-    assert_eq!(names, ["m", "z", "a"]);
+    assert_eq!(names, ["m", "z", "v", "a"]);
     let sources: Vec<_> = catalog.sources().iter().map(|(relation, _, line)| format!("{relation}:{line}")).collect();
     assert_eq!(sources, ["staging.x:1"], "functions and common table expressions are no tables");
     let marts: Vec<_> = catalog.select(&["marts".to_owned()]).expect("known").iter().map(|m| m.name()).collect();
-    assert_eq!(marts, ["z", "a"]);
+    assert_eq!(marts, ["z", "v", "a"], "a view comes along with who reads it");
     let (word, hint) = catalog.select(&["mart".to_owned()]).expect_err("unknown");
     assert_eq!((word.as_str(), hint.as_str()), ("mart", "did you mean `marts`?"));
 }
