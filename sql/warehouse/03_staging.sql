@@ -5,5 +5,5 @@ create table if not exists staging.ratings (
     product_id  bigint primary key,
     rating      double precision,
     reviews     bigint,
-    at          text
+    at          timestamptz
 );
