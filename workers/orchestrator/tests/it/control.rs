@@ -1,8 +1,8 @@
 //! Cancel, retry, and a worker that stops in order.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use orchestrator::{Worker, run_ended};
+use orchestrator::{Worker, WorkerOptions, run_ended};
 use tokio_util::sync::CancellationToken;
 use warehouse::runs::{self, Cancelled, RunError};
 use workflow::state::RunState;
@@ -37,9 +37,12 @@ async fn a_task_that_does_not_listen_is_aborted_after_the_grace() {
     let registry = hands.registry();
     let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: wait, stubborn: true } } }")).await;
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new(db.pool.clone(), registry, fast()).run(stop.clone()));
+    let options = WorkerOptions { grace: Duration::from_secs(2), ..fast() };
+    let worker = tokio::spawn(Worker::new(db.pool.clone(), registry, options).run(stop.clone()));
     hands.wait_has_begun().await;
     runs::cancel(&db.pool, run_id).await.expect("cancelled");
+    let refused = runs::retry(&db.pool, run_id, None).await.expect_err("it is still stopping");
+    assert!(matches!(refused, RunError::Stopping(_)), "{refused}");
     assert_eq!(run_ended(&db.pool, run_id).await.expect("ended"), RunState::Cancelled);
     stop.cancel();
     worker.await.expect("the worker stops");

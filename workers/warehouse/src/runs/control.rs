@@ -51,6 +51,9 @@ pub async fn cancel(pool: &PgPool, run_id: i64) -> Result<Cancelled, RunError> {
 pub async fn retry(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<String>, RunError> {
     let mut transaction = pool.begin().await?;
     let run = lock(&mut transaction, run_id).await?;
+    if run.stopping && !run.state.is_final() {
+        return Err(RunError::Stopping(run_id));
+    }
     let rows: Vec<(String, String)> = sqlx::query_as("select task, state from sluice.task_run where run_id = $1")
         .bind(run_id)
         .fetch_all(&mut *transaction)
@@ -91,19 +94,21 @@ pub async fn retry(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec
 
 struct Locked {
     state: RunState,
+    stopping: bool,
     plan: Plan,
 }
 
 async fn lock(connection: &mut PgConnection, run_id: i64) -> Result<Locked, RunError> {
-    let row: Option<(String, serde_json::Value)> = sqlx::query_as(
-        "select r.state, v.plan from sluice.dag_run r join sluice.dag_version v using (dag, version)
+    let row: Option<(String, bool, serde_json::Value)> = sqlx::query_as(
+        "select r.state, r.cancel_requested_at is not null, v.plan
+         from sluice.dag_run r join sluice.dag_version v using (dag, version)
          where r.run_id = $1 for update of r",
     )
     .bind(run_id)
     .fetch_optional(connection)
     .await?;
-    let (state, plan) = row.ok_or(RunError::NoRun(run_id))?;
-    Ok(Locked { state: state.parse()?, plan: read_plan(plan)? })
+    let (state, stopping, plan) = row.ok_or(RunError::NoRun(run_id))?;
+    Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)? })
 }
 
 /// The tasks that a person means, before those behind them are added.

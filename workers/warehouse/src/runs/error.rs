@@ -53,6 +53,9 @@ pub enum RunError {
         /// Its state.
         state: String,
     },
+    /// A retry of a run that is being cancelled.
+    #[error("run {0} is being cancelled; retry it once its running tasks have ended")]
+    Stopping(i64),
     /// A retry with nothing to retry.
     #[error("nothing failed in run {0}")]
     NothingFailed(i64),
@@ -83,6 +86,7 @@ impl RunError {
                 | Self::NoTask { .. }
                 | Self::NoOutput { .. }
                 | Self::StillOpen { .. }
+                | Self::Stopping(_)
                 | Self::NothingFailed(_)
                 | Self::Params(_)
         )

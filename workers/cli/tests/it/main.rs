@@ -1,0 +1,3 @@
+//! The program as people and scripts meet it: arguments in, text, JSON and exit codes out.
+
+mod runs;
