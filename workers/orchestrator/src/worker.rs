@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apalis_core::{
-    error::WorkerError,
-    task::data::Data,
-    worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt},
-};
+use apalis::prelude::{Data, ParallelizeExt, WorkerBuilder, WorkerError};
 use futures::future::BoxFuture;
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::mpsc;

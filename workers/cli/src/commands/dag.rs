@@ -4,8 +4,8 @@ mod graph;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use chrono_tz::{OffsetComponents, Tz};
+use chrono::{DateTime, NaiveDate, Offset, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 use warehouse::runs::{self as store, DagRow};
 use workflow::plan::Plan;
@@ -198,10 +198,8 @@ fn plan(plan: &Plan, next: usize, json: bool) -> anyhow::Result<()> {
 }
 
 fn clock_changes(zone: Tz, day: NaiveDate) -> bool {
-    use chrono::Offset as _;
-    let start = workflow::schedule::start_of_day(zone, day).with_timezone(&zone);
-    let end = (start + TimeDelta::hours(26)).max(start);
-    start.offset().fix() != end.offset().fix() || start.offset().dst_offset() != end.offset().dst_offset()
+    let offset = |day| workflow::schedule::start_of_day(zone, day).with_timezone(&zone).offset().fix();
+    day.succ_opt().is_some_and(|next| offset(day) != offset(next))
 }
 
 async fn rest(ctx: &Context, plan: &Plan, pause: bool) -> anyhow::Result<()> {

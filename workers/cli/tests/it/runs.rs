@@ -149,8 +149,8 @@ async fn a_failed_run_ends_with_1_and_is_retried_from_where_it_failed() {
 #[tokio::test]
 async fn what_does_not_exist_ends_with_2_and_a_hint() {
     let project = Project::new().await;
-    for (arguments, expected) in [
-        (&["run", "helo"][..], "did you mean `hello`?"),
+    let cases: [(&[&str], &str); 8] = [
+        (&["run", "helo"], "did you mean `hello`?"),
         (&["run", "hello.gret"], "did you mean `greet`?"),
         (&["run", "hello", "--param", "wo=1"], "did you mean `who`?"),
         (&["run", "hello", "--param", "who"], "write `--param name=value`"),
@@ -158,7 +158,8 @@ async fn what_does_not_exist_ends_with_2_and_a_hint() {
         (&["logs", "hello"], "`hello` has no runs yet"),
         (&["ps", "--state", "sucess"], "did you mean `success`?"),
         (&["backfill", "hello", "--from", "2026-01-02", "--to", "2026-01-01"], "comes before"),
-    ] {
+    ];
+    for (arguments, expected) in cases {
         let said = project.text(arguments, 2);
         assert!(said.contains(expected), "sluice {arguments:?}: {said}");
     }
@@ -200,10 +201,10 @@ async fn dags_are_drawn_and_planned() {
     let project = Project::new().await;
     let drawn = project.text(&["dag", "graph", "hello"], 0);
     let expected = "\
-● greet        command
-├─● left       command
-╰─┼─● right    command
-  ╰─┴─● join   command
+● greet       command
+├─● left      command
+╰─┼─● right   command
+  ╰─┴─● join  command
 ";
     assert_eq!(drawn.lines().map(str::trim_end).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>(), "\n{drawn}");
     let plan = project.json(&["dag", "plan", "hello", "--next", "400", "--json"]);
