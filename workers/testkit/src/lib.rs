@@ -9,6 +9,7 @@ pub mod bench;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;
 use uuid::Uuid;
+use workflow::kind::Fence;
 
 /// A Postgres database of its own, dropped by nobody: its server's folder goes with `target/`.
 pub struct TestDatabase {
@@ -34,6 +35,27 @@ pub async fn empty_database() -> TestDatabase {
     let url = with_path(&server, &name);
     let pool = PgPoolOptions::new().max_connections(16).connect(&url).await.expect("connect to the new database");
     TestDatabase { pool, url }
+}
+
+/// A running attempt, with a lease of an hour, of a run of its own: what may publish in a test.
+pub async fn attempt(pool: &PgPool) -> Fence {
+    let (attempt_id, token) = sqlx::query_as(
+        "with v as (insert into sluice.dag_version (dag, version, plan) values ('d', gen_random_uuid()::text, '{}')
+                    returning dag, version),
+              r as (insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger,
+                                                state, tasks_open)
+                    select dag, version, clock_timestamp(), now(), now(), 'manual', 'running', 1 from v
+                    returning run_id),
+              t as (insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts)
+                    select run_id, 't', 'load', 'running', 0, 3 from r returning task_run_id)
+         insert into sluice.attempt (task_run_id, attempt, worker, state, lease_until, queued_at)
+         select task_run_id, 1, 'test', 'running', now() + interval '1 hour', now() from t
+         returning attempt_id, token",
+    )
+    .fetch_one(pool)
+    .await
+    .expect("open an attempt");
+    Fence { attempt_id, token }
 }
 
 /// The URL of a new, empty MariaDB database.

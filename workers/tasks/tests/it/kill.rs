@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{World, attempt, context, registry};
+use crate::support::{World, context, registry};
 
 const CHILD: &str = "SLUICE_TEST_LOAD_CHILD";
 const TABLE: &str = "create table orders (id int primary key, quantity int)";
@@ -69,7 +69,7 @@ async fn a_load_that_was_killed_ends_as_if_it_had_not_been() {
     // In the middle: a lock holds the child where it publishes.
     let mut holder = world.pool.begin().await.expect("begin");
     sqlx::query("lock table staging.orders in access exclusive mode").execute(&mut *holder).await.expect("lock");
-    let doomed = attempt(&world.pool).await;
+    let doomed = testkit::attempt(&world.pool).await;
     let mut child = spawn(&world, doomed, &manifest);
     loop {
         let waiting: bool = sqlx::query_scalar(
@@ -99,7 +99,7 @@ async fn a_load_that_was_killed_ends_as_if_it_had_not_been() {
     assert_eq!(before, [Some("0".to_owned()), Some("0".to_owned())], "nothing of it can be seen");
 
     // After it: the child publishes and dies before it can say so.
-    let second = attempt(&world.pool).await;
+    let second = testkit::attempt(&world.pool).await;
     let status = spawn(&world, second, &manifest).wait().expect("wait");
     assert!(!status.success(), "it died");
     let published = state(&world).await;

@@ -34,6 +34,8 @@ async fn rows_that_fail_are_held_back_with_every_rule_they_broke() {
         .texts("select (row->>'id') || ' ' || array_to_string(rules, ' ') from sluice.quarantine order by 1")
         .await;
     assert_eq!(rules.iter().flatten().collect::<Vec<_>>(), ["2 quantity.between city.not_null", "3 quantity.between"]);
+    let checks = world.texts("select check_id || ' ' || outcome from sluice.check_results order by check_id").await;
+    assert_eq!(checks.iter().flatten().collect::<Vec<_>>(), ["city.not_null failed", "quantity.between failed"]);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl World {
 
     /// Runs a kind as an attempt of its own.
     pub(crate) async fn run(&self, kind: &str, config: Value, inputs: &[(&str, &Value)]) -> Result<Value, TaskError> {
-        let task = context(attempt(&self.pool).await, inputs);
+        let task = context(testkit::attempt(&self.pool).await, inputs);
         self.registry.get(kind).expect("a kind").run(config, &task).await
     }
 
@@ -93,25 +93,4 @@ pub(crate) fn context(fence: Fence, inputs: &[(&str, &Value)]) -> TaskContext {
         log: TaskLog::discard(),
         cancel: tokio_util::sync::CancellationToken::new(),
     }
-}
-
-/// A running attempt of a run of its own.
-pub(crate) async fn attempt(pool: &PgPool) -> Fence {
-    let (attempt_id, token): (i64, i64) = sqlx::query_as(
-        "with v as (insert into sluice.dag_version (dag, version, plan) values ('d', gen_random_uuid()::text, '{}')
-                    returning dag, version),
-              r as (insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger,
-                                                state, tasks_open)
-                    select dag, version, clock_timestamp(), now(), now(), 'manual', 'running', 1 from v
-                    returning run_id),
-              t as (insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts)
-                    select run_id, 't', 'load', 'running', 0, 3 from r returning task_run_id)
-         insert into sluice.attempt (task_run_id, attempt, worker, state, lease_until, queued_at)
-         select task_run_id, 1, 'test', 'running', now() + interval '1 hour', now() from t
-         returning attempt_id, token",
-    )
-    .fetch_one(pool)
-    .await
-    .expect("open an attempt");
-    Fence { attempt_id, token }
 }

@@ -9,7 +9,9 @@ use warehouse::{
     manifest::Mark,
 };
 
-use crate::support::{attempt, batch, frame, interval, lake, lose, request};
+use testkit::attempt;
+
+use crate::support::{batch, frame, interval, lake, lose, request};
 
 fn column<T, P: ?Sized>(name: &str, values: T) -> Column
 where

@@ -18,28 +18,6 @@ pub(crate) fn interval() -> (DateTime<Utc>, DateTime<Utc>) {
     (day(1), day(2))
 }
 
-/// A running attempt of a run of its own.
-pub(crate) async fn attempt(pool: &PgPool) -> Fence {
-    let (attempt_id, token) = sqlx::query_as(
-        "with v as (insert into sluice.dag_version (dag, version, plan) values ('t', gen_random_uuid()::text, '{}')
-                    returning dag, version),
-              r as (insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger,
-                                                state, tasks_open)
-                    select dag, version, clock_timestamp(), now(), now(), 'manual', 'running', 1 from v
-                    returning run_id),
-              t as (insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts)
-                    select run_id, 'load', 'load', 'running', 0, 3 from r returning task_run_id)
-         insert into sluice.attempt (task_run_id, attempt, worker, state, lease_until, queued_at)
-         select task_run_id, 1, 'test', 'running', now() + interval '1 hour', now() from t
-         returning attempt_id, token",
-    )
-    .fetch_one(pool)
-    .await
-    .expect("open an attempt");
-    let (attempt_id, token): (i64, i64) = (attempt_id, token);
-    Fence { attempt_id, token }
-}
-
 /// Ends an attempt as the reaper does.
 pub(crate) async fn lose(pool: &PgPool, fence: Fence) {
     sqlx::query("update sluice.attempt set state = 'lost', finished_at = now() where attempt_id = $1")

@@ -1,0 +1,147 @@
+//! Rows from MariaDB to Postgres by `extract_mysql` and `load`, next to what the two servers can do by themselves.
+//!
+//! `cargo run -p tasks --example bench_movement [ROWS]`, a million if not said.
+
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use chrono::{TimeZone, Utc};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool};
+use tasks::{extract_mysql::ExtractMysql, load::Load};
+use testkit::bench::{Figure, peak_mib, report};
+use warehouse::lake::Lake;
+use workflow::{
+    kind::{DataInterval, Registry, TaskContext},
+    log::TaskLog,
+};
+
+const TABLE: &str = "create table order_items (
+    id bigint unsigned primary key, order_id bigint unsigned not null, line_number smallint unsigned not null,
+    product_id bigint unsigned not null, quantity int not null, unit_price decimal(12, 2) not null,
+    line_total decimal(12, 2) not null, note varchar(60) not null, created_at datetime(6) not null,
+    updated_at datetime(6) not null)";
+const ROWS: &str = "insert into order_items
+    select seq, seq div 3, seq mod 3, seq * 7919 mod 500, 1 + seq mod 5, (seq mod 9973) / 100, (seq mod 49999) / 100,
+           concat('line ', seq, ' of an order'), '2026-01-01' + interval seq second,
+           '2026-01-01' + interval seq * 1000003 microsecond
+    from seq_1_to_";
+
+#[tokio::main]
+async fn main() {
+    let rows: u64 = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of rows"));
+    let db = testkit::database().await;
+    let mysql = testkit::mysql_database().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut shop = MySqlConnection::connect(&mysql).await.expect("connect to MariaDB");
+    sqlx::raw_sql(AssertSqlSafe(format!("{TABLE}; {ROWS}{rows}"))).execute(&mut shop).await.expect("fill the table");
+
+    let registry = registry(&db.pool, &mysql, folder.path());
+    // A first pass warms both servers, and shows what memory a tenth of the rows needs.
+    let small = format!("create table small as select * from order_items limit {}", rows / 10);
+    sqlx::raw_sql(AssertSqlSafe(small)).execute(&mut shop).await.expect("a small table");
+    move_rows(&registry, &db.pool, "small").await;
+    let small_peak = peak_mib();
+
+    let (manifest, extract, load) = move_rows(&registry, &db.pool, "order_items").await;
+    let peak = peak_mib();
+    let loaded: i64 =
+        sqlx::query_scalar("select count(*) from staging.order_items").fetch_one(&db.pool).await.expect("count");
+    assert_eq!(u64::try_from(loaded).ok(), Some(rows), "every row arrived");
+
+    let read = read_limit(&mut shop).await;
+    let write = copy_limit(&db.url, &db.pool).await;
+    let per_second = |seconds: f64| rows as f64 / seconds;
+    let limit = per_second(read.max(write));
+    let speed = per_second(extract + load);
+    let files = manifest["files"][0]["bytes"].as_u64().unwrap_or(0) as f64 / 1e6;
+    let note = format!(
+        "extract {extract:.2} s, {files:.0} MB of Parquet, load {load:.2} s; limit: the slower of a bare \
+                        read ({read:.2} s) and a bare COPY ({write:.2} s)"
+    );
+    report(
+        "movement",
+        &[
+            Figure::new("movement_rows_per_s", speed, "rows/s", note).against(limit),
+            Figure::new("movement_ratio", speed / limit, "ratio", "movement_rows_per_s over its limit"),
+            Figure::new("movement_peak_mib", peak, "MiB", format!("{rows} rows; a tenth of them: {small_peak:.0} MiB")),
+        ],
+    );
+}
+
+fn registry(pool: &PgPool, mysql: &str, folder: &Path) -> Registry {
+    let lake = Lake::open(folder.join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
+    let connections = BTreeMap::from([("shop".to_owned(), mysql.to_owned().into())]);
+    Registry::new().with(ExtractMysql::new(connections, pool.clone(), lake.clone())).with(Load::new(
+        pool.clone(),
+        lake,
+        folder,
+    ))
+}
+
+/// Extracts and loads a table; gives the manifest and the seconds of both.
+async fn move_rows(registry: &Registry, pool: &PgPool, table: &str) -> (Value, f64, f64) {
+    let run = async |kind: &str, config: Value, inputs: BTreeMap<String, Value>| {
+        let fence = testkit::attempt(pool).await;
+        let day = |d| Utc.with_ymd_and_hms(2026, 1, d, 0, 0, 0).single().expect("a valid time");
+        let task = TaskContext {
+            dag: "bench".to_owned(),
+            run_id: fence.attempt_id,
+            task: "t".to_owned(),
+            attempt: 1,
+            fence,
+            logical_time: day(1),
+            interval: DataInterval { start: day(1), end: day(2) },
+            timezone: chrono_tz::UTC,
+            params: json!({}),
+            inputs,
+            log: TaskLog::discard(),
+            cancel: tokio_util::sync::CancellationToken::new(),
+        };
+        let start = Instant::now();
+        let output = registry.get(kind).expect("a kind").run(config, &task).await.expect("the task");
+        (output, start.elapsed().as_secs_f64())
+    };
+    let (manifest, extract) = run("extract_mysql", json!({"table": table}), BTreeMap::new()).await;
+    let load = json!({"from": "extract", "into": format!("staging.{table}")});
+    let (_, load) = run("load", load, BTreeMap::from([("extract".to_owned(), manifest.clone())])).await;
+    (manifest, extract, load)
+}
+
+/// Seconds in which the source gives every row to a client that looks at none.
+async fn read_limit(shop: &mut MySqlConnection) -> f64 {
+    let start = Instant::now();
+    let mut rows = sqlx::query("select * from order_items").fetch(shop);
+    while rows.try_next().await.expect("read").is_some() {}
+    start.elapsed().as_secs_f64()
+}
+
+/// Seconds in which Postgres takes the same rows by binary COPY, encoded beforehand.
+async fn copy_limit(url: &str, pool: &PgPool) -> f64 {
+    let mut connection = PgConnection::connect(url).await.expect("connect to Postgres");
+    let mut encoded: Vec<Vec<u8>> = Vec::new();
+    {
+        let mut out = connection
+            .copy_out_raw("copy staging.order_items to stdout with (format binary)")
+            .await
+            .expect("read the rows");
+        while let Some(part) = out.try_next().await.expect("read the rows") {
+            match encoded.last_mut() {
+                Some(last) if last.len() < 512 * 1024 => last.extend_from_slice(&part),
+                _ => encoded.push(part.to_vec()),
+            }
+        }
+    }
+    sqlx::query("create table staging.limit_of_copy (like staging.order_items)")
+        .execute(pool)
+        .await
+        .expect("make a table");
+    let start = Instant::now();
+    let mut copy =
+        connection.copy_in_raw("copy staging.limit_of_copy from stdin with (format binary)").await.expect("start COPY");
+    for part in encoded {
+        copy.send(part).await.expect("send");
+    }
+    copy.finish().await.expect("end COPY");
+    start.elapsed().as_secs_f64()
+}
