@@ -6,7 +6,8 @@ use workflow::kind::Fence;
 use crate::error::WarehouseError;
 
 /// Refuses an attempt that is no longer `running` under its token, and keeps it from being closed by anyone
-/// else until the transaction on `connection` ends. Call it first in each transaction that publishes.
+/// else until the transaction on `connection` ends. Call it in each transaction that publishes; last, where the
+/// transaction is long, because the lease cannot be renewed meanwhile.
 pub async fn check(connection: &mut PgConnection, fence: Fence) -> Result<(), WarehouseError> {
     let held = sqlx::query(
         "select 1 from sluice.attempt where attempt_id = $1 and token = $2 and state = 'running' for share",

@@ -17,6 +17,9 @@ use crate::{
     ident::{quote, quote_all},
 };
 
+/// Rows below which the statistics of the target are left to autovacuum.
+const ANALYZE_FROM: i64 = 10_000;
+
 /// Where the rows of a batch went.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -35,11 +38,11 @@ impl Staged {
     /// and the caller fails its task.
     pub async fn publish(self, mut audit: Audit) -> Result<Outcome, WarehouseError> {
         let mut connection = self.pool.acquire().await?;
+        fence::check(&mut connection, self.request.fence).await?;
         self.hold_back(&mut connection, &audit.failed).await?;
         drop(connection);
 
         let mut transaction = self.pool.begin().await?;
-        fence::check(&mut transaction, self.request.fence).await?;
         target::lock(&mut transaction, &self.request.target).await?;
         let request = &self.request;
         let mut tally = self.tally(&mut transaction).await?;
@@ -70,7 +73,11 @@ impl Staged {
         if let Some((alert, channels)) = &audit.alert {
             alerts::raise(&mut transaction, alert, channels).await?;
         }
+        // Last, because it keeps the lease from being renewed until the transaction ends: a long publication
+        // must not lose the lease that it is about to prove.
+        fence::check(&mut transaction, request.fence).await?;
         transaction.commit().await?;
+        self.analyze(tally.loaded).await;
         // What is left behind is swept by the next load; the batch is published.
         if let Err(error) = drop_tables(&self.pool, &self.table, &self.out).await {
             tracing::warn!(table = %self.table, %error, "staging tables are left for the next load to sweep");
@@ -86,6 +93,17 @@ impl Staged {
             sums: tally.sums,
             repeated: false,
         })
+    }
+
+    /// Tells the planner about a batch that changes what it knows; what comes next reads the table at once.
+    async fn analyze(&self, loaded: i64) {
+        if loaded < ANALYZE_FROM {
+            return;
+        }
+        let sql = format!("analyze {}", self.request.target.quoted());
+        if let Err(error) = sqlx::query(AssertSqlSafe(sql)).execute(&self.pool).await {
+            tracing::warn!(table = %self.request.target, %error, "the planner keeps its old statistics");
+        }
     }
 
     async fn tally(&self, connection: &mut PgConnection) -> Result<Tally, WarehouseError> {
