@@ -1,5 +1,10 @@
 //! Style sheet, script, type and icon, compiled in.
 
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::OnceLock,
+};
+
 use axum::{
     Router,
     http::header,
@@ -8,18 +13,24 @@ use axum::{
 
 use crate::state::State;
 
-/// Address of the style sheet.
-pub(super) const STYLE_URL: &str = concat!("/static/style.css?v=", env!("CARGO_PKG_VERSION"));
-/// Address of the script.
-pub(super) const SCRIPT_URL: &str = concat!("/static/app.js?v=", env!("CARGO_PKG_VERSION"));
+const STYLE: &[u8] = include_bytes!("../assets/style.css");
+const SCRIPT: &[u8] = include_bytes!("../assets/app.js");
+
+/// What follows `?v=` in their addresses: it changes with their content, so that browsers may keep them.
+pub(super) fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let mut hasher = DefaultHasher::new();
+        (STYLE, SCRIPT).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    })
+}
 
 pub(super) fn router() -> Router<State> {
-    const STYLE: &str = "text/css; charset=utf-8";
-    const SCRIPT: &str = "text/javascript; charset=utf-8";
     const FONT: &str = "font/woff2";
     Router::new()
-        .route("/static/style.css", asset(STYLE, include_bytes!("../assets/style.css")))
-        .route("/static/app.js", asset(SCRIPT, include_bytes!("../assets/app.js")))
+        .route("/static/style.css", asset("text/css; charset=utf-8", STYLE))
+        .route("/static/app.js", asset("text/javascript; charset=utf-8", SCRIPT))
         .route("/static/icon.svg", asset("image/svg+xml", include_bytes!("../assets/icon.svg")))
         .route("/static/inter-400.woff2", asset(FONT, include_bytes!("../assets/fonts/inter-400.woff2")))
         .route("/static/inter-500.woff2", asset(FONT, include_bytes!("../assets/fonts/inter-500.woff2")))
@@ -27,5 +38,7 @@ pub(super) fn router() -> Router<State> {
 }
 
 fn asset(kind: &'static str, bytes: &'static [u8]) -> MethodRouter<State> {
-    get(move || async move { ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=300")], bytes) })
+    get(
+        move || async move { ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=86400")], bytes) },
+    )
 }

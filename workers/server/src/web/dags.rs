@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How many runs the overview of DAGs shows of each.
-const RUNS: i64 = 30;
+const RUNS: i64 = 18;
 /// How many runs one DAG's own grid shows.
 const GRID_RUNS: i64 = 40;
 

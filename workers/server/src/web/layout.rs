@@ -89,8 +89,8 @@ impl Page {
                     meta name="color-scheme" content="light dark";
                     title { (self.title) " · " (project) }
                     link rel="icon" href="/static/icon.svg" type="image/svg+xml";
-                    link rel="stylesheet" href=(super::assets::STYLE_URL);
-                    script src=(super::assets::SCRIPT_URL) defer {}
+                    link rel="stylesheet" href={ "/static/style.css?v=" (super::assets::version()) };
+                    script src={ "/static/app.js?v=" (super::assets::version()) } defer {}
                 }
                 body {
                     a.skip href="#content" { "Skip to content" }

@@ -49,7 +49,8 @@ fn over_all_time(sql: &str) -> String {
     while let Some(start) = rest.find(MACRO) {
         let (column, after) = rest[start + MACRO.len()..].split_once(')').expect("a closed macro");
         out.push_str(&rest[..start]);
-        out.push_str(&format!("{column} between '2020-01-01T00:00:00Z' and now() + interval '1 day'"));
+        out.push_str(column);
+        out.push_str(" between '2020-01-01T00:00:00Z' and now() + interval '1 day'");
         rest = after;
     }
     out.push_str(rest);

@@ -51,10 +51,11 @@ async fn every_page_renders_with_rows_and_without() {
     }
 }
 
+const EVIL: &str = r#"</title></style><script>alert(1)</script><img src=x onerror="alert(2)">' onmouseover='x"#;
+
 #[tokio::test]
 async fn hostile_text_stays_text() {
     let server = TestServer::seeded().await;
-    const EVIL: &str = r#"</title></style><script>alert(1)</script><img src=x onerror="alert(2)">' onmouseover='x"#;
     for sql in [
         "update sluice.dag set description = $1",
         "update sluice.alert set message = $1, key = $1",
