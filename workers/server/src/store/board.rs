@@ -89,7 +89,7 @@ impl Board {
             sqlx::query_as(include_str!("../../../../sql/web/board_minutes.sql")).bind(now).fetch_all(pool).await?;
         let mut products = split(pool, "sales_by_product", day_start, 5).await?;
         name_products(pool, &mut products).await?;
-        let categories = split(pool, "sales_by_category", day_start, 12).await?;
+        let categories = split(pool, "sales_by_category", day_start, 100).await?;
         let open_alerts: Vec<(String, i64)> =
             sqlx::query_as(include_str!("../../../../sql/web/board_alerts.sql")).fetch_all(pool).await?;
         let mut board = Self {

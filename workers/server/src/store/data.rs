@@ -86,7 +86,9 @@ pub(crate) struct SuiteStatus {
     pub(crate) failed: i64,
     pub(crate) errored: i64,
     pub(crate) vacuous: i64,
-    /// `passed`, `failed` or `errored`, oldest first.
+    /// `errored`, `failed`, `quarantined`, `warned` or `passed`: what the worst failed check does.
+    pub(crate) verdict: String,
+    /// The verdicts of the latest evaluations, oldest first.
     pub(crate) history: Vec<String>,
 }
 

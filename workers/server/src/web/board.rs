@@ -66,11 +66,11 @@ async fn read(state: &State, board: &Board) -> Result<Markup, StoreError> {
             div.columns.wide {
                 (card("Revenue per minute", html! { "last 60 minutes" },
                     charts::minutes(&board.minutes, &state.options().currency, state.timezone())))
-                (card("Categories", html! { "today" }, shares(&board.categories, state, false)))
+                (card("Categories", html! { "today" }, bars(&categories(&board.categories), state)))
             }
         }
         div.columns.even {
-            (card("Top products", html! { "today" }, shares(&board.products, state, true)))
+            (card("Top products", html! { "today" }, bars(&products(&board.products), state)))
             (card("Latest alerts", html! { a href="/alerts" { "All alerts" (icon("arrow")) } }, alert_list(&latest, state)))
         }
         (card("Pipelines", html! { a href="/dags" { "All DAGs" (icon("arrow")) } }, pipelines(&health, &dags, &grid, state)))
@@ -116,24 +116,55 @@ fn average_rate(board: &Board) -> String {
     format!("{:.1} a minute, last 5 minutes", recent as f64 / 5.0)
 }
 
-fn shares(shares: &[Share], state: &State, with_orders: bool) -> Markup {
-    let top = shares.iter().map(|share| share.revenue).max().unwrap_or_default();
+/// How many categories stand by themselves.
+const CATEGORIES: usize = 5;
+
+/// A row of bars: a name, its money, and a word beside it.
+struct Bar {
+    name: String,
+    revenue: Decimal,
+    note: String,
+}
+
+fn products(shares: &[Share]) -> Vec<Bar> {
+    let bar = |share: &Share| Bar {
+        name: share.name.clone(),
+        revenue: share.revenue,
+        note: format!("{} sold", count(share.orders)),
+    };
+    shares.iter().map(bar).collect()
+}
+
+/// The greatest categories with their part of the day, and the rest together.
+fn categories(shares: &[Share]) -> Vec<Bar> {
     let all: Decimal = shares.iter().map(|share| share.revenue).sum();
-    let part = |value: Decimal, of: Decimal| if of.is_zero() { 0.0 } else { (value / of).to_f64().unwrap_or(0.0) };
+    let bar =
+        |name: String, revenue: Decimal| Bar { name, revenue, note: format!("{:.0}%", ratio(revenue, all) * 100.0) };
+    let (great, rest) = shares.split_at(shares.len().min(CATEGORIES));
+    let mut bars: Vec<_> = great.iter().map(|share| bar(share.name.clone(), share.revenue)).collect();
+    if !rest.is_empty() {
+        bars.push(bar(format!("{} others", rest.len()), rest.iter().map(|share| share.revenue).sum()));
+    }
+    bars
+}
+
+fn ratio(part: Decimal, whole: Decimal) -> f64 {
+    if whole.is_zero() { 0.0 } else { (part / whole).to_f64().unwrap_or(0.0) }
+}
+
+fn bars(bars: &[Bar], state: &State) -> Markup {
+    let top = bars.iter().map(|bar| bar.revenue).max().unwrap_or_default();
     html! {
-        @if shares.is_empty() {
+        @if bars.is_empty() {
             (empty("Nothing sold yet today", "The first order of the day shows up here within seconds.", None))
         } @else {
             ol.shares {
-                @for share in shares {
+                @for row in bars {
                     li {
-                        span.name title=(share.name) { (share.name) }
-                        span.num.amount { (money(share.revenue, &state.options().currency)) }
-                        span.num.note {
-                            @if with_orders { (count(share.orders)) " sold" }
-                            @else { (format!("{:.0}%", part(share.revenue, all) * 100.0)) }
-                        }
-                        (bar(part(share.revenue, top), "accent"))
+                        span.name title=(row.name) { (row.name) }
+                        span.num.amount { (money(row.revenue, &state.options().currency)) }
+                        span.num.note { (row.note) }
+                        (bar(ratio(row.revenue, top), "accent"))
                     }
                 }
             }

@@ -54,13 +54,17 @@ pub(super) fn minutes(minutes: &[Minute], currency: &str, zone: Tz) -> Markup {
     }
 }
 
-/// The least of 1, 2, 2.5, 5 × 10ⁿ that is not below `value`.
+/// The least round number that is not below `value`.
 fn nice_ceiling(value: f64) -> f64 {
     if value <= 0.0 {
         return 100.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|step| step * power).find(|top| *top >= value).unwrap_or(value)
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|top| *top >= value)
+        .unwrap_or(value)
 }
 
 fn short_money(value: f64, currency: &str) -> String {
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_axis_ends_on_a_round_number() {
-        for (value, top) in [(0.0, 100.0), (7.0, 10.0), (104.0, 200.0), (2_400.0, 2_500.0), (5_000.0, 5_000.0)] {
+        for (value, top) in [(0.0, 100.0), (7.0, 10.0), (104.0, 150.0), (2_400.0, 3_000.0), (5_000.0, 5_000.0)] {
             assert!((nice_ceiling(value) - top).abs() < 1e-9, "{value} → {}", nice_ceiling(value));
         }
     }

@@ -45,7 +45,7 @@ fn suite_table(suites: &[SuiteStatus], state: &State) -> Markup {
                         tr {
                             td { a.strong href={ "/quality/suites/" (encode(&suite.suite)) } { (suite.suite) } }
                             td { (suite.dataset) }
-                            td { (badge(verdict(suite))) }
+                            td { (badge(&suite.verdict)) }
                             td.num { (suite.passed) "/" (suite.checks)
                                 @if suite.failed > 0 { span.bad-text { " · " (suite.failed) " failed" } }
                                 @if suite.errored > 0 { span.bad-text { " · " (suite.errored) " errored" } }
@@ -60,14 +60,6 @@ fn suite_table(suites: &[SuiteStatus], state: &State) -> Markup {
                 }
             }
         }
-    }
-}
-
-fn verdict(suite: &SuiteStatus) -> &'static str {
-    match suite {
-        SuiteStatus { errored: 1.., .. } => "errored",
-        SuiteStatus { failed: 1.., .. } => "failed",
-        _ => "passed",
     }
 }
 

@@ -120,7 +120,7 @@ from generate_series(1, 9) n;
 insert into sluice.alert (dedupe_key, source, rule, severity, key, event_time, raised_at, message, detail, state)
 select 'a' || n, v.source, v.rule, v.severity, v.key || n, now() - n * interval '7 minutes', now() - n * interval '7 minutes' + interval '620 milliseconds', v.message, '{}',
        case when n > 8 then 'closed' else 'open' end
-from generate_series(1, 24) n
+from generate_series(24, 1, -1) n
 join lateral (values (0, 'fraud', 'card_velocity', 'high', 'c_', '6 orders with one card within 5 s, €412.30 in all'),
     (1, 'bots', 'bot_browsing', 'medium', 'd_', '41 product pages in 5 s from one device'),
     (2, 'fraud', 'high_amount_burst', 'critical', 'c_', '3 orders above €1,500 within 5 s'),
@@ -128,10 +128,11 @@ join lateral (values (0, 'fraud', 'card_velocity', 'high', 'c_', '6 orders with 
 
 insert into sluice.outbox (dedupe_key, channel, alert_id, subject, payload, state, attempts, created_at, delivered_at, location, error)
 select 'o' || alert_id, case when severity = 'low' then 'purchasing' else 'fraud_slack' end, alert_id, severity || ': ' || message, '{}',
-       case when alert_id <= 2 then 'pending' when alert_id = 11 then 'failed' else 'delivered' end, 1, raised_at,
-       case when alert_id > 2 and alert_id <> 11 then raised_at + interval '1 second' end, '.sluice/outbox/slack/' || alert_id || '-card-velocity.json',
+       case when alert_id > 22 then 'pending' when alert_id = 11 then 'failed' else 'delivered' end, 1, raised_at,
+       case when alert_id <= 22 and alert_id <> 11 then raised_at + interval '1 second' end, '.sluice/outbox/slack/' || alert_id || '-card-velocity.json',
        case when alert_id = 11 then 'the webhook answered 503 after 5 tries' end
-from sluice.alert;
+from sluice.alert
+order by alert_id;
 insert into sluice.outbox (dedupe_key, channel, subject, payload, state, attempts, created_at, delivered_at, location)
 values ('report', 'management', 'SimMart on 20 November: €48,210.77, 1,204 orders', '{}', 'delivered', 1, now() - interval '3 hours', now() - interval '3 hours', '.sluice/outbox/mail/25-simmart.eml');
 
