@@ -197,7 +197,7 @@ fn pipelines(health: &Overview, dags: &[Dag], grid: &[GridRun], state: &State) -
     let read = health.rows_loaded + health.rows_quarantined;
     html! {
         @if health.processes == 0 && !dags.is_empty() {
-            p.notice-line { (sign("warn")) "No process has been seen in the last minute: nothing will run. Start one with " code { "sluice all" } "." }
+            p.notice-line { (sign("warn")) span { "No process has been seen in the last minute: nothing will run. Start one with " code { "sluice all" } "." } }
         }
         dl.facts {
             div { dt { "Runs, 24 h" } dd { (count(health.runs)) } }

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_axis_ends_on_a_round_number() {
-        for (value, top) in [(0.0, 100.0), (7.0, 10.0), (104.0, 150.0), (2_400.0, 3_000.0), (5_000.0, 5_000.0)] {
+        for (value, top) in [(0.0, 100.0), (7.0, 8.0), (104.0, 150.0), (2_400.0, 3_000.0), (5_000.0, 5_000.0)] {
             assert!((nice_ceiling(value) - top).abs() < 1e-9, "{value} → {}", nice_ceiling(value));
         }
     }
