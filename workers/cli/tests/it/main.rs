@@ -1,3 +1,7 @@
 //! The program as people and scripts meet it: arguments in, text, JSON and exit codes out.
 
+mod day;
+mod example;
+mod faults;
+mod project;
 mod runs;
