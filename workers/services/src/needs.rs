@@ -21,8 +21,9 @@ pub struct Need {
 pub fn needs() -> Vec<Need> {
     let postgres = programs::postgres().into_iter().next().map(|(_, folder)| folder);
     let mut needs = vec![Need { service: Service::Postgres, program: "postgres", found: postgres }];
-    needs.extend([(Service::Mariadb, "mariadbd"), (Service::Kafka, "java"), (Service::Kafka, "mvn")].map(
-        |(service, program)| Need { service, program, found: programs::find(program) },
-    ));
+    needs.extend(
+        [(Service::Mariadb, "mariadbd"), (Service::Kafka, "java"), (Service::Kafka, "mvn")]
+            .map(|(service, program)| Need { service, program, found: programs::find(program) }),
+    );
     needs
 }

@@ -32,6 +32,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if missing == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("{} missing; `make setup` installs them, or set the services' URLs in sluice.yaml", exit::count(missing, "program"));
+    eprintln!(
+        "{} missing; `make setup` installs them, or set the services' URLs in sluice.yaml",
+        exit::count(missing, "program")
+    );
     Err(Failure::Code(exit::SERVICE).into())
 }

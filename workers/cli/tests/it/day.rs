@@ -58,14 +58,14 @@ async fn tables(shop: &Project) -> Vec<(String, i64)> {
         let rows = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         found.push((table.to_owned(), query_scalar(rows).fetch_one(&mut connection).await.expect("count")));
     }
-    let (lines, doubled): (i64, i64) = query_as(
-        "select count(*), count(*) - count(distinct id) from staging.order_items",
-    )
-    .fetch_one(&mut connection)
-    .await
-    .expect("count doubled lines");
+    let (lines, doubled): (i64, i64) =
+        query_as("select count(*), count(*) - count(distinct id) from staging.order_items")
+            .fetch_one(&mut connection)
+            .await
+            .expect("count doubled lines");
     assert_eq!(doubled, 0, "{lines} lines");
-    let held: i64 = query_scalar("select count(*) from sluice.quarantine").fetch_one(&mut connection).await.expect("held");
+    let held: i64 =
+        query_scalar("select count(*) from sluice.quarantine").fetch_one(&mut connection).await.expect("held");
     found.push(("sluice.quarantine".to_owned(), held));
     connection.close().await.expect("close");
     assert!(shop.sluice(["down"]).status.success());

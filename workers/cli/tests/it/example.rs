@@ -25,11 +25,10 @@ async fn a_new_project_loads_its_file_and_quarantines_two_rows() {
             .expect("loads");
     assert_eq!(loads.first(), Some(&(7, 5, 2, 0)), "{loads:?}");
     assert!(loads.iter().all(|(read, loaded, held, again)| *read == loaded + held + again), "{loads:?}");
-    let mart: Vec<(String, i64)> =
-        query_as("select product, units::int8 from marts.sales_by_product order by product")
-            .fetch_all(&database.pool)
-            .await
-            .expect("the mart");
+    let mart: Vec<(String, i64)> = query_as("select product, units::int8 from marts.sales_by_product order by product")
+        .fetch_all(&database.pool)
+        .await
+        .expect("the mart");
     assert_eq!(mart, [("Espresso cup".to_owned(), 4), ("Milk jug".to_owned(), 4), ("Tea pot".to_owned(), 3)]);
     drop(project);
 }

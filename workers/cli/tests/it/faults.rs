@@ -11,7 +11,10 @@ fn the_shop_has_no_faults() {
 #[test]
 fn every_fault_of_every_file_is_said_at_once_with_its_line() {
     let shop = Project::shop();
-    shop.write("dags/a.yaml", "dag: a\nschedule: { cron: \"0 0 31 2 *\" }\ntasks:\n  x: { kind: extract_mysq, table: t }\n");
+    shop.write(
+        "dags/a.yaml",
+        "dag: a\nschedule: { cron: \"0 0 31 2 *\" }\ntasks:\n  x: { kind: extract_mysq, table: t }\n",
+    );
     shop.write("dags/b.yaml", "dag: b\ntasks:\n  x:\n    kind: command\n    comand: [ls]\n    needs: [y]\n  y: { kind: command, command: [ls], needs: [x] }\n");
     shop.write("quality/c.yaml", "suite: c\nchecks:\n  - expect_column_values_to_not_be_nul: { column: a }\n");
     shop.write("sql/models/marts/d.sql", "select from where\n");
