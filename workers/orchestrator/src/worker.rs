@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apalis::prelude::{Data, ParallelizeExt, WorkerBuilder, WorkerError};
+use apalis_core::{
+    error::WorkerError,
+    task::data::Data,
+    worker::{builder::WorkerBuilder, ext::parallelize::ParallelizeExt},
+};
 use futures::future::BoxFuture;
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::mpsc;
