@@ -72,7 +72,7 @@ impl Context {
         self.url(Service::Postgres, self.given_url(Service::Postgres))
     }
 
-    /// URL of the shop's MySQL.
+    /// URL of the shop's `MySQL`.
     pub(crate) fn mysql_url(&self) -> anyhow::Result<String> {
         self.url(Service::Mariadb, self.given_url(Service::Mariadb))
     }

@@ -78,7 +78,7 @@ enum Command {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     output::init_tracing();
-    let outcome = dispatch(cli).await;
+    let outcome = Box::pin(dispatch(cli)).await;
     match outcome {
         Ok(code) => code,
         Err(error) => exit::report(&error),
@@ -100,7 +100,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Schedule(args) => c::schedule::run(args, &open()?).await,
         Command::Work(args) => c::work::run(args, &open()?).await,
         Command::Stream(args) => c::stream::run(args, &open()?).await,
-        Command::All(args) => c::all::run(args, &open()?).await,
+        Command::All(args) => Box::pin(c::all::run(args, &open()?)).await,
         Command::Run(args) => c::run::run(args, &open()?).await,
         Command::Ps(args) => c::ps::run(args, &open()?).await,
         Command::Show(args) => c::show::run(args, &open()?).await,

@@ -24,7 +24,7 @@ struct Handles<'a> {
     kafka: String,
 }
 
-/// The kinds, wired to the project's services. MySQL and Kafka are looked for when a task needs them.
+/// The kinds, wired to the project's services. `MySQL` and Kafka are looked for when a task needs them.
 pub(crate) async fn connected(ctx: &Context) -> anyhow::Result<Registry> {
     let pool = ctx.postgres().await?;
     Ok(kinds(Handles {

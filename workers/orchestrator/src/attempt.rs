@@ -117,14 +117,13 @@ async fn watch(shared: &Shared, held: &Held, task: &PlannedTask, mut started: Jo
 }
 
 async fn stopped(grace: Duration, mut started: JoinHandle<Outcome>) -> Option<Outcome> {
-    match tokio::time::timeout(grace, &mut started).await {
-        Ok(joined) => Some(joined.unwrap_or_else(|error| Err(panicked(error)))),
-        Err(_) => {
-            started.abort();
-            // The kind's work must have left the process before its slot is given away.
-            let _ = started.await;
-            None
-        }
+    if let Ok(joined) = tokio::time::timeout(grace, &mut started).await {
+        Some(joined.unwrap_or_else(|error| Err(panicked(error))))
+    } else {
+        started.abort();
+        // The kind's work must have left the process before its slot is given away.
+        let _ = started.await;
+        None
     }
 }
 

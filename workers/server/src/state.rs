@@ -112,7 +112,7 @@ mod tests {
         async fn read(cached: &Cached<u32>, value: u32) -> u32 {
             *cached.get(|| async move { Ok::<_, ()>(value) }).await.expect("a value")
         }
-        let kept = Cached::new(Duration::from_secs(3600));
+        let kept = Cached::new(Duration::from_hours(1));
         assert!(kept.get(|| async { Err::<u32, _>(()) }).await.is_err());
         assert_eq!((read(&kept, 1).await, read(&kept, 2).await), (1, 1));
         let old = Cached::new(Duration::ZERO);

@@ -147,6 +147,7 @@ pub struct Product {
 
 /// A row of `product_prices`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the columns")]
 pub struct Price {
     id: u64,
     product_id: u64,

@@ -21,7 +21,7 @@ pub(crate) enum Stream {
     Identity,
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014) over three words.
+/// The finaliser of `SplitMix64` (Steele, Lea, Flood 2014) over three words.
 pub(crate) fn mix(seed: u64, stream: Stream, index: u64) -> u64 {
     let mut z = seed
         .wrapping_add((stream as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))

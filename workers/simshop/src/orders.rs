@@ -466,7 +466,7 @@ pub(crate) fn card_of(seed: u64, customer_id: u64) -> String {
     format!("c_{:016x}", mix(seed, Stream::Identity, customer_id | 1 << 48))
 }
 
-/// MySQL keeps microseconds.
+/// `MySQL` keeps microseconds.
 pub(crate) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
 }

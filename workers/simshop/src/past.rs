@@ -140,7 +140,9 @@ impl Past {
         let truth = sales.iter().flat_map(|sale| sale.truth(settings.seed)).collect();
         let mut movements = Vec::new();
         if let Some(keeper) = &mut self.keeper {
-            sales.iter().for_each(|sale| keeper.apply(sale, &mut movements));
+            for sale in sales.iter() {
+                keeper.apply(sale, &mut movements);
+            }
         }
         Chunk { source: "sales", number: number(from / ORDERS), sales, movements, truth, ..Chunk::default() }
     }

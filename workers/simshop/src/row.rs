@@ -1,4 +1,4 @@
-//! Rows as the shop's tables hold them, without saying where they go: MySQL, CSV, a test.
+//! Rows as the shop's tables hold them, without saying where they go: `MySQL`, CSV, a test.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,4 +1,4 @@
-//! The tables that the rows go to, as MariaDB and MySQL create them.
+//! The tables that the rows go to, as MariaDB and `MySQL` create them.
 
 /// File name and text of each file in `sql/shop/`, in the order in which references resolve. Every statement
 /// is `create table if not exists`, so applying them twice changes nothing.

@@ -54,11 +54,14 @@ impl Stock {
     }
 }
 
+/// By arrival and order: product, center and pieces.
+type Returns = BTreeMap<(DateTime<Utc>, u64), Vec<(u64, usize, i64)>>;
+
 /// Follows the shelves through the past. Feed it every sale in order of time.
 pub struct StockKeeper {
     stock: Vec<Stock>,
     /// Goods on their way back, by when they arrive.
-    returns: BTreeMap<(DateTime<Utc>, u64), Vec<(u64, usize, i64)>>,
+    returns: Returns,
     until: DateTime<Utc>,
     next_id: u64,
 }

@@ -71,7 +71,7 @@ impl AlertLowStock {
 impl TaskKind for AlertLowStock {
     const NAME: &'static str = "alert_low_stock";
     const SUMMARY: &'static str = "Products that run low, with an order proposal, once until restocked";
-    const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+    const TIMEOUT: Duration = Duration::from_mins(5);
 
     type Config = Config;
 
@@ -194,7 +194,7 @@ fn database(error: sqlx::Error) -> TaskError {
 
 fn missing(error: sqlx::Error) -> TaskError {
     // 42P01: a table that nothing was loaded into yet.
-    if error.as_database_error().and_then(|e| e.code()).as_deref() == Some("42P01") {
+    if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42P01") {
         return TaskError::external("staging does not have all of the stock's tables yet; run daily_sales first")
             .because(error);
     }

@@ -53,10 +53,10 @@ impl Default for Policy {
     /// Gives up after about an hour.
     fn default() -> Self {
         Self {
-            lease: Duration::from_secs(60),
+            lease: Duration::from_mins(1),
             attempts: 10,
             backoff_from: Duration::from_secs(5),
-            backoff_to: Duration::from_secs(15 * 60),
+            backoff_to: Duration::from_mins(15),
         }
     }
 }
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let policy = Policy { backoff_to: Duration::from_secs(60), ..Policy::default() };
+        let policy = Policy { backoff_to: Duration::from_mins(1), ..Policy::default() };
         let waits: Vec<_> = (1..=6).map(|attempts| policy.wait(attempts).as_secs()).collect();
         assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
     }

@@ -82,7 +82,7 @@ impl TaskKind for Export {
             }
             (None, Some(_)) => {}
             (None, None) => {
-                problems.push(Problem::new("table", "nothing to export").hint("give a `table` or a `query`"))
+                problems.push(Problem::new("table", "nothing to export").hint("give a `table` or a `query`"));
             }
             (Some(_), Some(_)) => {
                 problems.push(Problem::new("query", "there is a `table` already").hint("keep one of the two"));

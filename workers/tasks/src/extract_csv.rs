@@ -352,7 +352,7 @@ impl Batch {
     }
 
     fn is_at_row_group(&self) -> bool {
-        self.lines.len() % ROW_GROUP == 0
+        self.lines.len().is_multiple_of(ROW_GROUP)
     }
 
     fn flush(&mut self) -> Result<(), WarehouseError> {

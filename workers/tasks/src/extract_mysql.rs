@@ -1,4 +1,4 @@
-//! `extract_mysql`: a MySQL or MariaDB table into Parquet files of the lake, whole or from a high-water mark on.
+//! `extract_mysql`: a `MySQL` or MariaDB table into Parquet files of the lake, whole or from a high-water mark on.
 //!
 //! The table is read in one consistent snapshot, as one stream; what is held in memory is a few row groups,
 //! however long the table is. An incremental read takes what `cursor` says changed after the mark, less an

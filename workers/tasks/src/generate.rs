@@ -1,4 +1,4 @@
-//! `generate`: a synthetic shop's past into MySQL, in chunks that a killed run picks up again; the same for CSV
+//! `generate`: a synthetic shop's past into `MySQL`, in chunks that a killed run picks up again; the same for CSV
 //! files; and, in [`live`], a present that goes on.
 
 pub mod csv;
@@ -115,7 +115,7 @@ impl TaskKind for Generate {
     const NAME: &'static str = "generate";
     const SUMMARY: &'static str = "A synthetic shop's past into MySQL";
     /// A year at scale 1 takes half a minute; larger shops set their own.
-    const TIMEOUT: Duration = Duration::from_secs(20 * 60);
+    const TIMEOUT: Duration = Duration::from_mins(20);
 
     type Config = Config;
 

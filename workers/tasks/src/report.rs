@@ -71,7 +71,7 @@ impl Report {
 impl TaskKind for Report {
     const NAME: &'static str = "report";
     const SUMMARY: &'static str = "Yesterday's sales, data quality and alerts, by mail and chat";
-    const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+    const TIMEOUT: Duration = Duration::from_mins(5);
 
     type Config = Config;
 
@@ -114,7 +114,7 @@ impl Report {
             self.pool.begin_with("begin isolation level repeatable read, read only").await.map_err(database)?;
         DailySales::read(&mut snapshot, date, at).await.map_err(|error| {
             // 42P01: a table that nobody has built yet.
-            if error.as_database_error().and_then(|e| e.code()).as_deref() == Some("42P01") {
+            if error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("42P01") {
                 TaskError::external("the marts that this report reads are not built yet; run daily_sales first")
                     .because(error)
             } else {

@@ -136,7 +136,11 @@ impl Lake {
         let mut reader = ParquetReader::new(self.open_file(path)?);
         let metadata =
             reader.get_metadata().map_err(WarehouseError::frame(format!("cannot read `{path}` as Parquet")))?;
-        Ok(metadata.row_groups.iter().map(|group| group.num_rows()).collect())
+        let mut rows = Vec::with_capacity(metadata.row_groups.len());
+        for group in &metadata.row_groups {
+            rows.push(group.num_rows());
+        }
+        Ok(rows)
     }
 
     fn open_file(&self, path: &str) -> Result<File, WarehouseError> {

@@ -27,7 +27,7 @@ pub async fn connect_as(url: &str, application: &str) -> Result<PgPool, Warehous
     PgPoolOptions::new()
         .max_connections(MOST_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(Duration::from_secs(5 * 60))
+        .idle_timeout(Duration::from_mins(5))
         .connect_with(options)
         .await
         .map_err(|error| WarehouseError::Unreachable { service: "Postgres", at, hint: HINT, source: error.into() })

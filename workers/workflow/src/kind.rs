@@ -17,14 +17,14 @@ use crate::{diagnostic::Problem, error::TaskError, log::TaskLog, yaml::read_valu
 /// A kind of task. Each implementor states its policy in its constants, not in the loop that runs it.
 #[async_trait]
 pub trait TaskKind: Send + Sync + 'static {
-    /// The YAML `kind`, the verb_noun of the file that defines it.
+    /// The YAML `kind`, the `verb_noun` of the file that defines it.
     const NAME: &'static str;
     /// One sentence for `sluice` users.
     const SUMMARY: &'static str;
     /// The queue where a task goes that names none.
     const QUEUE: &'static str = "default";
     /// How long one attempt may take where the DAG does not say.
-    const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+    const TIMEOUT: Duration = Duration::from_mins(30);
     /// Whether an attempt may run again after one whose end is unknown. `false` for what cannot be fenced.
     const SAFE_TO_REPEAT: bool = true;
 

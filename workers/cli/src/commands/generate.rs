@@ -1,4 +1,4 @@
-//! `sluice generate`: a synthetic shop's past into MySQL or CSV files, a burst of events into Kafka, or a present
+//! `sluice generate`: a synthetic shop's past into `MySQL` or CSV files, a burst of events into Kafka, or a present
 //! that goes on until it is stopped.
 
 use std::{path::PathBuf, process::ExitCode};
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Events of a burst to Kafka.
     #[arg(long)]
     events: Option<u64>,
-    /// Orders and clicks from now on, into MySQL and Kafka, until stopped.
+    /// Orders and clicks from now on, into `MySQL` and Kafka, until stopped.
     #[arg(long)]
     live: bool,
 }

@@ -225,7 +225,7 @@ async fn scheduler_and_worker_are_processes_of_their_own_and_stop_when_told() {
     let (worker, scheduler) = (start(&["work", "--slots", "2"]), start(&["schedule"]));
     let begun = Instant::now();
     while !project.text(&["ps", "at_once", "--json"], 0).contains("\"success\"") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{}", project.text(&["ps"], 0));
+        assert!(begun.elapsed() < Duration::from_mins(1), "{}", project.text(&["ps"], 0));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(scheduler.stop(), Some(0));

@@ -58,7 +58,7 @@ async fn a_lost_lease_is_taken_back_and_its_late_worker_refused() {
 async fn a_lease_that_holds_is_not_taken() {
     let (db, registry) = (testkit::database().await, Hands::default().registry());
     let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo } } }")).await;
-    let claimed = claim(&db.pool, Duration::from_secs(60)).await;
+    let claimed = claim(&db.pool, Duration::from_mins(1)).await;
     assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 0);
     let end = runs::exchange(&db.pool, &[success(&claimed)], None).await.expect("no error");
     assert!(end.accepted.contains(&claimed.fence.attempt_id));
@@ -84,7 +84,7 @@ async fn many_claims_at_once_never_share_a_task() {
     let (db, registry) = (testkit::database().await, Hands::default().registry());
     let rows: String = (0..40).map(|n| format!("  t{n}: {{ kind: echo }}\n")).collect();
     let run_id = start(&db.pool, &plan(&registry, &format!("dag: d\ntasks:\n{rows}"))).await;
-    let claims = (0..40).map(|_| claim(&db.pool, Duration::from_secs(60)));
+    let claims = (0..40).map(|_| claim(&db.pool, Duration::from_mins(1)));
     let claimed: std::collections::BTreeSet<_> =
         futures::future::join_all(claims).await.into_iter().map(|claimed| claimed.task).collect();
     assert_eq!(claimed.len(), 40);
@@ -96,7 +96,7 @@ async fn many_claims_at_once_never_share_a_task() {
 async fn one_process_leads_until_it_gives_up_or_falls_silent() {
     let db = testkit::database().await;
     let lead = async |who: &str, lease| runs::lead(&db.pool, "r", who, lease).await.expect("no error");
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     let first = lead("a", long).await.expect("a leads");
     assert_eq!(lead("b", long).await, None);
     assert_eq!(lead("a", Duration::ZERO).await, Some(first), "renewal keeps the token");

@@ -516,6 +516,7 @@ struct Regex {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the argument")]
 struct RegexList {
     column: String,
     regex_list: Vec<String>,

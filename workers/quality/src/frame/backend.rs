@@ -248,7 +248,7 @@ pub(super) fn scalar(value: &AnyValue<'_>) -> Option<Scalar> {
         AnyValue::String(text) => Scalar::Text((*text).to_owned()),
         AnyValue::StringOwned(text) => Scalar::Text(text.to_string()),
         AnyValue::Date(days) => {
-            let days = u64::from(days.unsigned_abs()) as i64 * i64::from(days.signum());
+            let days = i64::from(*days);
             let epoch = NaiveDate::default();
             let offset = Days::new(days.unsigned_abs());
             let date = if days < 0 { epoch.checked_sub_days(offset) } else { epoch.checked_add_days(offset) };

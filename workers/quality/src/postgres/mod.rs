@@ -146,7 +146,7 @@ impl Engine<'_> {
         Ok(format!("({within} and {})", self.condition(&rows.considered, statement)?))
     }
 
-    fn keys(&self, columns: &[String]) -> String {
+    fn keys(columns: &[String]) -> String {
         columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
     }
 
@@ -165,7 +165,7 @@ impl Engine<'_> {
                         filtered(&format!("({considered} and {})", self.condition(bad, statement)?))
                     }
                     Unexpected::Duplicates(columns) => {
-                        let (from, keys) = (self.from(), self.keys(columns));
+                        let (from, keys) = (self.from(), Self::keys(columns));
                         let considered = self.considered(check, rows, statement)?;
                         format!(
                             "(select coalesce(sum(n), 0) from (select count(*) as n from {from} where {considered} \
@@ -254,7 +254,7 @@ impl Engine<'_> {
         let selected: Vec<_> = expressions.iter().map(|e| format!("to_jsonb({e}) #>> '{{}}'")).collect();
         let sql = format!("select {} from {}", selected.join(", "), self.from());
         let row = attempt(connection, sql, statement).await?;
-        Ok(row.map(|rows| rows.first().map(|row| texts(row)).unwrap_or_default()))
+        Ok(row.map(|rows| rows.first().map(texts).unwrap_or_default()))
     }
 
     async fn judge(
@@ -351,7 +351,7 @@ impl Engine<'_> {
                 format!("select {shown} from {from} where {considered} and {bad} limit {SAMPLES}")
             }
             Unexpected::Duplicates(columns) => {
-                let keys = self.keys(columns);
+                let keys = Self::keys(columns);
                 format!(
                     "select {shown} from (select *, count(*) over (partition by {keys}) as \"sluice.copies\" \
                      from {from} where {considered}) as counted where \"sluice.copies\" > 1 limit {SAMPLES}"

@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn later_is_seconds_or_a_date() {
         let now = DateTime::parse_from_rfc3339("2026-03-01T10:00:00Z").expect("a time").with_timezone(&Utc);
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("Sun, 01 Mar 2026 10:01:00 GMT", now), Some(Duration::from_secs(60)));
+        assert_eq!(retry_after("120", now), Some(Duration::from_mins(2)));
+        assert_eq!(retry_after("Sun, 01 Mar 2026 10:01:00 GMT", now), Some(Duration::from_mins(1)));
         assert_eq!(retry_after("Sun, 01 Mar 2026 09:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
     }

@@ -1,4 +1,4 @@
-//! What the columns of a MySQL table are, and what they become without loss.
+//! What the columns of a `MySQL` table are, and what they become without loss.
 
 use polars::prelude::{DataType, Field, Schema, SchemaRef, TimeUnit, TimeZone};
 use sqlx::MySqlConnection;
@@ -122,7 +122,7 @@ pub(super) fn schema(columns: &[SourceColumn]) -> SchemaRef {
     std::sync::Arc::new(Schema::from_iter(fields))
 }
 
-/// A name in MySQL's quotes.
+/// A name in `MySQL`'s quotes.
 pub(super) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }

@@ -1,4 +1,4 @@
-//! Rows of MySQL's binary protocol straight into Polars' column builders.
+//! Rows of `MySQL`'s binary protocol straight into Polars' column builders.
 //!
 //! The bytes of each value are read here, not by the driver's own conversions: those take zero dates for nulls
 //! and make an object of every decimal.
@@ -369,7 +369,7 @@ fn micros(fraction: &[u8]) -> i64 {
     }
 }
 
-/// A date as MySQL writes it, all its digits: marks of one cursor are of one width, though the protocol leaves
+/// A date as `MySQL` writes it, all its digits: marks of one cursor are of one width, though the protocol leaves
 /// out a time that is zero.
 fn date_text(kind: SourceType, value: &[u8]) -> String {
     let part = |index: usize| value.get(index).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The present: visitors click, orders are placed, now and then somebody attacks. Each order is written to MySQL
+//! The present: visitors click, orders are placed, now and then somebody attacks. Each order is written to `MySQL`
 //! with all its rows in one transaction, and only then its event is handed on, so that both tell of the same
 //! orders.
 

@@ -1,4 +1,4 @@
-//! Into MySQL: a transaction a chunk, and in it a line in `generator_chunk`. Whoever finds the line does
+//! Into `MySQL`: a transaction a chunk, and in it a line in `generator_chunk`. Whoever finds the line does
 //! nothing, so a run that was killed is completed by the next, and a run that was completed changes nothing.
 
 use chrono::{DateTime, Utc};

@@ -103,7 +103,7 @@ pub(crate) fn trend(days: &[Day], theme: &Theme) -> Result<Vec<u8>, ChartError> 
         let most = days.iter().map(|day| number(day.revenue)).fold(1.0, f64::max);
         let step = step(most);
         let top = (most / step).ceil() * step;
-        let (left, right, foot, head) = (84, WIDTH as i32 - 4, TREND_HEIGHT as i32 - 76, 44);
+        let (left, right, foot, head) = (84, WIDTH.cast_signed() - 4, TREND_HEIGHT.cast_signed() - 76, 44);
         let y = |value: f64| foot - (value / top * f64::from(foot - head)) as i32;
         let axis = font(26.0, &theme.quiet).pos(Pos::new(HPos::Right, VPos::Center));
         let mut tick = 0.0;
@@ -144,10 +144,10 @@ pub(crate) fn departments_height(count: usize) -> u32 {
 pub(crate) fn departments(departments: &[Department], theme: &Theme) -> Result<Vec<u8>, ChartError> {
     render(departments_height(departments.len()), theme, |area| {
         let most = departments.iter().map(|d| number(d.revenue).max(number(d.revenue_before))).fold(1.0, f64::max);
-        let (left, right) = (186, WIDTH as i32 - 96);
+        let (left, right) = (186, WIDTH.cast_signed() - 96);
         let x = |value: f64| left + (value / most * f64::from(right - left)) as i32;
         for (place, department) in departments.iter().enumerate() {
-            let top = i32::try_from(place).unwrap_or_default() * ROW as i32 + 10;
+            let top = i32::try_from(place).unwrap_or_default() * ROW.cast_signed() + 10;
             let label = font(29.0, &theme.text).pos(Pos::new(HPos::Right, VPos::Center));
             area.draw(&Text::new(department.name.clone(), (left - 18, top + 22), label)).map_err(drawing)?;
             let value = number(department.revenue);

@@ -242,7 +242,7 @@ async fn deliverers_share_the_work_and_wake_by_themselves() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all).await.expect("every message is delivered");
+    tokio::time::timeout(Duration::from_mins(1), all).await.expect("every message is delivered");
     cancel.cancel();
     for task in running {
         task.await.expect("a deliverer that ends");

@@ -7,7 +7,7 @@ use tasks::{alert_low_stock::AlertLowStock, sender::Sender};
 use warehouse::outbox::Payload;
 use workflow::{kind::Registry, project::Channel};
 
-use crate::support::{attempt, context};
+use crate::support::context;
 
 const STOCK: &str = "
 create schema if not exists staging;
@@ -36,8 +36,8 @@ async fn run(pool: &PgPool, at: &str) -> Value {
         ]),
     };
     let registry = Registry::new().with(AlertLowStock::new(pool.clone(), sender));
-    let mut task = context(attempt(pool).await, &[]);
-    task.dag = "low_stock".to_owned();
+    let mut task = context(testkit::attempt(pool).await, &[]);
+    "low_stock".clone_into(&mut task.dag);
     task.logical_time = at.parse::<DateTime<Utc>>().expect("an instant");
     let config = json!({ "to": ["purchasing", "ops"] });
     registry.get("alert_low_stock").expect("the kind").run(config, &task).await.expect("a run")

@@ -10,7 +10,7 @@ use workflow::{
     project::Channel,
 };
 
-use crate::support::{attempt, context};
+use crate::support::context;
 
 const SETUP: &str = "create schema if not exists staging; create schema if not exists warehouse;
 create schema if not exists marts; set search_path to public;";
@@ -62,7 +62,7 @@ async fn messages(pool: &PgPool) -> Vec<(String, String, String, sqlx::types::Js
 async fn the_report_goes_to_each_channel_once() {
     let db = testkit::database().await;
     sales(&db.pool).await;
-    let fence = attempt(&db.pool).await;
+    let fence = testkit::attempt(&db.pool).await;
     let output = run(&db.pool, fence).await.expect("a report");
     // The run stands for 2 March in Berlin: the day before is a Sunday.
     assert_eq!(output, json!({ "report": "daily_sales", "date": "2026-03-01", "messages": 2 }));
@@ -93,7 +93,7 @@ async fn the_report_goes_to_each_channel_once() {
     assert!(notice.text.contains("Top products") && notice.fields.len() == 4, "{notice:?}");
 
     // The same run again, as after a crash between publishing and finishing.
-    let again = run(&db.pool, attempt(&db.pool).await).await.expect("a report");
+    let again = run(&db.pool, testkit::attempt(&db.pool).await).await.expect("a report");
     assert_eq!(again["messages"], 0);
     assert_eq!(messages(&db.pool).await.len(), 2);
 }
@@ -102,7 +102,7 @@ async fn the_report_goes_to_each_channel_once() {
 async fn an_attempt_that_lost_its_lease_sends_nothing() {
     let db = testkit::database().await;
     sales(&db.pool).await;
-    let fence = attempt(&db.pool).await;
+    let fence = testkit::attempt(&db.pool).await;
     sqlx::query("update sluice.attempt set state = 'lost'").execute(&db.pool).await.expect("reap it");
     let refused = run(&db.pool, fence).await.expect_err("a lost lease");
     assert!(refused.chain().contains("lease lost"), "{}", refused.chain());
@@ -112,7 +112,7 @@ async fn an_attempt_that_lost_its_lease_sends_nothing() {
 #[tokio::test]
 async fn without_marts_it_says_what_to_run() {
     let db = testkit::database().await;
-    let refused = run(&db.pool, attempt(&db.pool).await).await.expect_err("no marts");
+    let refused = run(&db.pool, testkit::attempt(&db.pool).await).await.expect_err("no marts");
     assert_eq!(refused.domain, ErrorDomain::External);
     assert!(refused.to_string().contains("run daily_sales first"), "{refused}");
 }

@@ -11,7 +11,7 @@ use workflow::{
     kind::{Fence, Registry},
 };
 
-use crate::support::{attempt, context};
+use crate::support::context;
 
 struct Project {
     pool: PgPool,
@@ -58,7 +58,7 @@ fn pairs(results: &[(String, String)]) -> Vec<(&str, &str)> {
 #[tokio::test]
 async fn a_table_that_fails_stops_the_run_and_is_recorded_once() {
     let project = Project::new(NAMES).await;
-    let fence = attempt(&project.pool).await;
+    let fence = testkit::attempt(&project.pool).await;
     let config = json!({ "suite": "things", "table": "public.things" });
     for _ in 0..2 {
         let refused = project.run(config.clone(), fence, &[]).await.expect_err("a refusal");
@@ -91,7 +91,7 @@ async fn a_batch_is_judged_as_it_lies_in_the_lake() {
         order_by: None,
         types: std::collections::BTreeMap::default(),
     });
-    let fence = attempt(&project.pool).await;
+    let fence = testkit::attempt(&project.pool).await;
     let output = project.run(json!({ "suite": "things", "from": "extract" }), fence, &[("extract", &manifest)]).await;
     let output = output.expect("an output");
     assert_eq!((&output["verdict"], &output["rows"]), (&json!("passed"), &json!(4)));
@@ -100,7 +100,7 @@ async fn a_batch_is_judged_as_it_lies_in_the_lake() {
 #[tokio::test]
 async fn an_attempt_that_lost_its_lease_records_nothing() {
     let project = Project::new(NAMES).await;
-    let fence = attempt(&project.pool).await;
+    let fence = testkit::attempt(&project.pool).await;
     sqlx::query("update sluice.attempt set state = 'lost'").execute(&project.pool).await.expect("lost");
     let late = project.run(json!({ "suite": "things", "table": "public.things" }), fence, &[]).await;
     assert!(late.expect_err("a late attempt").to_string().contains("lease lost"));

@@ -150,9 +150,10 @@ fn cells<'a>(series: &'a Series, dtype: &DataType, pg: PgType) -> Result<Cells<'
         }
         (DataType::String, _) => {
             let Some(array) = series.str().map_err(failed())?.downcast_iter().next() else { return Ok(nothing) };
-            Box::new(move |row, out| match array.get(row) {
-                Some(string) => text(string, pg, out),
-                None => {
+            Box::new(move |row, out| {
+                if let Some(string) = array.get(row) {
+                    text(string, pg, out)
+                } else {
                     null(out);
                     Ok(())
                 }
