@@ -18,7 +18,7 @@ fn main() {
     let share = rows.div_ceil(cores);
     let parts: Vec<Range<u64>> = (0..cores).map(|core| core * share..((core + 1) * share).min(rows)).collect();
     let (texts, seconds) = timed(|| on_every_core(&parts, |part| customers(&shop, part)));
-    let (_, copied) = timed(|| {
+    let ((), copied) = timed(|| {
         thread::scope(|scope| {
             for text in &texts {
                 scope.spawn(|| black_box(copy(text)));

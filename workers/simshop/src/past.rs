@@ -140,7 +140,7 @@ impl Past {
         let truth = sales.iter().flat_map(|sale| sale.truth(settings.seed)).collect();
         let mut movements = Vec::new();
         if let Some(keeper) = &mut self.keeper {
-            for sale in sales.iter() {
+            for sale in &sales {
                 keeper.apply(sale, &mut movements);
             }
         }
