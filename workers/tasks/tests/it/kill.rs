@@ -16,7 +16,6 @@ fn load() -> Value {
 
 /// What [`kill_nine`] runs as a process of its own, and kills.
 #[tokio::test]
-#[ignore = "a process for other tests to kill"]
 async fn child() {
     let Ok(order) = std::env::var(CHILD) else { return };
     let order: Value = serde_json::from_str(&order).expect("an order");
@@ -48,7 +47,7 @@ fn spawn(world: &World, fence: workflow::kind::Fence, manifest: &Value) -> std::
         "attempt_id": fence.attempt_id, "token": fence.token, "manifest": manifest,
     });
     Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "kill::child", "--ignored"])
+        .args(["--exact", "kill::child"])
         .env(CHILD, order.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
