@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Logs go to stderr; `SLUICE_LOG` sets how much (default: what someone should look at).
 pub(crate) fn init_tracing() {
-    let filter =
-        EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,librdkafka=error"));
+    let filter = EnvFilter::try_from_env("SLUICE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=error,apalis_core=warn,librdkafka=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
