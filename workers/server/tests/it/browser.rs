@@ -86,14 +86,19 @@ impl Relay {
     }
 
     async fn wait_for(&self, from: usize, what: &str) -> String {
-        for _ in 0..300 {
+        self.wait_for_times(from, what, 1).await
+    }
+
+    /// Waits until the browser has asked for something so many times since `from`.
+    async fn wait_for_times(&self, from: usize, what: &str, times: usize) -> String {
+        for _ in 0..600 {
             let asked = self.asked(from);
-            if asked.contains(what) {
+            if asked.matches(what).count() >= times {
                 return asked;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("the browser never asked for {what:?}: {}", self.asked(from));
+        panic!("the browser did not ask for {what:?} {times} times: {}", self.asked(from));
     }
 }
 
@@ -134,8 +139,8 @@ async fn the_board_moves_without_a_reload_and_goes_on_after_a_lost_connection() 
         .spawn()
         .expect("the browser starts");
     // The board's first event makes the page fetch itself: it is alive.
-    let opened = relay.wait_for(0, "GET /api/v1/board/stream").await.len();
-    relay.wait_for(opened, "GET / HTTP").await;
+    relay.wait_for(0, "GET /api/v1/board/stream").await;
+    relay.wait_for_times(0, "GET / HTTP", 2).await;
     let before = relay.asked(0).len();
     relay.cut.notify_waiters();
     relay.wait_for(before, "GET /api/v1/board/stream").await;
