@@ -180,6 +180,8 @@ create table sluice.quarantined_row (
     rules        text[] not null check (cardinality(rules) > 0),
     primary key (load_id, seq)
 );
+-- Finds a row that was held back before.
+create index quarantined_row_content on sluice.quarantined_row (dataset, jsonb_hash_extended(row, 0));
 
 -- High-water marks of incremental extraction. One moves only in the transaction that publishes the rows below it.
 create table sluice.high_water_mark (

@@ -18,6 +18,11 @@ pub(crate) fn next_free(service: Service, from: u16) -> Result<u16, ServiceError
     (from..=to).find(|port| is_free(*port)).ok_or(ServiceError::NoPort { service, from, to })
 }
 
+/// Whether a server's log says that its port was taken. All three word it as the C library does.
+pub(crate) fn was_taken(words: &str) -> bool {
+    words.contains("Address already in use")
+}
+
 /// A listener's address on loopback.
 pub(crate) fn address(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)

@@ -129,7 +129,7 @@ pub fn stop_all(home: &Path) -> Result<Vec<Stopped>, ServiceError> {
 
 /// The last lines of a process's log.
 pub fn last_words(home: &Path, name: &str) -> String {
-    process::last_words(&log(home, name), 0)
+    process::summary(&process::words_since(&log(home, name), 0))
 }
 
 /// Where a process's output is.

@@ -204,14 +204,15 @@ impl Site<'_> {
                 self.progress(format!("runs on port {}", ports.main));
                 return Ok(server.url(ports.main, &password));
             }
-            let words = process::last_words(&self.log, from);
-            let next = self.ports(Some(ports.main), Some(ports.controller))?;
-            if (next.main, next.controller) != (ports.main, ports.controller) {
-                ports = next;
+            let words = process::words_since(&self.log, from);
+            if port::was_taken(&words) {
+                // Another start was faster, and may have given the port back since: not this one again.
+                ports = self.ports(Some(ports.main.saturating_add(1)), Some(ports.controller.saturating_add(1)))?;
+                self.mended(format!("another program was faster to its port; it gets {}", ports.main));
             } else if server.is_passing(&words) {
                 thread::sleep(Duration::from_millis(250));
             } else {
-                return Err(self.failed("start", words));
+                return Err(self.failed("start", process::summary(&words)));
             }
         }
         Err(self.failed("start", format!("{TRIES} tries in vain")))

@@ -64,10 +64,9 @@ async fn tables(shop: &Project) -> Vec<(String, i64)> {
             .await
             .expect("count doubled lines");
     assert_eq!(doubled, 0, "{lines} lines");
-    // The overlap of an incremental extract reads the newest rows again; one that fails its gate is held again, by the
-    // load that read it. So what is held is counted once for each row.
-    let held = "select count(distinct (dataset, row)) from sluice.quarantine";
-    let held: i64 = query_scalar(held).fetch_one(&mut connection).await.expect("held");
+    // The overlap of an incremental extract reads the newest rows again; what is held back already stays held once.
+    let held: i64 =
+        query_scalar("select count(*) from sluice.quarantine").fetch_one(&mut connection).await.expect("held");
     found.push(("sluice.quarantine".to_owned(), held));
     connection.close().await.expect("close");
     assert!(shop.sluice(["down"]).status.success());

@@ -60,6 +60,26 @@ fn a_taken_port_is_stepped_over_and_the_next_one_kept() {
     assert_eq!(talk(second, b"")[4], 10, "a MariaDB greets");
 }
 
+/// Each looks for a free port before any has bound it.
+#[test]
+fn homes_that_start_at_once_get_ports_of_their_own() {
+    for service in [Service::Mariadb, Service::Kafka] {
+        let homes: Vec<_> = (0..3).map(|_| Home::new()).collect();
+        // The first start makes the data folder, which takes longer than the race.
+        for home in &homes {
+            home.up(service);
+            home.services().down().expect("it stops");
+        }
+        let mut ports: Vec<u16> = std::thread::scope(|scope| {
+            let starts: Vec<_> = homes.iter().map(|home| scope.spawn(|| port(&home.up(service)))).collect();
+            starts.into_iter().map(|start| start.join().expect("it starts")).collect()
+        });
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), homes.len());
+    }
+}
+
 #[test]
 fn a_killed_server_recovers_at_the_next_up() {
     let home = Home::new();

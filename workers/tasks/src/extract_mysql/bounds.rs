@@ -1,8 +1,10 @@
 //! From where to where an incremental read goes.
 
-use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
+use std::time::{Duration, Instant};
+
+use sqlx::{Executor, MySqlConnection, Row, mysql::MySqlRow};
 use warehouse::manifest::Mark;
-use workflow::{error::TaskError, log::TaskLog};
+use workflow::{error::TaskError, log::TaskLog, span::Span};
 
 use super::{
     Incremental,
@@ -22,8 +24,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Reads the server's clock and its open transactions. Call it before the snapshot is taken: what commits
-    /// in between is then seen, and below the bound.
+    /// Call it before the snapshot is taken: what commits in between is then seen, and below the bound.
     pub(super) async fn find(
         connection: &mut MySqlConnection,
         incremental: &Incremental,
@@ -46,27 +47,7 @@ impl Window {
                 incremental.cursor
             )));
         }
-        let lag = i64::try_from(incremental.lag.0.as_micros()).unwrap_or(i64::MAX);
-        let bound = sqlx::query_scalar::<_, String>(include_str!("../../../../sql/extract/mysql_bound.sql"))
-            .bind(lag)
-            .fetch_one(&mut *connection)
-            .await;
-        let to = match bound {
-            Ok(to) => to,
-            Err(sqlx::Error::Database(error)) => {
-                log.warn(format!(
-                    "open transactions of the source cannot be seen ({error}); the lag of {} alone must cover them: \
-                     grant PROCESS to the user, or raise `lag`",
-                    incremental.lag
-                ));
-                sqlx::query_scalar("select cast(utc_timestamp(6) - interval ? microsecond as char)")
-                    .bind(lag)
-                    .fetch_one(&mut *connection)
-                    .await
-                    .map_err(failed)?
-            }
-            Err(error) => return Err(failed(error)),
-        };
+        let to = bound(connection, incremental.lag, log).await?;
         let from = match mark {
             None => None,
             Some(mark) if incremental.overlap.0.is_zero() => Some((mark.cursor, Some(mark.key))),
@@ -123,4 +104,57 @@ impl Window {
         };
         Ok(Mark { name: self.name.clone(), cursor: text(&self.cursor)?, key: text(&self.key)? })
     }
+}
+
+/// How long to ask for a fresh list of transactions.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The time below which no transaction can still write: now, or the start of the oldest one that writes, less `lag`.
+///
+/// The clock is read first: what starts after the list of transactions was made starts after that reading. `InnoDB`
+/// makes the list anew only when nobody has read it for 100 ms, so the list counts only if it shows the transaction
+/// that this connection has opened for the purpose.
+async fn bound(connection: &mut MySqlConnection, lag: Span, log: &TaskLog) -> Result<String, TaskError> {
+    let micros = i64::try_from(lag.0.as_micros()).unwrap_or(i64::MAX);
+    let now: String = sqlx::query_scalar("select cast(utc_timestamp(6) as char)")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    connection.execute("start transaction with consistent snapshot, read only").await.map_err(failed)?;
+    let asked = Instant::now();
+    let bound = loop {
+        let listed = sqlx::query_scalar::<_, Option<String>>(include_str!("../../../../sql/extract/mysql_bound.sql"))
+            .bind(&now)
+            .bind(micros)
+            .fetch_one(&mut *connection)
+            .await;
+        match listed {
+            Ok(Some(bound)) => break bound,
+            // Others may ask as often: a random pause lets the list rest for long enough.
+            Ok(None) if asked.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(rand::random_range(110..300))).await;
+            }
+            Ok(None) => {
+                return Err(TaskError::external(format!(
+                    "the source's list of open transactions was not made anew in {PATIENCE:?}; does something else \
+                     read information_schema.innodb_trx without a pause?"
+                )));
+            }
+            Err(sqlx::Error::Database(error)) => {
+                log.warn(format!(
+                    "open transactions of the source cannot be seen ({error}); the lag of {lag} alone must cover them: \
+                     grant PROCESS to the user, or raise `lag`"
+                ));
+                break sqlx::query_scalar("select cast(cast(? as datetime(6)) - interval ? microsecond as char)")
+                    .bind(&now)
+                    .bind(micros)
+                    .fetch_one(&mut *connection)
+                    .await
+                    .map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    };
+    connection.execute("rollback").await.map_err(failed)?;
+    Ok(bound)
 }

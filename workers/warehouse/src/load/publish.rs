@@ -45,6 +45,9 @@ impl Staged {
         let mut transaction = self.pool.begin().await?;
         target::lock(&mut transaction, &self.request.target).await?;
         let request = &self.request;
+        if request.manifest.mark.is_some() {
+            self.forget_held_before(&mut transaction).await?;
+        }
         let mut tally = self.tally(&mut transaction).await?;
         if audit.verdict == Verdict::Failed {
             tally.refuse();
@@ -104,6 +107,13 @@ impl Staged {
         if let Err(error) = sqlx::query(AssertSqlSafe(sql)).execute(&self.pool).await {
             tracing::warn!(table = %self.request.target, %error, "the planner keeps its old statistics");
         }
+    }
+
+    /// An incremental read overlaps what was read before: a row that is held back already is not held twice.
+    async fn forget_held_before(&self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
+        let sql = self.fill_in(include_str!("../../../../sql/engine/held_before.sql"));
+        sqlx::query(AssertSqlSafe(sql)).bind(self.request.target.to_string()).execute(connection).await?;
+        Ok(())
     }
 
     async fn tally(&self, connection: &mut PgConnection) -> Result<Tally, WarehouseError> {

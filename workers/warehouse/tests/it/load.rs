@@ -139,6 +139,33 @@ async fn a_later_batch_replaces_rows_by_key_but_never_newer_ones() {
 }
 
 #[tokio::test]
+async fn a_row_that_an_overlap_reads_again_is_held_back_once() {
+    let db = testkit::database().await;
+    let (_folder, lake) = lake();
+    // What the gate says of the row with id 2, and where that row goes then.
+    for (name, quantity, rule, held) in [
+        ("first", -1, "positive", 1),
+        ("overlap", -1, "positive", 0),
+        ("changed", -2, "positive", 1),
+        ("judged anew", -2, "above -2", 1),
+    ] {
+        let mut manifest = batch(&lake, name, orders(&[1, 2], &[10, quantity])).await;
+        manifest.mark = Some(Mark { name: "t.extract".to_owned(), cursor: name.to_owned(), key: "1".to_owned() });
+        let mut load = request("staging.orders", manifest, attempt(&db.pool).await);
+        load.key = vec!["id".to_owned()];
+        let staged = Staged::stage(&db.pool, &lake, load).await.expect("stage");
+        let mut audit = Audit::unchecked();
+        audit.verdict = Verdict::Quarantined;
+        audit.failed = vec![(1, vec![rule.to_owned()])];
+        let outcome = staged.publish(audit).await.expect("publish");
+        assert_eq!(counts(&outcome), (2, 1, held, 1 - held), "{name}");
+    }
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from sluice.quarantine").fetch_one(&db.pool).await.expect("count");
+    assert_eq!(rows, 3);
+}
+
+#[tokio::test]
 async fn a_stale_token_publishes_nothing() {
     let db = testkit::database().await;
     let (_folder, lake) = lake();
