@@ -168,7 +168,7 @@ async fn reading_ends_before_the_oldest_transaction_that_writes() {
         }
         rows
     };
-    let rows = tokio::time::timeout(std::time::Duration::from_secs(60), both).await.expect("both rows are read");
+    let rows = tokio::time::timeout(std::time::Duration::from_mins(1), both).await.expect("both rows are read");
     assert_eq!(rows, 2, "each once");
 }
 
