@@ -130,7 +130,7 @@ impl Report {
 pub(crate) async fn follow(
     pool: &PgPool,
     run_id: i64,
-    done: impl Future<Output = Result<RunState, RunError>>,
+    done: impl Future<Output = anyhow::Result<RunState>>,
 ) -> anyhow::Result<RunState> {
     let mut said: BTreeMap<String, i32> = BTreeMap::new();
     tokio::pin!(done);

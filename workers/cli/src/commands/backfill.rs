@@ -7,6 +7,7 @@ use serde::Serialize;
 use warehouse::runs::{self as store, Created, NewRun, Trigger};
 
 use crate::{
+    commands::work,
     context::Context,
     exit::{self, Failure},
     output,
@@ -119,10 +120,10 @@ fn show(args: &Args, ctx: &Context, lines: &[Line]) -> anyhow::Result<()> {
 }
 
 async fn work(ctx: &Context, lines: &[Line], json: bool) -> anyhow::Result<ExitCode> {
-    let (pool, registry) = (ctx.postgres().await?, ctx.registry().await?);
+    let pool = ctx.postgres().await?;
     let mut code = ExitCode::SUCCESS;
     for run_id in lines.iter().filter(|line| line.state == "queued").filter_map(|line| line.run_id) {
-        orchestrator::drain(&pool, &registry, run_id).await?;
+        work::drain(ctx, &pool, run_id).await?;
         let report = Report::read(&pool, run_id).await?;
         if !json {
             output::line(format!("{}  run {run_id}", output::state(&report.run.state)));

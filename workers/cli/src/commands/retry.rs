@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use warehouse::runs as store;
 
 use crate::{
+    commands::work,
     context::Context,
     output,
     runs::{self, Report},
@@ -34,7 +35,6 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     if !args.wait {
         return Ok(ExitCode::SUCCESS);
     }
-    let registry = ctx.registry().await?;
-    runs::follow(&pool, run_id, orchestrator::drain(&pool, &registry, run_id)).await?;
+    runs::follow(&pool, run_id, Box::pin(work::drain(ctx, &pool, run_id))).await?;
     Ok(Report::read(&pool, run_id).await?.code())
 }

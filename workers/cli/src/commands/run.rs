@@ -7,6 +7,7 @@ use warehouse::runs::{self as store, Created, NewRun, Trigger};
 use workflow::diagnostic::did_you_mean;
 
 use crate::{
+    commands::work,
     context::Context,
     exit::Failure,
     output::{self, Style},
@@ -63,8 +64,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let registry = ctx.registry().await?;
-    let drain = orchestrator::drain(&pool, &registry, run_id);
+    let drain = Box::pin(work::drain(ctx, &pool, run_id));
     if args.json {
         drain.await?;
     } else {

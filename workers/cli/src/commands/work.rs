@@ -6,6 +6,7 @@ use orchestrator::{Worker, WorkerOptions};
 use sqlx::PgPool;
 use tasks::delivery::{Deliverer, DeliveryError, Policy, Settings};
 use tokio_util::sync::CancellationToken;
+use workflow::state::RunState;
 
 use crate::{context::Context, exit::Failure, stop};
 
@@ -32,6 +33,19 @@ pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: Cancell
     let deliverer = deliverer(ctx, pool.clone())?;
     tokio::join!(Worker::new(pool, registry, options).run(cancel.clone()), deliverer.run(&cancel));
     Ok(())
+}
+
+/// Works on one run until it ends, and delivers what it says.
+pub(crate) async fn drain(ctx: &Context, pool: &PgPool, run_id: i64) -> anyhow::Result<RunState> {
+    let (registry, deliverer) = (ctx.registry().await?, deliverer(ctx, pool.clone())?);
+    let ended = CancellationToken::new();
+    let work = async {
+        let state = orchestrator::drain(pool, &registry, run_id).await;
+        ended.cancel();
+        state
+    };
+    let (state, ()) = tokio::join!(work, deliverer.run(&ended));
+    Ok(state?)
 }
 
 /// What takes messages from the outbox to this project's channels.

@@ -3,5 +3,6 @@
 mod day;
 mod example;
 mod faults;
+mod online_retail;
 mod project;
 mod runs;

@@ -19,7 +19,16 @@ pub(crate) struct Project {
 impl Project {
     /// A copy of the shop that this repository holds, without what it has run.
     pub(crate) fn shop() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        Self::copy_of("../..")
+    }
+
+    /// A copy of the project that runs the Online Retail file, without the file.
+    pub(crate) fn online_retail() -> Self {
+        Self::copy_of("../../examples/online_retail")
+    }
+
+    fn copy_of(folder: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let project = Self { folder: TempDir::new().expect("a temporary folder"), environment: Vec::new() };
         for part in ["dags", "quality", "sql", "sluice.yaml"] {
             copy(&root.join(part), &project.path(part));
