@@ -35,21 +35,34 @@ create table sluice.dag_run (
     interval_end    timestamptz not null,
     trigger         text not null check (trigger in ('schedule', 'manual', 'backfill')),
     params          jsonb not null default '{}',
-    state           text not null check (state in ('running', 'success', 'failed', 'cancelled')),
+    state           text not null check (state in ('queued', 'running', 'success', 'failed', 'cancelled', 'skipped')),
+    reason          text,
     tasks_open      int not null check (tasks_open >= 0),
     created_at      timestamptz not null default now(),
     started_at      timestamptz,
     finished_at     timestamptz,
     cancel_requested_at  timestamptz,
+    deadline_at          timestamptz,
+    deadline_missed_at   timestamptz,
     unique (dag, logical_time),
     foreign key (dag, version) references sluice.dag_version (dag, version)
 );
 create index dag_run_recent on sluice.dag_run (dag, run_id desc);
 create index dag_run_open on sluice.dag_run (dag) where state = 'running';
+create index dag_run_queued on sluice.dag_run (dag, logical_time) where state = 'queued';
+create index dag_run_deadline on sluice.dag_run (deadline_at)
+    where state in ('queued', 'running') and deadline_missed_at is null;
+
+-- How many tasks of a pool may be ready or running at once, as sluice.yaml says.
+create table sluice.pool (
+    pool   text primary key,
+    slots  int not null check (slots > 0)
+);
 
 -- One row a task of a run; its row is also its place in the queue. `needs_open` counts the predecessors
 -- that have not ended; at zero the trigger rule decides, from the counts beside it. `repeatable` says whether
--- the task may run again after an attempt whose end is unknown.
+-- the task may run again after an attempt whose end is unknown. A queued task of a pool can be claimed once it is
+-- `admitted`, which is to say that it has a slot of the pool.
 create table sluice.task_run (
     task_run_id   bigint generated always as identity primary key,
     run_id        bigint not null references sluice.dag_run on delete cascade,
@@ -65,9 +78,13 @@ create table sluice.task_run (
     needs_failed  int not null default 0,
     needs_skipped int not null default 0,
     repeatable    boolean not null default true,
+    pool          text,
+    admitted      boolean not null default true,
     attempts      int not null default 0,
     max_attempts  int not null check (max_attempts >= 1),
     not_before    timestamptz,
+    deadline_at         timestamptz,
+    deadline_missed_at  timestamptz,
     queued_at     timestamptz,
     output        jsonb,
     reason        text,
@@ -77,7 +94,11 @@ create table sluice.task_run (
 );
 -- The queue: what a worker claims with FOR UPDATE SKIP LOCKED.
 create index task_run_queue on sluice.task_run (priority desc, task_run_id) include (queue, kind, not_before)
-    where state = 'queued';
+    where state = 'queued' and admitted;
+create index task_run_pool on sluice.task_run (pool, admitted, priority desc, task_run_id)
+    where pool is not null and state in ('queued', 'running');
+create index task_run_deadline on sluice.task_run (deadline_at)
+    where state in ('waiting', 'queued', 'running') and deadline_missed_at is null;
 create index task_run_running on sluice.task_run (task_run_id) where state = 'running';
 
 -- One row an edge of a run's graph, so that counting down needs no JSON.

@@ -1,12 +1,13 @@
 -- What users and Grafana read. Columns are added, never renamed or removed, within a major version.
 
 create view sluice.runs as
-select run_id, dag, logical_time, state, trigger, created_at, started_at, finished_at, version, params
+select run_id, dag, logical_time, state, trigger, created_at, started_at, finished_at, version, params, reason,
+       deadline_at, deadline_missed_at
 from sluice.dag_run;
 
 create view sluice.tasks as
 select t.run_id, t.task, t.kind, t.state, t.attempts, t.started_at, t.finished_at, r.dag, t.queue, t.queued_at,
-       t.not_before, t.reason, t.output
+       t.not_before, t.reason, t.output, t.pool, t.deadline_at, t.deadline_missed_at
 from sluice.task_run t
 join sluice.dag_run r using (run_id);
 

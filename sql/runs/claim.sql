@@ -2,7 +2,7 @@
 with picked as (
     select task_run_id
     from sluice.task_run
-    where state = 'queued'
+    where state = 'queued' and admitted
       and (cardinality($1::text[]) = 0 or queue = any ($1))
       and kind = any ($2)
       and (not_before is null or not_before <= clock_timestamp())

@@ -1,2 +1,2 @@
-update sluice.dag_run set state = $2, finished_at = clock_timestamp() where run_id = $1 and state = 'running'
+update sluice.dag_run set state = $2, finished_at = clock_timestamp() where run_id = $1 and state in ('queued', 'running')
 returning pg_notify('sluice_run', run_id || ' ' || state)::text;

@@ -1,11 +1,13 @@
 -- The runs whose last task has ended: how they stand, and what a notice about them needs.
-select r.run_id, r.dag, r.logical_time, v.plan -> 'on_failure' as on_failure, v.plan ->> 'timezone' as timezone,
-       coalesce(f.faults, '[]') as faults, f.attempts
+select r.run_id, r.dag, r.logical_time, r.state, (v.plan ->> 'max_active_runs')::int as max_active_runs,
+       v.plan -> 'on_failure' as on_failure, v.plan ->> 'timezone' as timezone,
+       coalesce(f.faults, '[]') as faults, f.attempts, f.stopped
 from sluice.dag_run r
 join sluice.dag_version v using (dag, version)
 cross join lateral (
     select jsonb_agg(jsonb_build_array(t.task, t.reason) order by t.finished_at, t.task_run_id)
                filter (where t.state = 'failed') as faults,
+           count(*) filter (where t.state = 'cancelled') > 0 as stopped,
            sum(t.attempts)::bigint as attempts
     from sluice.task_run t
     where t.run_id = r.run_id

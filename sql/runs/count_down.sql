@@ -4,7 +4,7 @@ with ended as (
 ), counts as (
     select s.run_id, s.task,
            count(*)::int as ended,
-           count(*) filter (where e.state in ('failed', 'upstream_failed'))::int as failed,
+           count(*) filter (where e.state in ('failed', 'upstream_failed', 'cancelled'))::int as failed,
            count(*) filter (where e.state = 'skipped')::int as skipped
     from ended e
     join sluice.task_edge s on s.run_id = e.run_id and s.needs = e.task
@@ -18,7 +18,7 @@ with ended as (
     where t.run_id = c.run_id and t.task = c.task and t.state = 'waiting'
     returning t.*
 )
-select task_run_id, run_id, task, trigger_rule, needs_total, needs_failed, needs_skipped
+select task_run_id, run_id, task, pool, trigger_rule, needs_total, needs_failed, needs_skipped
 from told
 where needs_open = 0
 order by task_run_id;

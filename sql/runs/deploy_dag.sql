@@ -5,8 +5,10 @@ on conflict (dag) do update
 set version = excluded.version,
     description = excluded.description,
     next_run_at = case
-        when d.schedule is not distinct from excluded.schedule and d.timezone = excluded.timezone
-             and d.retired_at is null and not $7
+        when d.retired_at is null and not $7
+             and $8::jsonb - 'deadline' is not distinct from (
+                 select nullif(v.plan -> 'schedule', 'null') - 'deadline'
+                 from sluice.dag_version v where v.dag = d.dag and v.version = d.version)
         then d.next_run_at
         else excluded.next_run_at
     end,

@@ -16,15 +16,25 @@ with ended as (
     )
     order by run_id
     for update
+), locked as materialized (
+    -- The strongest lock, which waits for a publication of the attempt that is under way.
+    select a.attempt_id
+    from sluice.attempt a
+    join sluice.task_run t using (task_run_id)
+    join runs using (run_id)
+    where a.attempt_id in (select attempt_id from ended)
+    order by a.attempt_id
+    for update of a
 ), closed as (
     update sluice.attempt a
     set state = e.attempt_state,
         finished_at = clock_timestamp(),
         error_domain = e.error_domain,
-        error = e.error,
+        error = case when e.attempt_state <> 'success' then e.error end,
         gate = e.gate
-    from ended e, sluice.task_run t, runs r
+    from ended e, locked l, sluice.task_run t, runs r
     where a.attempt_id = e.attempt_id
+      and l.attempt_id = e.attempt_id
       and a.token = e.token
       and a.state = 'running'
       -- The reaper may take a lease only once it has run out.
@@ -40,6 +50,8 @@ set state = c.task_state,
     output = case when c.task_state = 'success' then c.output end,
     reason = c.error,
     max_attempts = t.max_attempts + c.extra,
+    -- A task that runs again waits for a slot of its pool again.
+    admitted = t.pool is null,
     not_before = case when c.task_state = 'queued' and c.delay > 0
                       then clock_timestamp() + make_interval(secs => c.delay) end,
     queued_at = case when c.task_state = 'queued' then clock_timestamp() else t.queued_at end,
@@ -47,4 +59,4 @@ set state = c.task_state,
 from closed c
 where t.task_run_id = c.task_run_id
   and t.state = 'running'
-returning c.attempt_id, t.run_id, t.task, t.state;
+returning c.attempt_id, t.run_id, t.task, t.state, t.pool;

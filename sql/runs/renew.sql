@@ -1,9 +1,16 @@
 -- Moves leases on; gives the attempts that still hold theirs, and whether their run is to be cancelled.
+with held as materialized (
+    select a.attempt_id
+    from unnest($1::bigint[], $2::bigint[]) as h(attempt_id, token)
+    join sluice.attempt a using (attempt_id, token)
+    where a.state = 'running'
+    order by a.attempt_id
+    for no key update of a
+)
 update sluice.attempt a
 set lease_until = clock_timestamp() + make_interval(secs => $3)
-from unnest($1::bigint[], $2::bigint[]) as h(attempt_id, token), sluice.task_run t, sluice.dag_run r
-where a.attempt_id = h.attempt_id
-  and a.token = h.token
+from held, sluice.task_run t, sluice.dag_run r
+where a.attempt_id = held.attempt_id
   and a.state = 'running'
   and t.task_run_id = a.task_run_id
   and r.run_id = t.run_id

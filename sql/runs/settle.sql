@@ -3,6 +3,7 @@ with decided as (
     update sluice.task_run t
     set state = d.state,
         reason = d.reason,
+        admitted = t.pool is null,
         queued_at = case when d.state = 'queued' then clock_timestamp() end,
         finished_at = case when d.state <> 'queued' then clock_timestamp() end
     from unnest($1::bigint[], $2::text[], $3::text[]) as d(task_run_id, state, reason)

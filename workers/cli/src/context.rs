@@ -87,6 +87,8 @@ impl Context {
         let connect = async {
             let pool = warehouse::pool::connect(&self.postgres_url()?).await?;
             warehouse::migrate(&pool).await.context("cannot bring Sluice's tables up to date")?;
+            let sizes = self.project.pools.iter().map(|(name, slots)| (name.clone(), i32::from(slots.get()))).collect();
+            warehouse::runs::set_pools(&pool, &sizes).await?;
             anyhow::Ok(pool)
         };
         self.postgres.get_or_try_init(|| connect).await.cloned()

@@ -45,6 +45,7 @@ impl Files {
             models: model_names(dir),
             channels: project.channels.keys().cloned().collect(),
             connections: ["shop".to_owned()].into(),
+            pools: project.pools.keys().cloned().collect(),
             files: project_files(dir),
         };
         let plans = plans(dir, registry, &known, &mut faults);

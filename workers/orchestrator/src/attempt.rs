@@ -14,6 +14,9 @@ use workflow::{
 
 use crate::held::{Held, Shared, StopReason};
 
+/// What a server may ask for, at most, before the next attempt.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 type Outcome = Result<serde_json::Value, TaskError>;
 
 /// Runs a claimed attempt and hands its end to the dispatcher. Never fails: every fault is an end.
@@ -39,7 +42,11 @@ fn internal(error: String) -> End {
 
 async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &Claimed) -> Option<End> {
     let started = match start(shared, held, plan, task, claimed) {
-        Ok(started) => started,
+        Ok(Some(started)) => started,
+        Ok(None) => {
+            let condition = task.when.as_deref().unwrap_or_default();
+            return Some(End::Skipped { reason: format!("its condition does not hold: {condition}") });
+        }
         Err(error) => return Some(failed(held, task, claimed, &error)),
     };
     let outcome = watch(shared, held, task, started).await;
@@ -50,7 +57,10 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
             None
         }
         (_, Some(StopReason::RunCancelled)) => Some(End::Cancelled),
-        (_, Some(StopReason::WorkerStops)) => Some(End::Released),
+        (_, Some(StopReason::WorkerStops)) if task.repeatable => Some(End::Released),
+        (_, Some(StopReason::WorkerStops)) => {
+            Some(internal("its worker stopped in the middle, and its kind must not be repeated".to_owned()))
+        }
         (_, Some(StopReason::TimedOut)) => {
             let error = format!("timed out after {}", task.timeout);
             held.log.sink().error(&error);
@@ -61,14 +71,15 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     }
 }
 
-/// Renders the task's keys and sets the kind to work in a task of its own, so that its panic is only its own.
+/// Renders the task's keys and sets the kind to work in a task of its own, so that its panic is only its own. `None`
+/// where the task's condition does not hold.
 fn start(
     shared: &Shared,
     held: &Held,
     plan: &Plan,
     task: &PlannedTask,
     claimed: &Claimed,
-) -> Result<JoinHandle<Outcome>, TaskError> {
+) -> Result<Option<JoinHandle<Outcome>>, TaskError> {
     let kind = shared
         .registry
         .get(&task.kind)
@@ -82,7 +93,13 @@ fn start(
         interval: claimed.interval,
         timezone: plan.timezone,
         params: &claimed.params,
+        outputs: &claimed.inputs,
     };
+    if let Some(condition) = &task.when
+        && !template::holds(condition, &scope).map_err(|fault| TaskError::user(fault.message))?
+    {
+        return Ok(None);
+    }
     let config = template::render(&task.config, &scope)
         .map_err(|fault| TaskError::user(format!("{}: {}", fault.field, fault.message)))?;
     let context = TaskContext {
@@ -99,7 +116,7 @@ fn start(
         log: held.log.sink(),
         cancel: held.cancel.clone(),
     };
-    Ok(tokio::spawn(async move { kind.run(config, &context).await }))
+    Ok(Some(tokio::spawn(async move { kind.run(config, &context).await })))
 }
 
 /// Waits for the kind to end: by itself, or within the grace once it has been told to stop. `None`: it had to be
@@ -156,7 +173,7 @@ fn next_wait(task: &PlannedTask, claimed: &Claimed, hint: RetryHint) -> Option<D
     match hint {
         RetryHint::Never => None,
         RetryHint::Backoff => Some(task.backoff.delay(claimed.attempt, luck())),
-        RetryHint::After(wait) => Some(wait),
+        RetryHint::After(wait) => Some(wait.min(LONGEST_WAIT)),
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn run(
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
             }
-            Err(error) => one_by_one(&shared, std::mem::take(&mut backlog), &error).await,
+            Err(error) => backlog = one_by_one(&shared, std::mem::take(&mut backlog), &error).await,
         }
         tokio::select! {
             end = ended.recv() => backlog.extend(end),
@@ -74,12 +74,17 @@ pub(crate) async fn run(
 }
 
 /// Writes ends apart from each other, after they were refused together: one that cannot be written is a failure of
-/// its task, and no reason to hold up the others.
-async fn one_by_one(shared: &Shared, backlog: Vec<Ended>, first: &RunError) {
+/// its task, and no reason to hold up the others. Gives those back that could not be tried.
+async fn one_by_one(shared: &Shared, backlog: Vec<Ended>, first: &RunError) -> Vec<Ended> {
     tracing::error!(error = %first, cause = ?std::error::Error::source(first), "ends of attempts were refused");
+    let mut left = Vec::new();
     for end in backlog {
         let fence = end.fence;
-        let Err(error) = runs::exchange(&shared.pool, &[end], None).await else { continue };
+        let Err(error) = runs::exchange(&shared.pool, std::slice::from_ref(&end), None).await else { continue };
+        if error.is_transient() {
+            left.push(end);
+            continue;
+        }
         let text = format!("the end of the attempt cannot be written: {error}");
         let end = End::Failed { domain: ErrorDomain::Internal, error: text, gate: false, retry: None };
         if let Err(error) = runs::exchange(&shared.pool, &[Ended { fence, end, lines: Vec::new() }], None).await {
@@ -87,4 +92,5 @@ async fn one_by_one(shared: &Shared, backlog: Vec<Ended>, first: &RunError) {
             tracing::error!(attempt_id = fence.attempt_id, %error, "an attempt cannot be ended");
         }
     }
+    left
 }

@@ -131,11 +131,12 @@ impl Shared {
     /// Lets go of an attempt and hands its end to the dispatcher. Without an end there is nothing to write: the
     /// lease is lost and belongs to someone else.
     pub(crate) fn release(&self, held: &Held, ended: Option<Ended>) {
-        lock(&self.held).remove(&held.fence.attempt_id);
         if let Some(ended) = ended {
             // The dispatcher outlives every attempt, so the channel is open.
             let _ = self.ended.send(ended);
         }
+        // Only then: a dispatcher that stops when nothing is under way has the end by now.
+        lock(&self.held).remove(&held.fence.attempt_id);
         self.wake.notify_one();
     }
 

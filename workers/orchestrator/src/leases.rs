@@ -16,7 +16,9 @@ pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
             () = done.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        match renew(&shared).await {
+        // A connection that gives no answer is as good as lost.
+        let renewed = tokio::time::timeout(every, renew(&shared)).await;
+        match renewed.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())) {
             Ok(()) => last_answer = Instant::now(),
             Err(error) => {
                 tracing::warn!(%error, "leases cannot be renewed");

@@ -81,7 +81,7 @@ impl Scheduler {
     }
 
     /// Makes what is due at `now`, and plans what comes next. Gives the new runs. Two schedulers that do it at once
-    /// make each run once.
+    /// make each run once. What should have ended by now is told, too.
     pub async fn tick(&self, now: DateTime<Utc>) -> Result<Vec<i64>, RunError> {
         let mut made = Vec::new();
         for due in runs::due(&self.pool, now).await? {
@@ -89,6 +89,10 @@ impl Scheduler {
             if let Err(error) = self.make(&due, now, &mut made).await {
                 tracing::error!(dag = due.plan.dag, %error, "cannot make a run that is due");
             }
+        }
+        let missed = runs::miss_deadlines(&self.pool, now).await?;
+        if missed > 0 {
+            tracing::warn!(missed, "deadlines missed");
         }
         Ok(made)
     }
@@ -129,8 +133,10 @@ fn fires(
             }
         }
     }
-    // Without catch-up, the latest fire stands for all that were missed.
-    let latest = schedule.previous_before(now + TimeDelta::microseconds(1)).filter(|t| *t > planned).unwrap_or(planned);
+    // Without catch-up, the latest fire stands for all that were missed; none comes at the end or after it.
+    let before = now + TimeDelta::microseconds(1);
+    let before = schedule.end.map_or(before, |end| end.min(before));
+    let latest = schedule.previous_before(before).filter(|t| *t > planned).unwrap_or(planned);
     (vec![latest], schedule.next_after(latest))
 }
 
@@ -154,6 +160,9 @@ mod tests {
         hourly.catchup = true;
         let (all, then) = fires(&hourly, planned, now);
         assert_eq!((all.len(), all[0], then), (4, planned, next));
+        // One that ended meanwhile stops with its last fire.
+        let ended = Schedule { end: Some(at("2026-01-01T03:00:00Z")), catchup: false, ..hourly.clone() };
+        assert_eq!(fires(&ended, planned, now), (vec![at("2026-01-01T02:00:00Z")], None));
         // A long gap is made up for in more than one tick, without leaving anything out.
         let (some, then) = fires(&hourly, planned, at("2026-02-01T00:00:00Z"));
         assert_eq!((some.len(), then), (50, Some(at("2026-01-03T03:00:00Z"))));

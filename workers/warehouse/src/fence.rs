@@ -6,11 +6,11 @@ use workflow::kind::Fence;
 use crate::error::WarehouseError;
 
 /// Refuses an attempt that is no longer `running` under its token, and keeps it from being closed by anyone
-/// else until the transaction on `connection` ends. Call it in each transaction that publishes; last, where the
-/// transaction is long, because the lease cannot be renewed meanwhile.
+/// else until the transaction on `connection` ends. Call it in each transaction that publishes. The lock is the
+/// weakest there is: the lease can be renewed meanwhile, and only closing the attempt waits.
 pub async fn check(connection: &mut PgConnection, fence: Fence) -> Result<(), WarehouseError> {
     let held = sqlx::query(
-        "select 1 from sluice.attempt where attempt_id = $1 and token = $2 and state = 'running' for share",
+        "select 1 from sluice.attempt where attempt_id = $1 and token = $2 and state = 'running' for key share",
     )
     .bind(fence.attempt_id)
     .bind(fence.token)

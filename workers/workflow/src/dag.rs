@@ -2,14 +2,14 @@
 //!
 //! The blocks are read apart from each other, so that a fault in one does not hide those of another.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
     diagnostic::{Problem, did_you_mean, nearest},
-    schedule::{Schedule, Timing, start_of_day},
+    schedule::{Deadline, Schedule, Timing, start_of_day},
     span::Span,
     state::TriggerRule,
 };
@@ -24,6 +24,10 @@ pub(crate) struct DagFile {
     pub(crate) description: Value,
     #[serde(default)]
     pub(crate) schedule: Value,
+    #[serde(default)]
+    pub(crate) max_active_runs: Value,
+    #[serde(default)]
+    pub(crate) overlap: Value,
     #[serde(default)]
     pub(crate) params: Value,
     #[serde(default)]
@@ -41,6 +45,7 @@ pub(crate) struct Defaults {
     pub(crate) timeout: Option<Span>,
     pub(crate) queue: Option<String>,
     pub(crate) priority: Option<i16>,
+    pub(crate) pool: Option<String>,
     #[serde(default)]
     pub(crate) on_failure: Vec<String>,
 }
@@ -68,11 +73,26 @@ pub(crate) struct TaskKeys {
     pub(crate) queue: Option<String>,
     pub(crate) backoff: Option<BackoffKeys>,
     pub(crate) priority: Option<i16>,
+    pub(crate) pool: Option<String>,
+    pub(crate) deadline: Option<Span>,
+    #[serde(default)]
+    pub(crate) when: Option<String>,
 }
 
 /// The names of [`TaskKeys`].
-pub(crate) const TASK_KEYS: [&str; 8] =
-    ["kind", "needs", "trigger_rule", "attempts", "timeout", "queue", "backoff", "priority"];
+pub(crate) const TASK_KEYS: [&str; 11] = [
+    "kind",
+    "needs",
+    "trigger_rule",
+    "attempts",
+    "timeout",
+    "queue",
+    "backoff",
+    "priority",
+    "pool",
+    "deadline",
+    "when",
+];
 
 /// `needs: load` or `needs: [load, clean]`.
 #[derive(Debug, Default, Deserialize)]
@@ -171,12 +191,13 @@ fn resolve(keys: &ScheduleKeys, default_zone: Tz) -> Result<Schedule, Vec<Proble
         }
     };
     let deadline = keys.deadline.as_deref().and_then(|text| {
-        let read = NaiveTime::parse_from_str(text, "%H:%M").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"));
-        if read.is_err() {
-            let problem = Problem::new("deadline", format!("`{text}` is not a time of day"));
-            problems.push(problem.hint("write hours and minutes, quoted: `\"08:00\"`"));
+        let read = Deadline::parse(text);
+        if read.is_none() {
+            let problem = Problem::new("deadline", format!("`{text}` is neither a time of day nor a length of time"));
+            problems
+                .push(problem.hint("write hours and minutes, quoted: `\"08:00\"`; or how long after the fire: `2h`"));
         }
-        read.ok()
+        read
     });
     let mut date = |field: &str, text: Option<&str>| {
         text.and_then(|text| {

@@ -70,6 +70,8 @@ pub enum Target {
     File(String),
     /// A connection in `sluice.yaml`.
     Connection(String),
+    /// A pool in `sluice.yaml`.
+    Pool(String),
 }
 
 impl Reference {

@@ -3,7 +3,7 @@
 //! Reading it touches neither the environment nor the disk: `${NAME}` is resolved by a lookup that the caller
 //! hands in, and a service without a URL means the private local one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU16};
 
 use chrono_tz::Tz;
 use secrecy::SecretString;
@@ -39,6 +39,9 @@ pub struct Project {
     /// Who can be told, by name.
     #[serde(default)]
     pub channels: BTreeMap<String, Channel>,
+    /// How many tasks of a pool may be ready or running at once, by the pool's name.
+    #[serde(default)]
+    pub pools: BTreeMap<String, NonZeroU16>,
 }
 
 /// URLs of services; one that is absent is the private local one.

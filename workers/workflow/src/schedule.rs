@@ -3,11 +3,11 @@
 //! The logical time of a scheduled run is the instant at which its schedule fired; its data interval is
 //! `[previous fire, logical time)`. Cron expressions are read in the DAG's time zone: a time of day that a clock
 //! change skips fires once, at the first instant after the gap, and one that comes twice fires once, the first
-//! time round. An expression with a wildcard hour keeps its rhythm through the change.
+//! time round. An expression with a wildcard minute or hour keeps its rhythm through the change.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,47 @@ pub enum Timing {
     Once,
 }
 
+/// When a run should have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deadline {
+    /// The next time that local clocks show this time of day after the fire.
+    At(NaiveTime),
+    /// So long after the fire.
+    Within(Span),
+}
+
+impl Deadline {
+    /// Reads `08:00`, `08:00:30` or a length of time such as `2h`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = NaiveTime::parse_from_str(text, "%H:%M").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S"));
+        time.map(Self::At).or_else(|_| text.parse().map(Self::Within)).ok()
+    }
+
+    /// The instant that it means for a fire.
+    pub fn after(self, fire: DateTime<Utc>, timezone: Tz) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Within(span) => fire.checked_add_signed(TimeDelta::from_std(span.0).ok()?),
+            Self::At(time) => {
+                let today = fire.with_timezone(&timezone).date_naive();
+                today
+                    .iter_days()
+                    .take(3)
+                    .find_map(|day| instant_of(timezone, day.and_time(time)).filter(|at| *at > fire))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Deadline {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(time) => write!(out, "{}", time.format("%H:%M")),
+            Self::Within(span) => write!(out, "{span} after its time"),
+        }
+    }
+}
+
 /// A checked schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -35,9 +76,9 @@ pub struct Schedule {
     pub timezone: Tz,
     /// Whether fires that were missed are made up for, one run each; else only the latest is.
     pub catchup: bool,
-    /// Local time of day by which a run should have ended.
+    /// When a run should have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<NaiveTime>,
+    pub deadline: Option<Deadline>,
     /// No fire before this instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<DateTime<Utc>>,
@@ -158,12 +199,34 @@ impl Schedule {
 
     fn cron(&self, text: &str, from: DateTime<Utc>, direction: croner::Direction) -> Option<DateTime<Utc>> {
         let cron = Cron::from_str(text).ok()?;
+        if has_fixed_times(text) {
+            return self.fixed(&cron, from, direction);
+        }
         let local = from.with_timezone(&self.timezone);
         let found = match direction {
             croner::Direction::Forward => cron.find_next_occurrence(&local, false),
             croner::Direction::Backward => cron.find_previous_occurrence(&local, false),
         };
         found.ok().map(|t| t.with_timezone(&Utc))
+    }
+
+    /// Times of day as a wall clock shows them, each turned into the instant that it means on its day.
+    fn fixed(&self, cron: &Cron, from: DateTime<Utc>, direction: croner::Direction) -> Option<DateTime<Utc>> {
+        let wall = from.with_timezone(&self.timezone).naive_local().and_utc();
+        // Later wall times than now's may have been shown before, where the clock has gone back since.
+        let (mut at, forward) = match direction {
+            croner::Direction::Forward => (wall, true),
+            croner::Direction::Backward => (wall + TimeDelta::hours(3), false),
+        };
+        loop {
+            at =
+                if forward { cron.find_next_occurrence(&at, false) } else { cron.find_previous_occurrence(&at, false) }
+                    .ok()?;
+            let instant = instant_of(self.timezone, at.naive_utc())?;
+            if if forward { instant > from } else { instant < from } {
+                return Some(instant);
+            }
+        }
     }
 
     fn every(&self, span: Span, from: DateTime<Utc>, step: i64) -> Option<DateTime<Utc>> {
@@ -180,12 +243,32 @@ impl Schedule {
     }
 }
 
+/// Whether an expression names its minutes and hours, as opposed to a rhythm (`*`, `*/5`).
+fn has_fixed_times(text: &str) -> bool {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let [.., minute, hour, _, _, _] = fields.as_slice() else { return false };
+    !minute.starts_with('*') && !hour.starts_with('*')
+}
+
+/// The instant of a local time: the first one where a clock change repeats it, the end of the gap where one skips it.
+fn instant_of(timezone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    if let Some(found) = timezone.from_local_datetime(&local).earliest() {
+        return Some(found.with_timezone(&Utc));
+    }
+    // Gaps are at most a day long (a zone that moved across the date line) and end at a full minute.
+    let (mut before, mut after) = (local, local + TimeDelta::days(1) + TimeDelta::hours(1));
+    while after - before > TimeDelta::seconds(1) {
+        let middle = before + (after - before) / 2;
+        if timezone.from_local_datetime(&middle).earliest().is_some() { after = middle } else { before = middle }
+    }
+    let end = after.with_nanosecond(0)?;
+    timezone.from_local_datetime(&end).earliest().map(|t| t.with_timezone(&Utc))
+}
+
 /// The first instant of a local day, also where a clock change skips midnight.
 pub fn start_of_day(timezone: Tz, day: NaiveDate) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
-    (0..=4)
-        .find_map(|hours| timezone.from_local_datetime(&(midnight + TimeDelta::minutes(30 * hours))).earliest())
-        .map_or_else(|| midnight.and_utc(), |t| t.with_timezone(&Utc))
+    instant_of(timezone, midnight).unwrap_or_else(|| midnight.and_utc())
 }
 
 /// The data of a run by hand of a DAG without a schedule: the day before its logical time.
@@ -223,6 +306,40 @@ mod tests {
             fires("30 2 * * *", Tz::Europe__Berlin, "2026-03-28T00:00:00Z", 3),
             ["03-28 02:30 CET", "03-29 03:00 CEST", "03-30 02:30 CEST"]
         );
+    }
+
+    #[test]
+    fn several_times_of_day_fire_once_each_through_a_clock_change() {
+        let berlin = Tz::Europe__Berlin;
+        assert_eq!(
+            fires("0 2,14 * * *", berlin, "2026-03-28T14:00:00Z", 3),
+            ["03-29 03:00 CEST", "03-29 14:00 CEST", "03-30 02:00 CEST"]
+        );
+        assert_eq!(
+            fires("0,30 2 * * *", berlin, "2026-10-24T12:00:00Z", 3),
+            ["10-25 02:00 CEST", "10-25 02:30 CEST", "10-26 02:00 CET"]
+        );
+        // Back again, each fire's interval begins where the one before it ended.
+        let twice = schedule("0 2,14 * * *", berlin);
+        let mut at = utc("2026-10-24T00:00:00Z");
+        for _ in 0..6 {
+            let next = twice.next_after(at).expect("it goes on");
+            assert!(twice.previous_before(next).is_some_and(|before| before <= at), "{at} {next}");
+            at = next;
+        }
+        // The middle of the repeated hour lies after the fire of its first pass.
+        assert_eq!(twice.previous_before(utc("2026-10-25T01:10:00Z")), Some(utc("2026-10-25T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_deadline_is_the_next_such_time_or_so_long_after() {
+        let (berlin, fire) = (Tz::Europe__Berlin, utc("2026-03-28T22:00:00Z"));
+        let after = |text: &str| Deadline::parse(text).and_then(|deadline| deadline.after(fire, berlin));
+        assert_eq!(after("08:00"), Some(utc("2026-03-29T06:00:00Z")));
+        assert_eq!(after("23:30"), Some(utc("2026-03-28T22:30:00Z")));
+        assert_eq!(after("02:30"), Some(utc("2026-03-29T01:00:00Z")), "skipped by the clock");
+        assert_eq!(after("90m"), Some(utc("2026-03-28T23:30:00Z")));
+        assert_eq!(Deadline::parse("soon"), None);
     }
 
     #[test]

@@ -41,6 +41,8 @@ macro_rules! named {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
+    /// As many runs of its DAG as may run at once are under way. Whoever ends one of them moves it on.
+    Queued,
     /// Some task has not ended. Whoever ends the last one moves it on, in the same transaction.
     Running,
     /// Every task succeeded or was skipped. Final, unless someone retries a task of it.
@@ -49,13 +51,24 @@ pub enum RunState {
     Failed,
     /// A person stopped it, and every task has ended. A person's retry moves it back to running.
     Cancelled,
+    /// Another run of its DAG was under way, and the DAG says `overlap: skip`. A person's retry moves it to running.
+    Skipped,
 }
 
-named!(RunState { Running = "running", Success = "success", Failed = "failed", Cancelled = "cancelled" });
+named!(RunState {
+    Queued = "queued",
+    Running = "running",
+    Success = "success",
+    Failed = "failed",
+    Cancelled = "cancelled",
+    Skipped = "skipped",
+});
 
 /// What can happen to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEvent {
+    /// There is room for it.
+    Admitted,
     /// Its last task ended, and none had failed.
     AllWell,
     /// Its last task ended, and some had failed.
@@ -72,15 +85,16 @@ impl RunState {
         match (self, event) {
             (Self::Running, RunEvent::AllWell) => Some(Self::Success),
             (Self::Running, RunEvent::SomeFailed) => Some(Self::Failed),
-            (Self::Running, RunEvent::Stopped) => Some(Self::Cancelled),
-            (Self::Running | Self::Success | Self::Failed | Self::Cancelled, RunEvent::Retried) => Some(Self::Running),
+            (Self::Queued, RunEvent::Admitted) => Some(Self::Running),
+            (Self::Queued | Self::Running, RunEvent::Stopped) => Some(Self::Cancelled),
+            (state, RunEvent::Retried) if state != Self::Queued => Some(Self::Running),
             _ => None,
         }
     }
 
     /// Whether nothing but a person moves it on.
     pub fn is_final(self) -> bool {
-        self != Self::Running
+        !matches!(self, Self::Queued | Self::Running)
     }
 }
 
@@ -98,7 +112,8 @@ pub enum TaskState {
     Success,
     /// The last attempt allowed ended badly, or one whose fault no retry can mend.
     Failed,
-    /// Its trigger rule decided against it without a fault: a task that it needs was skipped.
+    /// Decided against without a fault: by its trigger rule, since a task that it needs was skipped, or by its own
+    /// condition.
     Skipped,
     /// Its trigger rule decided against it since a task that it needs failed.
     UpstreamFailed,
@@ -130,7 +145,7 @@ pub enum TaskEvent {
     WillRetry,
     /// Its attempt ended badly, and it was the last.
     GaveUp,
-    /// Its trigger rule decided against it without a fault.
+    /// Its trigger rule decided against it without a fault, or its own condition did.
     Skip,
     /// Its trigger rule decided against it for a fault.
     UpstreamFailed,
@@ -147,7 +162,7 @@ impl TaskState {
     pub fn on(self, event: TaskEvent) -> Option<Self> {
         match (self, event) {
             (Self::Waiting, TaskEvent::Ready) | (Self::Running, TaskEvent::WillRetry) => Some(Self::Queued),
-            (Self::Waiting, TaskEvent::Skip) => Some(Self::Skipped),
+            (Self::Waiting | Self::Running, TaskEvent::Skip) => Some(Self::Skipped),
             (Self::Waiting, TaskEvent::UpstreamFailed) => Some(Self::UpstreamFailed),
             (Self::Queued, TaskEvent::Claimed) => Some(Self::Running),
             (Self::Running, TaskEvent::Succeeded) => Some(Self::Success),

@@ -3,6 +3,8 @@
 //! A string that is one expression and nothing else keeps the expression's type, so that `"{{ params.limit }}"`
 //! can stand where a number is expected. Names that are not defined are errors, in the check as in the run.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use minijinja::{Environment, UndefinedBehavior, Value as Jinja, value::ValueKind};
@@ -27,10 +29,13 @@ pub struct Scope<'a> {
     pub timezone: Tz,
     /// `{{ params.x }}`.
     pub params: &'a Value,
+    /// `{{ outputs.load.loaded }}`: what the tasks that this one needs have left.
+    pub outputs: &'a BTreeMap<String, Value>,
 }
 
 /// The names that every template may use.
-const NAMES: [&str; 8] = ["dag", "task", "run_id", "logical_time", "ds", "interval.start", "interval.end", "params"];
+const NAMES: [&str; 9] =
+    ["dag", "task", "run_id", "logical_time", "ds", "interval.start", "interval.end", "params", "outputs"];
 
 /// A template that does not compile, names what is not there, or fails on its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +55,47 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// All that is wrong with the templates in `config`, without rendering any.
-pub fn check(config: &Value, params: &Map<String, Value>) -> Vec<TemplateFault> {
+/// All that is wrong with the templates in `config` of a task with these `needs`, without rendering any.
+pub fn check(config: &Value, params: &Map<String, Value>, needs: &[String]) -> Vec<TemplateFault> {
     let environment = environment();
     let mut faults = Vec::new();
-    walk(config, "", &mut |field, text| check_text(&environment, field, text, params, &mut faults));
+    walk(config, "", &mut |field, text| check_text(&environment, field, text, (params, needs), &mut faults));
     faults
+}
+
+/// All that is wrong with a condition, which is one expression without braces.
+pub fn check_condition(condition: &str, params: &Map<String, Value>, needs: &[String]) -> Vec<TemplateFault> {
+    let mut faults = Vec::new();
+    if is_template(condition) {
+        let hint = Some("leave the braces out: `when: params.full`".to_owned());
+        faults.push(TemplateFault {
+            field: String::new(),
+            line: 0,
+            message: "a condition is an expression".into(),
+            hint,
+        });
+    } else {
+        check_text(&environment(), "", &format!("{{{{ {condition} }}}}"), (params, needs), &mut faults);
+    }
+    faults
+}
+
+/// Whether a condition holds, by Jinja's truth: nothing, zero and what is empty do not.
+pub fn holds(condition: &str, scope: &Scope<'_>) -> Result<bool, TemplateFault> {
+    let environment = environment();
+    environment
+        .compile_expression(condition)
+        .and_then(|expression| expression.eval(context(scope)))
+        .map(|value| value.is_true())
+        .map_err(|error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            TemplateFault {
+                field: "when".to_owned(),
+                line: 0,
+                message: format!("the condition `{condition}` fails: {detail}"),
+                hint: None,
+            }
+        })
 }
 
 /// `config` with every template in it rendered; the first fault where one fails.
@@ -92,7 +132,7 @@ fn check_text(
     environment: &Environment<'_>,
     field: &str,
     text: &str,
-    params: &Map<String, Value>,
+    (params, needs): (&Map<String, Value>, &[String]),
     faults: &mut Vec<TemplateFault>,
 ) {
     let template = match environment.template_from_named_str(field, text) {
@@ -115,6 +155,13 @@ fn check_text(
                 continue;
             }
             (format!("`params.{param}` is not a parameter of this DAG"), param_hint(param, params))
+        } else if let Some(task) = name.strip_prefix("outputs.") {
+            let task = task.split('.').next().unwrap_or(task);
+            if needs.iter().any(|need| need == task) {
+                continue;
+            }
+            let hint = format!("write `needs: [{task}]`, so that it has ended before");
+            (format!("`outputs.{task}` is not the output of a task that this one needs"), hint)
         } else if NAMES.contains(&name.as_str())
             || NAMES.contains(&root)
             || name == "interval"
@@ -146,6 +193,7 @@ fn context(scope: &Scope<'_>) -> Jinja {
         ("ds", Jinja::from(scope.logical_time.with_timezone(&scope.timezone).date_naive().to_string())),
         ("interval", interval),
         ("params", to_jinja(scope.params)),
+        ("outputs", Jinja::from_pairs(scope.outputs.iter().map(|(task, value)| (task.as_str(), to_jinja(value))))),
     ])
 }
 
@@ -243,6 +291,8 @@ mod tests {
 
     use super::*;
 
+    static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
+
     fn scope(params: &Value) -> Scope<'_> {
         let logical_time: DateTime<Utc> = "2026-11-20T23:30:00Z".parse().expect("a time");
         Scope {
@@ -253,6 +303,7 @@ mod tests {
             interval: crate::schedule::day_before(logical_time),
             timezone: Tz::Europe__Berlin,
             params,
+            outputs: &NOTHING,
         }
     }
 
@@ -285,7 +336,7 @@ mod tests {
     fn unknown_names_fail_in_the_check_and_in_the_run() {
         let params = json!({ "scale": 2 });
         let config = json!({ "a": "{{ params.scal }}", "b": ["x {{ logical_tim }}"], "c": "{{ range(3) }}{{ ds }}" });
-        let faults = check(&config, params.as_object().expect("a map"));
+        let faults = check(&config, params.as_object().expect("a map"), &[]);
         let found: Vec<_> = faults.iter().map(|f| (f.field.as_str(), f.hint.as_deref().unwrap_or(""))).collect();
         assert_eq!(found, [("a", "did you mean `scale`?"), ("b[0]", "did you mean `logical_time`?")]);
         assert_eq!(render(&config, &scope(&params)).expect_err("undefined").field, "a");
@@ -293,8 +344,26 @@ mod tests {
 
     #[test]
     fn a_template_that_does_not_compile_is_placed() {
-        let faults = check(&json!({ "sql": "select 1\nwhere {% if %}" }), &Map::new());
+        let faults = check(&json!({ "sql": "select 1\nwhere {% if %}" }), &Map::new(), &[]);
         assert_eq!((faults[0].field.as_str(), faults[0].line), ("sql", 1));
         assert!(faults[0].message.starts_with("the template does not compile: "), "{}", faults[0].message);
+    }
+
+    #[test]
+    fn a_condition_sees_parameters_and_the_outputs_of_what_is_needed() {
+        let params = json!({ "full": false });
+        let outputs = BTreeMap::from([("load".to_owned(), json!({ "loaded": 3 }))]);
+        let scope = Scope { outputs: &outputs, ..scope(&params) };
+        assert_eq!(holds("outputs.load.loaded > 2 and not params.full", &scope), Ok(true));
+        assert_eq!(holds("params.full", &scope), Ok(false));
+        let message = holds("outputs.load.rows > 2", &scope).expect_err("undefined").message;
+        assert!(message.starts_with("the condition `outputs.load.rows > 2` fails: "), "{message}");
+
+        let (known, needs) = (params.as_object().expect("a map"), ["load".to_owned()]);
+        assert_eq!(check_condition("outputs.load.loaded > 2 and not params.full", known, &needs), []);
+        let hint = |condition: &str| check_condition(condition, known, &needs)[0].hint.clone().expect("a hint");
+        assert_eq!(hint("outputs.lod.loaded > 2"), "write `needs: [lod]`, so that it has ended before");
+        assert_eq!(hint("params.ful"), "did you mean `full`?");
+        assert_eq!(hint("{{ params.full }}"), "leave the braces out: `when: params.full`");
     }
 }

@@ -134,3 +134,38 @@ async fn a_worker_outlives_its_connections() {
     stop.cancel();
     worker.await.expect("the worker stops");
 }
+
+#[tokio::test]
+async fn a_worker_that_stops_does_not_run_again_what_must_not_be_repeated() {
+    let (db, hands) = (testkit::database().await, Hands::default());
+    let registry = hands.registry();
+    let text = "{ dag: d, tasks: { a: { kind: wait_once, attempts: 3 }, b: { kind: wait, attempts: 3 } } }";
+    let run_id = start(&db.pool, &plan(&registry, text)).await;
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new(db.pool.clone(), registry, fast()).run(stop.clone()));
+    hands.wait_has_begun().await;
+    hands.wait_has_begun().await;
+    stop.cancel();
+    worker.await.expect("the worker stops");
+    assert_eq!(tasks(&db.pool, run_id).await, ["a failed 1", "b queued 1"]);
+    let reason = runs::tasks(&db.pool, run_id).await.expect("tasks").remove(0).reason;
+    assert_eq!(reason.as_deref(), Some("its worker stopped in the middle, and its kind must not be repeated"));
+}
+
+#[tokio::test]
+async fn a_part_of_a_cancelled_run_that_runs_again_does_not_stand_for_the_rest() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let text = "
+        dag: d
+        tasks:
+          one: { kind: echo }
+          two: { kind: echo }
+          both: { kind: echo, needs: [one, two] }";
+    let run_id = start(&db.pool, &plan(&registry, text)).await;
+    runs::cancel(&db.pool, run_id).await.expect("cancelled");
+    runs::retry(&db.pool, run_id, Some("one")).await.expect("retried");
+    assert_eq!(drain(&db.pool, &registry, run_id).await, RunState::Cancelled);
+    assert_eq!(tasks(&db.pool, run_id).await, ["one success 1", "two cancelled 0", "both upstream_failed 0"]);
+    runs::retry(&db.pool, run_id, None).await.expect("retried");
+    assert_eq!(drain(&db.pool, &registry, run_id).await, RunState::Success);
+}

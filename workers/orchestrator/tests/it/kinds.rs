@@ -51,6 +51,7 @@ impl Hands {
             .with(Meet(self.clone()))
             .with(Flaky)
             .with(Wait(self.clone()))
+            .with(WaitOnce(self.clone()))
             .with(Fragile(self.clone()))
             .with(Panics)
     }
@@ -162,6 +163,21 @@ impl TaskKind for Wait {
             permit = go_on => { permit.expect("the semaphore stays open").forget(); Ok(Value::Null) }
             () = task.cancel.cancelled(), if !config.stubborn => Err(TaskError::external("told to stop")),
         }
+    }
+}
+
+/// Waits like `wait`, and must not be repeated.
+struct WaitOnce(Hands);
+
+#[async_trait]
+impl TaskKind for WaitOnce {
+    const NAME: &'static str = "wait_once";
+    const SUMMARY: &'static str = "waits, once";
+    const SAFE_TO_REPEAT: bool = false;
+    type Config = WaitConfig;
+
+    async fn run(&self, config: WaitConfig, task: &TaskContext) -> Result<Value, TaskError> {
+        Wait(self.0.clone()).run(config, task).await
     }
 }
 

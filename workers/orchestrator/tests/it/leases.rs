@@ -106,3 +106,31 @@ async fn one_process_leads_until_it_gives_up_or_falls_silent() {
     runs::release_lead(&db.pool, "r", "b").await.expect("released");
     assert!(lead("a", long).await.expect("a leads again") > second);
 }
+
+#[tokio::test]
+async fn a_long_publication_keeps_its_lease_and_holds_up_nobody() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo }, b: { kind: echo } } }")).await;
+    let (publisher, other) =
+        (claim(&db.pool, Duration::from_mins(1)).await, claim(&db.pool, Duration::from_mins(1)).await);
+    let mut publication = db.pool.begin().await.expect("a transaction");
+    fence::check(&mut publication, publisher.fence).await.expect("it holds its lease");
+    // None of these may wait for the publication.
+    let soon = async {
+        let held = runs::renew(&db.pool, &[publisher.fence, other.fence], Duration::ZERO).await.expect("renewed");
+        assert_eq!(held.len(), 2);
+        runs::exchange(&db.pool, &[success(&other)], None).await.expect("the other one ends");
+    };
+    tokio::time::timeout(Duration::from_secs(10), soon).await.expect("nobody waits");
+    // The lease has run out by now, yet the attempt is closed only after its publication.
+    let reaping = tokio::spawn({
+        let pool = db.pool.clone();
+        async move { runs::reap(&pool).await.expect("reaped") }
+    });
+    let waits = "select count(*) = 1 from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock' and $1 > 0";
+    eventually(&db.pool, waits, run_id).await;
+    publication.commit().await.expect("published");
+    assert_eq!(reaping.await.expect("no panic"), 1);
+    assert_eq!(attempts(&db.pool, run_id).await, ["a#1 lost", "b#1 success"]);
+}

@@ -6,5 +6,6 @@ mod flow;
 mod kill;
 mod kinds;
 mod leases;
+mod places;
 mod scheduling;
 mod support;

@@ -66,6 +66,51 @@ async fn without_catch_up_the_latest_fire_stands_for_all() {
 }
 
 #[tokio::test]
+async fn a_deadline_fires_for_a_run_that_never_started() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let text = "
+        dag: d
+        schedule: { cron: '0 2 * * *', deadline: '08:00' }
+        defaults: { on_failure: [ops] }
+        tasks: { a: { kind: echo, deadline: 30m } }";
+    runs::deploy(&db.pool, &plan(&registry, text), utc("2026-01-01T12:00:00Z")).await.expect("deployed");
+    let scheduler = scheduler(&db.pool);
+    let alerts = async || {
+        let found: Vec<(String, i64)> = sqlx::query_as(
+            "select a.message, count(o.outbox_id) from sluice.alert a left join sluice.outbox o using (alert_id)
+             where a.rule = 'deadline' group by a.alert_id order by a.alert_id",
+        )
+        .fetch_all(&db.pool)
+        .await
+        .expect("alerts");
+        found
+    };
+    // No worker is there.
+    scheduler.tick(utc("2026-01-02T02:00:00Z")).await.expect("ticked");
+    scheduler.tick(utc("2026-01-02T07:59:59Z")).await.expect("ticked");
+    assert_eq!(alerts().await, []);
+    for _ in 0..2 {
+        scheduler.tick(utc("2026-01-02T08:00:00Z")).await.expect("ticked");
+        let message = "d has not ended by 2026-01-02 08:00 UTC; it is running";
+        assert_eq!(alerts().await, [(message.to_owned(), 1)], "told once, to the channel of its failures");
+    }
+    // The task's own deadline counts from when its run was made, by the database's clock.
+    scheduler.tick(chrono::Utc::now() + chrono::TimeDelta::minutes(31)).await.expect("ticked");
+    let told = alerts().await;
+    assert!(told.iter().any(|(message, _)| message.starts_with("d.a has not ended by ")), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_end_date_that_is_moved_lets_the_schedule_go_on() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let next = async || runs::dags(&db.pool).await.expect("DAGs").remove(0).next.map(|t| t.to_rfc3339());
+    deploy(&db.pool, &registry, "{ cron: '0 2 * * *', end_date: 2026-01-02 }", "2026-01-01T12:00:00Z").await;
+    assert_eq!(next().await, None);
+    deploy(&db.pool, &registry, "{ cron: '0 2 * * *', end_date: 2026-02-02 }", "2026-01-05T12:00:00Z").await;
+    assert_eq!(next().await.as_deref(), Some("2026-01-06T02:00:00+00:00"));
+}
+
+#[tokio::test]
 async fn once_runs_once_however_often_it_is_deployed() {
     let (db, registry) = (testkit::database().await, Hands::default().registry());
     for now in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"] {

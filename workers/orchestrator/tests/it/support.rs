@@ -21,7 +21,11 @@ pub(crate) fn utc(text: &str) -> DateTime<Utc> {
 /// A plan from YAML. Retries come fast unless the text says otherwise.
 pub(crate) fn plan(registry: &Registry, text: &str) -> Plan {
     let document = Document::parse("test.yaml", text).expect("valid YAML");
-    let known = Known { channels: ["ops".to_owned(), "boss".to_owned()].into(), ..Known::default() };
+    let known = Known {
+        channels: ["ops".to_owned(), "boss".to_owned()].into(),
+        pools: ["narrow".to_owned()].into(),
+        ..Known::default()
+    };
     plan::check(&document, registry, &known).expect("a good DAG")
 }
 

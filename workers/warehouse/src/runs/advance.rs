@@ -7,7 +7,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use workflow::state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState, TriggerRule};
 
-use super::RunError;
+use super::{
+    RunError,
+    admit::{admit_runs, admit_tasks},
+};
 use crate::outbox::{self, Message, Notice, Payload};
 
 /// A task that has ended, in a transaction that holds its run's lock.
@@ -22,6 +25,7 @@ struct Ready {
     task_run_id: i64,
     run_id: i64,
     task: String,
+    pool: Option<String>,
     trigger_rule: String,
     needs_total: i32,
     needs_failed: i32,
@@ -36,10 +40,15 @@ struct Decisions {
 }
 
 /// Counts down the successors of `ended`, decides about those whose needs have all ended, goes on with those that
-/// will not run, and closes runs that have nothing open.
-pub(super) async fn advance(connection: &mut PgConnection, ended: Vec<EndedTask>) -> Result<(), RunError> {
+/// will not run, closes runs that have nothing open, and lets those in that waited for any of it. `pools` are those of
+/// the tasks that ended.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    ended: Vec<EndedTask>,
+    mut pools: BTreeSet<String>,
+) -> Result<(), RunError> {
     if ended.is_empty() {
-        return Ok(());
+        return admit_tasks(connection, &pools).await;
     }
     let mut counts: BTreeMap<i64, i32> = BTreeMap::new();
     let mut decisions = Decisions::default();
@@ -60,13 +69,17 @@ pub(super) async fn advance(connection: &mut PgConnection, ended: Vec<EndedTask>
             decisions.task_run_id.push(ready.task_run_id);
             decisions.state.push(state.as_str());
             decisions.reason.push(reason(event, rule));
+            if state == TaskState::Queued {
+                pools.extend(ready.pool);
+            }
             if state.is_final() {
                 next.push(EndedTask { run_id: ready.run_id, task: ready.task, state });
             }
         }
         wave = next;
     }
-    settle(connection, &decisions, &counts).await
+    pools.extend(settle(connection, &decisions, &counts).await?);
+    admit_tasks(connection, &pools).await
 }
 
 fn reason(event: TaskEvent, rule: TriggerRule) -> Option<String> {
@@ -87,8 +100,12 @@ async fn count_down(connection: &mut PgConnection, ended: &[EndedTask]) -> Resul
         .await?)
 }
 
-/// Takes `ended` tasks off each run, and closes the runs that have none left.
-pub(super) async fn settle_counts(connection: &mut PgConnection, run_id: i64, ended: i32) -> Result<(), RunError> {
+/// Takes `ended` tasks off a run, and closes it if it has none left. Gives the pools of tasks that are ready now.
+pub(super) async fn settle_counts(
+    connection: &mut PgConnection,
+    run_id: i64,
+    ended: i32,
+) -> Result<BTreeSet<String>, RunError> {
     settle(connection, &Decisions::default(), &BTreeMap::from([(run_id, ended)])).await
 }
 
@@ -96,7 +113,7 @@ async fn settle(
     connection: &mut PgConnection,
     decisions: &Decisions,
     counts: &BTreeMap<i64, i32>,
-) -> Result<(), RunError> {
+) -> Result<BTreeSet<String>, RunError> {
     let runs: Vec<(i64, i32, bool, i64)> = sqlx::query_as(include_str!("../../../../sql/runs/settle.sql"))
         .bind(&decisions.task_run_id)
         .bind(&decisions.state)
@@ -107,7 +124,7 @@ async fn settle(
         .await?;
     let cancelled: BTreeSet<i64> = runs.iter().filter(|run| run.2).map(|run| run.0).collect();
     let over: Vec<i64> = runs.iter().filter(|run| run.1 == 0).map(|run| run.0).collect();
-    if over.is_empty() { Ok(()) } else { close(connection, &over, &cancelled).await }
+    if over.is_empty() { Ok(BTreeSet::new()) } else { close(connection, &over, &cancelled).await }
 }
 
 #[derive(sqlx::FromRow)]
@@ -115,25 +132,37 @@ struct Over {
     run_id: i64,
     dag: String,
     logical_time: DateTime<Utc>,
+    state: String,
+    max_active_runs: Option<i32>,
     on_failure: Option<Value>,
     timezone: Option<String>,
     faults: Value,
+    stopped: bool,
     attempts: Option<i64>,
 }
 
-async fn close(connection: &mut PgConnection, runs: &[i64], cancelled: &BTreeSet<i64>) -> Result<(), RunError> {
+/// Ends runs, and lets in those of their DAGs that waited for it.
+async fn close(
+    connection: &mut PgConnection,
+    runs: &[i64],
+    cancelled: &BTreeSet<i64>,
+) -> Result<BTreeSet<String>, RunError> {
     let runs: Vec<Over> = sqlx::query_as(include_str!("../../../../sql/runs/close_runs.sql"))
         .bind(runs)
         .fetch_all(&mut *connection)
         .await?;
+    let mut limited = BTreeMap::new();
     for run in runs {
         let failed = run.faults.as_array().is_some_and(|faults| !faults.is_empty());
         let event = match (cancelled.contains(&run.run_id), failed) {
             (true, _) => RunEvent::Stopped,
             (false, true) => RunEvent::SomeFailed,
+            // A retry of a part of a cancelled run leaves the rest of it undone.
+            (false, false) if run.stopped => RunEvent::Stopped,
             (false, false) => RunEvent::AllWell,
         };
-        let state = RunState::Running.on(event).expect("a running run can end in every way");
+        let was: RunState = run.state.parse()?;
+        let state = was.on(event).expect("a running run can end in every way, and one that waits can be stopped");
         sqlx::query(include_str!("../../../../sql/runs/close_run.sql"))
             .bind(run.run_id)
             .bind(state.as_str())
@@ -142,8 +171,11 @@ async fn close(connection: &mut PgConnection, runs: &[i64], cancelled: &BTreeSet
         if state == RunState::Failed {
             tell(connection, &run).await?;
         }
+        if let Some(most) = run.max_active_runs {
+            limited.insert(run.dag, most);
+        }
     }
-    Ok(())
+    admit_runs(connection, &limited).await
 }
 
 /// Queues one notice a channel. A retried run that fails again has more attempts, so it is told again.

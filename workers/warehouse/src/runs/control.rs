@@ -8,7 +8,7 @@ use workflow::{
     state::{RunEvent, RunState, TaskEvent, TaskState},
 };
 
-use super::{RunError, advance::settle_counts, deploy::read_plan};
+use super::{RunError, admit::admit_tasks, advance::settle_counts, deploy::read_plan};
 
 /// What came of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Cancelled {
 /// Cancels a run: what has not started never will, what runs is told to stop.
 pub async fn cancel(pool: &PgPool, run_id: i64) -> Result<Cancelled, RunError> {
     let mut transaction = pool.begin().await?;
-    let state = lock(&mut transaction, run_id).await?.state;
+    let Locked { state, plan, .. } = lock(&mut transaction, run_id).await?;
     if state.is_final() {
         return Ok(Cancelled::AlreadyOver(state));
     }
@@ -36,7 +36,9 @@ pub async fn cancel(pool: &PgPool, run_id: i64) -> Result<Cancelled, RunError> {
         .execute(&mut *transaction)
         .await?
         .rows_affected();
-    settle_counts(&mut transaction, run_id, i32::try_from(stopped).unwrap_or(i32::MAX)).await?;
+    let mut pools = settle_counts(&mut transaction, run_id, i32::try_from(stopped).unwrap_or(i32::MAX)).await?;
+    pools.extend(plan_pools(&plan));
+    admit_tasks(&mut transaction, &pools).await?;
     let running: i64 =
         sqlx::query_scalar("select count(*) from sluice.task_run where run_id = $1 and state = 'running'")
             .bind(run_id)
@@ -53,6 +55,9 @@ pub async fn retry(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec
     let run = lock(&mut transaction, run_id).await?;
     if run.stopping && !run.state.is_final() {
         return Err(RunError::Stopping(run_id));
+    }
+    if run.state.on(RunEvent::Retried).is_none() {
+        return Err(RunError::NotStarted(run_id));
     }
     let rows: Vec<(String, String)> = sqlx::query_as("select task, state from sluice.task_run where run_id = $1")
         .bind(run_id)
@@ -82,14 +87,19 @@ pub async fn retry(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec
         .bind(again.iter().map(|t| t.attempts).collect::<Vec<_>>())
         .execute(&mut *transaction)
         .await?;
-    debug_assert_eq!(run.state.on(RunEvent::Retried), Some(RunState::Running), "a retry reopens a run in any state");
     sqlx::query(include_str!("../../../../sql/runs/reopen_run.sql"))
         .bind(run_id)
         .bind(i32::try_from(reopened).unwrap_or(i32::MAX))
         .execute(&mut *transaction)
         .await?;
+    admit_tasks(&mut transaction, &plan_pools(&run.plan)).await?;
     transaction.commit().await?;
     Ok(again.iter().map(|t| t.task.to_owned()).collect())
+}
+
+/// Every pool that a plan's tasks take slots of.
+pub(super) fn plan_pools(plan: &Plan) -> BTreeSet<String> {
+    plan.tasks.iter().filter_map(|task| task.pool.clone()).collect()
 }
 
 struct Locked {
@@ -159,7 +169,7 @@ fn rewind<'a>(plan: &'a Plan, states: &BTreeMap<String, TaskState>, chosen: &BTr
             for need in &task.needs {
                 match states.get(need) {
                     Some(state) if behind.contains(need.as_str()) || !state.is_final() => open += 1,
-                    Some(state) if state.is_fault() => failed += 1,
+                    Some(state) if state.is_fault() || *state == TaskState::Cancelled => failed += 1,
                     Some(TaskState::Skipped) => skipped += 1,
                     _ => {}
                 }

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use workflow::{
-    plan::{Plan, PlannedTask},
-    state::TaskState,
+    plan::{Overlap, Plan, PlannedTask},
+    state::{RunState, TaskState},
 };
 
-use super::{RunError, deploy};
+use super::{
+    RunError,
+    admit::{admit_tasks, lock_dag},
+    control::{cancel, plan_pools},
+    deploy,
+};
 
 /// What asked for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +57,7 @@ pub struct NewRun<'a> {
 /// What became of the wish for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It was made, and its first tasks are queued.
+    /// It was made: its first tasks are queued, or it waits for its turn, or it was left out.
     New(i64),
     /// The DAG has a run of that logical time already.
     Existing(i64),
@@ -74,11 +79,14 @@ pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError
     let interval = plan.interval(new.logical_time);
     let mut transaction = pool.begin().await?;
     deploy::store_version(&mut transaction, plan).await?;
-    let rows = match new.only {
+    let mut rows = match new.only {
         None => whole(plan),
         Some(task) => alone(&mut transaction, plan, task).await?,
     };
-    let open = rows.tasks.iter().filter(|row| row.state != TaskState::Success).count();
+    let (state, others) = place(&mut transaction, plan, new.logical_time).await?;
+    let reason = rows.hold(state, others.len());
+    let open = rows.tasks.iter().filter(|row| !row.state.is_final()).count();
+    let now = Utc::now();
     let column = |f: fn(&Row<'_>) -> String| rows.tasks.iter().map(f).collect::<Vec<_>>();
     let made: Option<(i64, String)> = sqlx::query_as(include_str!("../../../../sql/runs/create_run.sql"))
         .bind(&plan.dag)
@@ -102,6 +110,11 @@ pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError
         .bind(rows.tasks.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
         .bind(rows.edges.iter().map(|(task, _)| (*task).to_owned()).collect::<Vec<_>>())
         .bind(rows.edges.iter().map(|(_, needs)| (*needs).to_owned()).collect::<Vec<_>>())
+        .bind(state.as_str())
+        .bind(reason)
+        .bind(deadline(new, now))
+        .bind(rows.tasks.iter().map(|row| row.task.pool.clone()).collect::<Vec<_>>())
+        .bind(rows.tasks.iter().map(|row| task_deadline(new, row.task)).collect::<Vec<_>>())
         .fetch_optional(&mut *transaction)
         .await?;
     let created = match made {
@@ -114,8 +127,58 @@ pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError
                 .await?,
         ),
     };
+    if matches!(created, Created::New(_)) && state == RunState::Running {
+        admit_tasks(&mut transaction, &plan_pools(plan)).await?;
+    }
     transaction.commit().await?;
+    if matches!(created, Created::New(_)) && plan.overlap == Overlap::Cancel {
+        // Apart from the above, since it locks the others. Should this process die here, the run waits for them.
+        for run_id in others {
+            cancel(pool, run_id).await?;
+        }
+    }
     Ok(created)
+}
+
+/// The state that a new run begins in, and the runs of its DAG that are under way. Decided under the DAG's lock, if
+/// there is anything to decide.
+async fn place(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    logical_time: DateTime<Utc>,
+) -> Result<(RunState, Vec<i64>), RunError> {
+    let Some(most) = plan.max_active_runs else { return Ok((RunState::Running, Vec::new())) };
+    lock_dag(connection, &plan.dag).await?;
+    let open: Vec<i64> = sqlx::query_scalar(
+        "select run_id from sluice.dag_run
+         where dag = $1 and state in ('queued', 'running') and logical_time <> $2 order by run_id",
+    )
+    .bind(&plan.dag)
+    .bind(logical_time)
+    .fetch_all(connection)
+    .await?;
+    let full = open.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+    Ok(match (full, plan.overlap) {
+        (false, _) => (RunState::Running, Vec::new()),
+        (true, Overlap::Skip) => (RunState::Skipped, open),
+        (true, Overlap::Queue | Overlap::Cancel) => (RunState::Queued, open),
+    })
+}
+
+/// When the run should have ended. What makes up for the past is late from the start, so it has no deadline.
+fn deadline(new: &NewRun<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let schedule = new.plan.schedule.as_ref()?;
+    let from = match new.trigger {
+        Trigger::Schedule => new.logical_time,
+        Trigger::Manual => now,
+        Trigger::Backfill => return None,
+    };
+    schedule.deadline?.after(from, schedule.timezone)
+}
+
+/// In seconds from now.
+fn task_deadline(new: &NewRun<'_>, task: &PlannedTask) -> Option<f64> {
+    task.deadline.filter(|_| new.trigger != Trigger::Backfill).map(|span| span.0.as_secs_f64())
 }
 
 struct Rows<'a> {
@@ -129,6 +192,25 @@ struct Row<'a> {
     state: TaskState,
     output: Option<Value>,
     reason: Option<String>,
+}
+
+impl Rows<'_> {
+    /// Holds back the tasks of a run that does not begin now. Gives the run's reason.
+    fn hold(&mut self, state: RunState, others: usize) -> Option<String> {
+        let runs = if others == 1 { "1 other run is" } else { &format!("{others} other runs are") };
+        let (task_state, reason) = match state {
+            RunState::Queued => (TaskState::Waiting, format!("{runs} before it")),
+            RunState::Skipped => (TaskState::Skipped, format!("{runs} under way, and the DAG says `overlap: skip`")),
+            _ => return None,
+        };
+        for row in self.tasks.iter_mut().filter(|row| !row.state.is_final()) {
+            row.state = task_state;
+            if task_state == TaskState::Skipped {
+                row.reason = Some("its run was left out".to_owned());
+            }
+        }
+        Some(reason)
+    }
 }
 
 fn whole(plan: &Plan) -> Rows<'_> {
@@ -149,7 +231,7 @@ fn whole(plan: &Plan) -> Rows<'_> {
 }
 
 /// One task, and those that it needs as if they had just left what they left last.
-async fn alone<'a>(connection: &mut sqlx::PgConnection, plan: &'a Plan, name: &str) -> Result<Rows<'a>, RunError> {
+async fn alone<'a>(connection: &mut PgConnection, plan: &'a Plan, name: &str) -> Result<Rows<'a>, RunError> {
     let task = plan.task(name).ok_or_else(|| RunError::NoTask { dag: plan.dag.clone(), task: name.to_owned() })?;
     let last: Vec<(String, i64, Option<Value>)> = sqlx::query_as(include_str!("../../../../sql/runs/last_outputs.sql"))
         .bind(&plan.dag)

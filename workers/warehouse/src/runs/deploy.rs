@@ -19,6 +19,7 @@ pub async fn deploy(pool: &PgPool, plan: &Plan, now: DateTime<Utc>) -> Result<Op
         .bind(plan.timezone.name())
         .bind(first_run(&mut transaction, plan, now).await?)
         .bind(false)
+        .bind(to_json(plan)?.get("schedule").filter(|schedule| !schedule.is_null()).cloned())
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;

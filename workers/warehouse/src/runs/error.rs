@@ -56,6 +56,9 @@ pub enum RunError {
     /// A retry of a run that is being cancelled.
     #[error("run {0} is being cancelled; retry it once its running tasks have ended")]
     Stopping(i64),
+    /// A retry of a run that has not begun.
+    #[error("run {0} waits for its turn; there is nothing to retry yet")]
+    NotStarted(i64),
     /// A retry with nothing to retry.
     #[error("nothing failed in run {0}")]
     NothingFailed(i64),
@@ -87,6 +90,7 @@ impl RunError {
                 | Self::NoOutput { .. }
                 | Self::StillOpen { .. }
                 | Self::Stopping(_)
+                | Self::NotStarted(_)
                 | Self::NothingFailed(_)
                 | Self::Params(_)
         )
@@ -94,7 +98,7 @@ impl RunError {
 
     /// Whether the same call may succeed later: the connection was lost, or Postgres was busy or restarting.
     pub fn is_transient(&self) -> bool {
-        let Self::Database(error) = self else { return false };
+        let (Self::Database(error) | Self::Outbox(WarehouseError::Database(error))) = self else { return false };
         let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
             return true;
         };

@@ -44,6 +44,11 @@ pub enum End {
         /// Another attempt follows after this long.
         retry: Option<Duration>,
     },
+    /// Its condition did not hold, so there was nothing to do.
+    Skipped {
+        /// What to tell people.
+        reason: String,
+    },
     /// It stopped since its run was cancelled.
     Cancelled,
     /// It stopped since its worker had to; the task returns to the queue, and the attempt does not count.
@@ -62,6 +67,7 @@ impl End {
     fn states(&self) -> (AttemptState, TaskState) {
         let (attempt, task) = match self {
             Self::Success { .. } => (AttemptEvent::Succeeded, TaskEvent::Succeeded),
+            Self::Skipped { .. } => (AttemptEvent::Succeeded, TaskEvent::Skip),
             Self::Failed { retry, .. } => (AttemptEvent::Failed, ended_badly(retry.is_some())),
             Self::TimedOut { retry, .. } => (AttemptEvent::TimedOut, ended_badly(retry.is_some())),
             Self::Cancelled => (AttemptEvent::Cancelled, TaskEvent::Cancel),
@@ -125,7 +131,10 @@ pub async fn exchange(pool: &PgPool, ended: &[Ended], request: Option<&ClaimRequ
         // Apart from the claim, which holds locks on tasks: runs are locked before tasks, never after.
         let mark = "update sluice.dag_run set started_at = clock_timestamp()
                     where run_id = any ($1) and started_at is null";
-        sqlx::query(mark).bind(&started).execute(pool).await?;
+        if let Err(error) = sqlx::query(mark).bind(&started).execute(pool).await {
+            // The claims stand, and the run's next claim marks it.
+            tracing::warn!(%error, ?started, "cannot mark runs as started");
+        }
     }
     Ok(exchange)
 }
@@ -134,21 +143,32 @@ pub async fn exchange(pool: &PgPool, ended: &[Ended], request: Option<&ClaimRequ
 pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Result<BTreeSet<i64>, RunError> {
     let lines: Vec<_> = ended.iter().flat_map(|e| e.lines.iter().map(|line| (e.fence.attempt_id, line))).collect();
     insert_lines(connection, &lines).await?;
-    let moved: Vec<(i64, i64, String, String)> = close(connection, ended).await?;
-    let mut accepted = BTreeSet::new();
+    let moved = close(connection, ended).await?;
+    let (mut accepted, mut pools) = (BTreeSet::new(), BTreeSet::new());
     let mut tasks = Vec::new();
-    for (attempt_id, run_id, task, state) in moved {
+    for Moved { attempt_id, run_id, task, state, pool } in moved {
         accepted.insert(attempt_id);
+        pools.extend(pool);
         let state: TaskState = state.parse()?;
         if state.is_final() {
             tasks.push(EndedTask { run_id, task, state });
         }
     }
-    advance(connection, tasks).await?;
+    advance(connection, tasks, pools).await?;
     Ok(accepted)
 }
 
-async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<(i64, i64, String, String)>, RunError> {
+/// A task that its attempt's end has moved on.
+#[derive(sqlx::FromRow)]
+struct Moved {
+    attempt_id: i64,
+    run_id: i64,
+    task: String,
+    state: String,
+    pool: Option<String>,
+}
+
+async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<Moved>, RunError> {
     let mut columns = Columns::default();
     for Ended { fence, end, .. } in ended {
         let (attempt, task) = end.states();
@@ -170,6 +190,7 @@ async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<(i6
                 error = Some(without_nul(text));
                 delay = retry.map_or(0.0, |wait| wait.as_secs_f64());
             }
+            End::Skipped { reason } => error = Some(without_nul(reason)),
             End::Cancelled => error = Some("the run was cancelled".to_owned()),
             End::Released => {
                 error = Some("its worker stopped".to_owned());

@@ -5,10 +5,12 @@
 //! rules, queues those that are ready, closes the run and writes the notice of its failure. Whoever changes a
 //! run's tasks takes the lock on its `dag_run` row first.
 
+mod admit;
 mod advance;
 mod claim;
 mod control;
 mod create;
+mod deadlines;
 mod deploy;
 mod error;
 mod exchange;
@@ -16,9 +18,11 @@ mod lease;
 mod log;
 mod read;
 
+pub use admit::{admit, set_pools};
 pub use claim::{ClaimRequest, Claimed};
 pub use control::{Cancelled, cancel, retry};
 pub use create::{Created, NewRun, Trigger, create};
+pub use deadlines::miss_deadlines;
 pub use deploy::{deploy, pause, plan, retire_others, set_next_run};
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};

@@ -61,8 +61,10 @@ pub struct RunRow {
     pub dag: String,
     /// The instant that it stands for.
     pub logical_time: DateTime<Utc>,
-    /// `running`, `success`, `failed`, `cancelled`.
+    /// See `workflow::state::RunState`.
     pub state: String,
+    /// Why it stands as it does, where there is more to say than its tasks do.
+    pub reason: Option<String>,
     /// `schedule`, `manual`, `backfill`.
     pub trigger: String,
     /// The version that it keeps.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Backoff, Known, Plan, PlannedTask};
+use super::{Backoff, Known, Overlap, Plan, PlannedTask};
 use crate::{
     dag::{self, BackoffKeys, DagFile, Defaults, TASK_KEYS, TaskKeys},
     diagnostic::{Diagnostic, Problem, did_you_mean, nearest},
@@ -77,6 +77,7 @@ impl Checker<'_> {
             }
         };
         let timezone = schedule.as_ref().map_or(self.known.timezone, |schedule| schedule.timezone);
+        let (max_active_runs, overlap) = self.overlap(file.max_active_runs, file.overlap);
         let params: Map<String, Value> = self.read("params", file.params);
         for name in params.keys().filter(|name| !dag::is_name(name)) {
             self.fault("params", bad_name(name, name));
@@ -101,6 +102,8 @@ impl Checker<'_> {
             version: String::new(),
             schedule,
             timezone,
+            max_active_runs,
+            overlap,
             params,
             on_failure: defaults.on_failure,
             tasks,
@@ -139,6 +142,18 @@ impl Checker<'_> {
                 String::new()
             }
         }
+    }
+
+    /// How many runs may be under way at once. Whoever says what becomes of the next one means one at a time.
+    fn overlap(&mut self, most: Value, overlap: Value) -> (Option<u32>, Overlap) {
+        let said = !overlap.is_null();
+        let most: Option<u32> = self.read("max_active_runs", most);
+        let overlap: Overlap = self.read("overlap", overlap);
+        if most == Some(0) {
+            let problem = Problem::new("max_active_runs", "a DAG of which no run may be under way never runs");
+            self.fault("", problem.hint("`sluice dag pause NAME` lets its schedule rest"));
+        }
+        (most.or(said.then_some(1)), overlap)
     }
 
     fn task_blocks(&mut self, tasks: Value) -> Vec<(String, Map<String, Value>)> {
@@ -195,13 +210,10 @@ impl Checker<'_> {
         self.limits(&base, keys.attempts, keys.timeout, keys.backoff);
         let mut needs = self.needs(scope, &base, &name, &keys);
         let config = Value::Object(own);
-        for fault in template::check(&config, scope.params) {
-            let mut diagnostic = self.document.diagnostic(&join(&base, &fault.field), fault.message, fault.hint);
-            diagnostic.line += fault.line;
-            self.faults.push(diagnostic);
-        }
-        let kind = self.kind(&base, keys.kind.as_deref(), common.contains_key("kind"))?;
-        for reference in self.references(scope, &base, &name, &config, kind.as_ref()) {
+        let kind = self.kind(&base, keys.kind.as_deref(), common.contains_key("kind"));
+        let references =
+            kind.as_ref().map(|kind| self.references(scope, &base, &name, &config, kind.as_ref())).unwrap_or_default();
+        for reference in references {
             if let Target::Task(needed) = &reference.target {
                 if let Some(problem) = unknown_need(scope, &name, &reference.field, needed) {
                     self.fault(&base, problem);
@@ -214,7 +226,16 @@ impl Checker<'_> {
                 self.fault(&base, problem);
             }
         }
+        self.templates(scope, &base, &config, keys.when.as_deref(), &needs);
+        let kind = kind?;
         let defaults = scope.defaults;
+        let pool = keys.pool.or_else(|| defaults.pool.clone());
+        if let Some(name) = &pool {
+            let reference = Reference::new("pool", Target::Pool(name.clone()));
+            if let Some(problem) = self.known.resolve(&reference) {
+                self.fault(&base, problem);
+            }
+        }
         let backoff = keys.backoff.or(defaults.backoff).map_or_else(Backoff::default, |keys| {
             let to = keys.to.unwrap_or(Backoff::default().to).max(keys.from);
             Backoff { from: keys.from, to }
@@ -229,9 +250,25 @@ impl Checker<'_> {
             queue: keys.queue.or_else(|| defaults.queue.clone()).unwrap_or_else(|| kind.queue().to_owned()),
             backoff,
             priority: keys.priority.or(defaults.priority).unwrap_or(0),
+            pool,
+            deadline: keys.deadline,
+            when: keys.when,
             repeatable: kind.safe_to_repeat(),
             config,
         })
+    }
+
+    fn templates(&mut self, scope: &Scope<'_>, base: &str, config: &Value, when: Option<&str>, needs: &[String]) {
+        if let Some(when) = when {
+            for fault in template::check_condition(when, scope.params, needs) {
+                self.faults.push(self.document.diagnostic(&join(base, "when"), fault.message, fault.hint));
+            }
+        }
+        for fault in template::check(config, scope.params, needs) {
+            let mut diagnostic = self.document.diagnostic(&join(base, &fault.field), fault.message, fault.hint);
+            diagnostic.line += fault.line;
+            self.faults.push(diagnostic);
+        }
     }
 
     fn needs(&mut self, scope: &Scope<'_>, base: &str, name: &str, keys: &TaskKeys) -> Vec<String> {
@@ -285,6 +322,7 @@ impl Checker<'_> {
             interval: crate::schedule::day_before(logical_time),
             timezone: scope.timezone,
             params: &params,
+            outputs: &BTreeMap::new(),
         };
         // A template that cannot be rendered has been reported, or fails on sample values only.
         let rendered = template::render(config, &sample);

@@ -33,6 +33,12 @@ pub struct Plan {
     pub schedule: Option<Schedule>,
     /// Where its local times are read.
     pub timezone: Tz,
+    /// How many of its runs may be under way at once; `None` for as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_runs: Option<u32>,
+    /// What becomes of a run for which there is no room.
+    #[serde(default, skip_serializing_if = "Overlap::is_default")]
+    pub overlap: Overlap,
     /// Parameters with their defaults. A given value must have the default's type.
     pub params: Map<String, Value>,
     /// Channels that are told when a run fails.
@@ -62,10 +68,39 @@ pub struct PlannedTask {
     pub backoff: Backoff,
     /// A task of higher priority is claimed first.
     pub priority: i16,
+    /// The pool that it takes a slot of, from the moment it is ready to the end of its attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// How long after the run was made it should have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+    /// An expression over parameters and outputs; where it is false, the task is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Whether it may run again after an attempt whose end is unknown, by its kind.
     pub repeatable: bool,
     /// The kind's own keys, templates not yet rendered.
     pub config: Value,
+}
+
+/// What becomes of a run that is due while as many of its DAG are under way as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It waits for its turn.
+    #[default]
+    Queue,
+    /// It is left out, and says so.
+    Skip,
+    /// Those under way are cancelled, and it follows them.
+    Cancel,
+}
+
+impl Overlap {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The wait before an attempt after a failed one: it doubles from `from` up to `to`.
@@ -254,6 +289,8 @@ mod tests {
             version: String::new(),
             schedule: None,
             timezone: Tz::UTC,
+            max_active_runs: None,
+            overlap: Overlap::Queue,
             params: default.as_object().expect("a map").clone(),
             on_failure: Vec::new(),
             tasks: Vec::new(),

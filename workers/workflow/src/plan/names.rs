@@ -22,6 +22,8 @@ pub struct Known {
     pub channels: BTreeSet<String>,
     /// Connections in `sluice.yaml`.
     pub connections: BTreeSet<String>,
+    /// Pools in `sluice.yaml`.
+    pub pools: BTreeSet<String>,
     /// Files of the project, relative to its folder.
     pub files: BTreeSet<String>,
 }
@@ -35,6 +37,7 @@ impl Known {
             Target::Model(name) => ("model", name, &self.models, "sql/models/"),
             Target::Channel(name) => ("channel", name, &self.channels, "sluice.yaml"),
             Target::Connection(name) => ("connection", name, &self.connections, "sluice.yaml"),
+            Target::Pool(name) => ("pool", name, &self.pools, "sluice.yaml"),
             Target::File(name) => ("file", name, &self.files, "the project folder"),
         };
         if known.contains(name) {

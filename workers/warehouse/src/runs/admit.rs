@@ -1,0 +1,86 @@
+//! Who may go next: runs of a DAG that allows only so many at once, and tasks that need a slot of a pool.
+//!
+//! Nobody counts down: what is taken is counted anew each time, under a lock, so that no slot can leak. Locks are
+//! taken in one order everywhere: runs, DAGs by name, pools by name; tasks and runs that someone else holds are
+//! stepped over, and found by the next who looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{PgConnection, PgPool};
+
+use super::RunError;
+
+/// Sizes the pools as the project's settings say. Pools that are not named keep their size.
+pub async fn set_pools(pool: &PgPool, sizes: &BTreeMap<String, i32>) -> Result<(), RunError> {
+    if sizes.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("../../../../sql/runs/set_pools.sql"))
+        .bind(sizes.keys().collect::<Vec<_>>())
+        .bind(sizes.values().collect::<Vec<_>>())
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Waits for its turn to decide about the runs of a DAG, until the transaction ends.
+pub(super) async fn lock_dag(connection: &mut PgConnection, dag: &str) -> Result<(), RunError> {
+    sqlx::query(include_str!("../../../../sql/runs/lock_dag.sql")).bind(dag).execute(connection).await?;
+    Ok(())
+}
+
+/// Moves on the runs of these DAGs, named with how many may be under way, for which there is room. Gives the pools of
+/// the tasks that are ready with them.
+pub(super) async fn admit_runs(
+    connection: &mut PgConnection,
+    dags: &BTreeMap<String, i32>,
+) -> Result<BTreeSet<String>, RunError> {
+    let mut pools = BTreeSet::new();
+    for (dag, most) in dags {
+        lock_dag(connection, dag).await?;
+        let admitted: Option<(Vec<String>, String)> =
+            sqlx::query_as(include_str!("../../../../sql/runs/admit_runs.sql"))
+                .bind(dag)
+                .bind(most)
+                .fetch_optional(&mut *connection)
+                .await?;
+        pools.extend(admitted.into_iter().flat_map(|(pools, _)| pools));
+    }
+    Ok(pools)
+}
+
+/// Gives the free slots of these pools to the tasks that wait for them.
+pub(super) async fn admit_tasks(connection: &mut PgConnection, pools: &BTreeSet<String>) -> Result<(), RunError> {
+    if pools.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = pools.iter().map(String::as_str).collect();
+    let lock = include_str!("../../../../sql/runs/lock_pools.sql");
+    let known: Vec<String> = sqlx::query_scalar(lock).bind(&names).fetch_all(&mut *connection).await?;
+    if known.len() < names.len() {
+        // A pool that nobody has sized has one slot: the file that named it is gone, its tasks are not.
+        let size = "insert into sluice.pool (pool, slots) select unnest($1::text[]), 1 on conflict do nothing";
+        sqlx::query(size).bind(&names).execute(&mut *connection).await?;
+        sqlx::query(lock).bind(&names).execute(&mut *connection).await?;
+    }
+    sqlx::query(include_str!("../../../../sql/runs/admit_tasks.sql")).bind(&names).execute(connection).await?;
+    Ok(())
+}
+
+/// Looks for whom room was found in vain: what was held by someone else at that moment, a task whose next attempt is
+/// due, a pool that has grown. Any process may call it at any time.
+pub async fn admit(pool: &PgPool) -> Result<(), RunError> {
+    let held_up: Vec<(String, String, i32)> =
+        sqlx::query_as(include_str!("../../../../sql/runs/held_up.sql")).fetch_all(pool).await?;
+    if held_up.is_empty() {
+        return Ok(());
+    }
+    let (dags, pools): (Vec<_>, Vec<_>) = held_up.into_iter().partition(|(what, ..)| what == "dag");
+    let dags = dags.into_iter().map(|(_, name, most)| (name, most)).collect();
+    let mut pools: BTreeSet<String> = pools.into_iter().map(|(_, name, _)| name).collect();
+    let mut transaction = pool.begin().await?;
+    pools.extend(admit_runs(&mut transaction, &dags).await?);
+    admit_tasks(&mut transaction, &pools).await?;
+    transaction.commit().await?;
+    Ok(())
+}
