@@ -141,7 +141,7 @@ create table sluice.task_log (
     primary key (attempt_id, seq)
 );
 
--- One row a process that has worked; `worker` is unique for each start.
+-- One row a process that has worked; `worker` is unique for each start. No queues means all of them.
 create table sluice.worker (
     worker      text primary key,
     role        text not null,
@@ -149,6 +149,8 @@ create table sluice.worker (
     pid         int not null,
     version     text not null,
     slots       int not null default 0,
+    queues      text[] not null default '{}',
+    kinds       text[] not null default '{}',
     started_at  timestamptz not null default now(),
     seen_at     timestamptz not null default now(),
     stopped_at  timestamptz

@@ -21,4 +21,5 @@ pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod up;
+pub(crate) mod why;
 pub(crate) mod work;

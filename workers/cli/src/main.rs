@@ -56,6 +56,8 @@ enum Command {
     Ps(c::ps::Args),
     /// Show a run: its tasks and their attempts
     Show(c::show::Args),
+    /// Say why a run or a task has not run, is slow, failed or was skipped
+    Why(c::why::Args),
     /// Print the log of a run or of one of its tasks
     Logs(c::logs::Args),
     /// Cancel a run
@@ -104,6 +106,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => c::run::run(args, &open()?).await,
         Command::Ps(args) => c::ps::run(args, &open()?).await,
         Command::Show(args) => c::show::run(args, &open()?).await,
+        Command::Why(args) => c::why::run(args, &open()?).await,
         Command::Logs(args) => c::logs::run(args, &open()?).await,
         Command::Cancel(args) => c::cancel::run(args, &open()?).await,
         Command::Retry(args) => c::retry::run(args, &open()?).await,

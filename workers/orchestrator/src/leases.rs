@@ -11,6 +11,9 @@ use crate::held::{Shared, StopReason};
 pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
     let every = shared.options.lease / 3;
     let mut last_answer = Instant::now();
+    if let Err(error) = sign_on(&shared).await {
+        tracing::warn!(%error, "cannot sign on, the next sign of life does");
+    }
     loop {
         tokio::select! {
             () = done.cancelled() => return,
@@ -29,6 +32,12 @@ pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
             }
         }
     }
+}
+
+async fn sign_on(shared: &Shared) -> Result<(), RunError> {
+    let kinds: Vec<String> = shared.registry.names().map(str::to_owned).collect();
+    runs::worker_seen(&shared.pool, &shared.name, "worker", shared.options.slots).await?;
+    runs::worker_serves(&shared.pool, &shared.name, &shared.options.queues, &kinds).await
 }
 
 async fn renew(shared: &Shared) -> Result<(), RunError> {

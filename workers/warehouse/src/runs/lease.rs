@@ -104,6 +104,17 @@ pub async fn worker_seen(pool: &PgPool, name: &str, role: &str, slots: usize) ->
     Ok(())
 }
 
+/// Says which queues (none for all) and kinds a worker serves, so that a task that nobody takes can be explained.
+pub async fn worker_serves(pool: &PgPool, name: &str, queues: &[String], kinds: &[String]) -> Result<(), RunError> {
+    sqlx::query(include_str!("../../../../sql/runs/worker_serves.sql"))
+        .bind(name)
+        .bind(queues)
+        .bind(kinds)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 /// Says that a process has stopped in order.
 pub async fn worker_stopped(pool: &PgPool, name: &str) -> Result<(), RunError> {
     sqlx::query("update sluice.worker set stopped_at = now(), seen_at = now() where worker = $1")

@@ -17,6 +17,7 @@ mod exchange;
 mod lease;
 mod log;
 mod read;
+mod why;
 
 pub use admit::{admit, set_pools};
 pub use claim::{ClaimRequest, Claimed};
@@ -26,11 +27,12 @@ pub use deadlines::miss_deadlines;
 pub use deploy::{deploy, pause, plan, retire_others, set_next_run};
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};
-pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_stopped};
+pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_serves, worker_stopped};
 pub use log::{Line, write_log};
 pub use read::{
     AttemptRow, DagRow, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines, run, tasks,
 };
+pub use why::{Why, why};
 
 /// Channel of Postgres notifications: a task has become ready somewhere. A hint; polling is the truth.
 pub const QUEUE_CHANNEL: &str = "sluice_queue";
