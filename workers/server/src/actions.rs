@@ -1,9 +1,10 @@
-//! The three writes: start, cancel, retry. Each is one call of the run store, which owns every state change.
+//! The three writes: start, cancel, retry. Each is one call of the run store, which owns every state change, as it
+//! does the words that explain them.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value};
 use sqlx::PgPool;
-use warehouse::runs::{self, Cancelled, Created, NewRun, RunError, Trigger};
+use warehouse::runs::{self, Cancelled, Created, NewRun, RunError, Trigger, Why};
 
 use crate::{api::runs::no_dag, error::ApiError, store::dags};
 
@@ -40,6 +41,11 @@ pub(crate) async fn cancel(pool: &PgPool, run_id: i64) -> Result<(), ApiError> {
 /// Runs what failed again, and what did not run because of it.
 pub(crate) async fn retry(pool: &PgPool, run_id: i64) -> Result<(), ApiError> {
     runs::retry(pool, run_id, None).await.map(drop).map_err(refused)
+}
+
+/// Why a run, or a task of it, stands as it does.
+pub(crate) async fn why(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<Why>, ApiError> {
+    runs::why(pool, run_id, task).await.map_err(refused)
 }
 
 /// What a client gets to see of the run store's refusal: its words where the request was at fault.

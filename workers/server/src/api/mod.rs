@@ -33,6 +33,7 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(runs::get_dag))
         .routes(routes!(runs::list_runs, runs::trigger))
         .routes(routes!(runs::get_run))
+        .routes(routes!(runs::why))
         .routes(routes!(runs::get_logs))
         .routes(routes!(events::log_stream))
         .routes(routes!(runs::cancel))

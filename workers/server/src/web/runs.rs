@@ -7,6 +7,7 @@ use axum::{
 use chrono::Utc;
 use maud::{Markup, html};
 use serde::Deserialize;
+use warehouse::runs::Why;
 
 use super::{
     charts::lane,
@@ -48,7 +49,7 @@ pub(super) async fn list(Extract(state): Extract<State>, Query(query): Query<Lis
         (Some(dag), Some(wanted)) => format!("/runs?dag={}&state={}", encode(dag), encode(wanted)),
     };
     let body = html! {
-        (filters("state", "/runs", query.state.as_deref(), &["running", "success", "failed", "cancelled"]))
+        (filters("state", "/runs", query.state.as_deref(), &["queued", "running", "success", "failed", "cancelled", "skipped"]))
         section.card.flush { (run_table(&page.items, &state, true)) }
         (pager(page.next_cursor.as_ref(), &address))
     };
@@ -102,7 +103,12 @@ pub(super) async fn detail(
 ) -> Result<Markup, WebError> {
     let run = runs::get(state.pool(), run_id).await.or_page(&state)?;
     let run = run.ok_or_else(|| no_run(run_id)).or_page(&state)?;
-    let body = read(&state, &run, &query).await.or_page(&state)?;
+    let why: Result<_, ApiError> = match run.state.as_str() {
+        "success" => Ok(Vec::new()),
+        _ => actions::why(state.pool(), run_id, None).await,
+    };
+    let why = why.or_page(&state)?;
+    let body = read(&state, &run, &query, &why).await.or_page(&state)?;
     let zone = state.timezone();
     let lead = html! {
         p.meta {
@@ -122,18 +128,22 @@ pub(super) async fn detail(
         }
     };
     let actions = html! {
-        @if run.state == "running" { (post("cancel", "Cancel run", format!("Cancel run {run_id}?"), "danger")) }
+        @if is_open(&run) { (post("cancel", "Cancel run", format!("Cancel run {run_id}?"), "danger")) }
         @if run.state == "failed" || run.state == "cancelled" {
             (post("retry", "Retry failed tasks", format!("Run what failed in run {run_id} again?"), "primary"))
         }
     };
-    let live = if run.state == "running" { Live::Every(1500) } else { Live::No };
+    let live = if is_open(&run) { Live::Every(1500) } else { Live::No };
     let beside = badge(&run.state);
     let title = format!("{} #{run_id}", run.dag);
     Ok(Page { beside, lead, actions, live, body, ..Page::new(Section::Runs, title) }.render(&state))
 }
 
-async fn read(state: &State, run: &Run, query: &RunQuery) -> Result<Markup, StoreError> {
+fn is_open(run: &Run) -> bool {
+    matches!(run.state.as_str(), "queued" | "running")
+}
+
+async fn read(state: &State, run: &Run, query: &RunQuery, why: &[Why]) -> Result<Markup, StoreError> {
     let pool = state.pool();
     let tasks = runs::tasks(pool, run.run_id).await?;
     let attempts = runs::attempts(pool, run.run_id, None).await?;
@@ -146,12 +156,40 @@ async fn read(state: &State, run: &Run, query: &RunQuery) -> Result<Markup, Stor
     };
     Ok(html! {
         @for task in tasks.iter().filter(|task| task.state == "failed") { (failure(run, task, &attempts)) }
+        // What failed has said so above.
+        (why_card(run, why.iter().filter(|why| why.task.is_none() || why.state != "failed")))
         (card("Graph", html! { (count(tasks.len().try_into().unwrap_or(0))) " tasks" },
             graph(run.run_id, &tasks, &edges, selected.map(|task| task.task.as_str()))))
         (card("Tasks", html! { "the line is the wait, the bar the attempt" }, task_table(run, &in_order(&tasks, &edges), &attempts)))
         @if !loads.items.is_empty() { (card("Loads", html! { "read = loaded + quarantined + deduplicated" }, load_table(&loads.items, state))) }
         @if let Some(log) = log { (log) }
     })
+}
+
+/// Answers to "why is that so?", the run's first.
+fn why_card<'a>(run: &Run, answers: impl Iterator<Item = &'a Why>) -> Markup {
+    let answers: Vec<_> = answers.collect();
+    if answers.is_empty() {
+        return html! {};
+    }
+    let body = html! {
+        ul.why {
+            @for why in answers {
+                li {
+                    (sign(&why.state))
+                    div.grow {
+                        p { @match &why.task {
+                            Some(task) => { a.strong href={ "/runs/" (run.run_id) "?task=" (encode(task)) "#log" } { (task) } },
+                            None => strong { "This run" },
+                        } " · " (why.because) }
+                        @for fact in &why.facts { p.sub { (fact) } }
+                        @if let Some(hint) = &why.hint { p.sub.hint { (hint) } }
+                    }
+                }
+            }
+        }
+    };
+    card("Why", html! { code { "sluice why " (run.run_id) } }, body)
 }
 
 /// The task asked for; else one that failed, one that runs, or the one that ended last.

@@ -187,6 +187,24 @@ async fn a_run_is_started_cancelled_and_retried() {
 }
 
 #[tokio::test]
+async fn a_run_explains_itself_to_programs_and_on_its_page() {
+    let server = TestServer::seeded().await;
+    let failed: i64 = sqlx::query_scalar("select max(run_id) from sluice.dag_run where state = 'failed'")
+        .fetch_one(server.pool())
+        .await
+        .expect("a failed run");
+    let answers = server.get(&format!("/api/v1/runs/{failed}/why")).await.json();
+    assert_eq!((&answers[0]["task"], &answers[0]["state"]), (&Value::Null, &json!("failed")), "{answers}");
+    let task = answers[1]["task"].as_str().expect("the task that failed");
+    let one = server.get(&format!("/api/v1/runs/{failed}/why?task={task}")).await.json();
+    assert_eq!(one[0], answers[1]);
+    assert_eq!(server.get(&format!("/api/v1/runs/{failed}/why?task=nobody")).await.status, 404);
+    let because = answers[0]["because"].as_str().expect("a sentence");
+    let page = server.get(&format!("/runs/{failed}")).await.text;
+    assert!(page.contains(because), "{because}");
+}
+
+#[tokio::test]
 async fn a_write_that_makes_no_sense_is_refused() {
     let server = TestServer::empty().await;
     hand::deploy(server.pool()).await;
