@@ -27,6 +27,8 @@ pub(crate) struct Files {
     pub(crate) models: Catalog,
     /// `dags/streams/*.yaml`.
     pub(crate) streams: Vec<Stream>,
+    /// What is allowed in them and yet seldom meant.
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 impl Files {
@@ -48,10 +50,11 @@ impl Files {
             pools: project.pools.keys().cloned().collect(),
             files: project_files(dir),
         };
-        let plans = plans(dir, registry, &known, &mut faults);
+        let mut warnings = Vec::new();
+        let plans = plans(dir, registry, &known, &mut faults, &mut warnings);
         let streams = streams(dir, project, &mut faults);
         if faults.is_empty() {
-            Ok(Self { plans, suites, models, streams })
+            Ok(Self { plans, suites, models, streams, warnings })
         } else {
             faults.sort_by(|a, b| (&a.file, a.line, &a.field).cmp(&(&b.file, b.line, &b.field)));
             faults.dedup();
@@ -76,12 +79,20 @@ fn suites(dir: &Path, faults: &mut Vec<Diagnostic>) -> BTreeMap<String, Suite> {
     suites
 }
 
-fn plans(dir: &Path, registry: &Registry, known: &Known, faults: &mut Vec<Diagnostic>) -> BTreeMap<String, Plan> {
+fn plans(
+    dir: &Path,
+    registry: &Registry,
+    known: &Known,
+    faults: &mut Vec<Diagnostic>,
+    warnings: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Plan> {
     let mut plans = BTreeMap::new();
     for (file, text) in yaml_files(dir, "dags", faults) {
-        let checked = Document::parse(&file, &text)
-            .map_err(|fault| vec![fault])
-            .and_then(|document| plan::check(&document, registry, known));
+        let checked = Document::parse(&file, &text).map_err(|fault| vec![fault]).and_then(|document| {
+            let plan = plan::check(&document, registry, known)?;
+            warnings.extend(plan::lint(&document, &plan));
+            Ok(plan)
+        });
         match checked {
             Ok(plan) => {
                 let name = plan.dag.clone();

@@ -80,6 +80,29 @@ pub fn check_condition(condition: &str, params: &Map<String, Value>, needs: &[St
     faults
 }
 
+/// What the templates in `config` refer to: `params.scale`, `ds`.
+pub fn names_in(config: &Value) -> Vec<String> {
+    let environment = environment();
+    let mut names = Vec::new();
+    walk(config, "", &mut |_, text| {
+        if let Ok(template) = environment.template_from_str(text) {
+            names.extend(template.undeclared_variables(true));
+        }
+    });
+    names
+}
+
+/// What a condition refers to.
+pub fn names_in_condition(condition: &str) -> Vec<String> {
+    names_in(&Value::String(format!("{{{{ {condition} }}}}")))
+}
+
+/// Whether a condition refers to nothing and does not hold.
+pub fn is_never(condition: &str) -> bool {
+    let never = || environment().compile_expression(condition).ok()?.eval(()).ok().map(|value| !value.is_true());
+    names_in_condition(condition).is_empty() && never() == Some(true)
+}
+
 /// Whether a condition holds, by Jinja's truth: nothing, zero and what is empty do not.
 pub fn holds(condition: &str, scope: &Scope<'_>) -> Result<bool, TemplateFault> {
     let environment = environment();

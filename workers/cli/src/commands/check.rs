@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde::Serialize;
+use workflow::diagnostic::Diagnostic;
 
 use crate::{
     context::Context,
@@ -13,9 +14,16 @@ use crate::{
 /// Arguments of `sluice check`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Print JSON: a list of faults with file, line, field, message and hint
+    /// Print JSON: a list of faults, or of warnings where there are none, with file, line, field, message and hint
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Serialize)]
+struct Warned<'a> {
+    #[serde(flatten)]
+    warning: &'a Diagnostic,
+    level: &'static str,
 }
 
 pub(crate) fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> {
@@ -31,13 +39,21 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error),
     };
     if args.json {
-        output::json(&json!([]))?;
+        let warnings = files.warnings.iter().map(|warning| Warned { warning, level: "warning" });
+        output::json(&warnings.collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
+    for warning in &files.warnings {
+        output::line(format!("{} {warning}", output::paint("warning:", Style::Warn)));
+    }
+    let warned = match files.warnings.len() {
+        0 => String::new(),
+        warnings => format!(", {}", count(warnings, "warning")),
+    };
     let tasks = files.plans.values().map(|plan| plan.tasks.len()).sum();
     let checks = files.suites.values().map(|suite| suite.checks.len()).sum();
     output::line(format!(
-        "{} {} with {}, {} with {}, {}, {}: no faults",
+        "{} {} with {}, {} with {}, {}, {}: no faults{warned}",
         output::paint("✓", Style::Good),
         count(files.plans.len(), "DAG"),
         count(tasks, "task"),

@@ -3,6 +3,7 @@
 //! Only [`check`] makes one. It is stored with the run's DAG version, so a run keeps the plan it started with.
 
 mod check;
+mod lint;
 mod names;
 
 use std::{
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use check::check;
+pub use lint::lint;
 pub use names::Known;
 
 use crate::{kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule};

@@ -11,7 +11,12 @@ use crate::kinds::registry;
 
 fn known() -> Known {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-    Known { suites: set(&["orders", "customers"]), channels: set(&["ops_slack", "ops_mail"]), ..Known::default() }
+    Known {
+        suites: set(&["orders", "customers"]),
+        channels: set(&["ops_slack", "ops_mail"]),
+        pools: set(&["warehouse"]),
+        ..Known::default()
+    }
 }
 
 fn report(name: &str, text: &str) -> Result<Plan, String> {
@@ -27,7 +32,22 @@ fn good() -> Plan {
 
 #[test]
 fn bad_dags_get_the_report_they_carry() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
+    fixtures("bad", 32, |name, text| report(name, text).err());
+}
+
+#[test]
+fn doubtful_dags_get_the_warnings_they_carry() {
+    fixtures("doubtful", 4, |name, text| {
+        let document = Document::parse(name, text).expect("valid YAML");
+        let plan = plan::check(&document, &registry(), &known()).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let warnings = plan::lint(&document, &plan);
+        Some(warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    });
+}
+
+/// Compares what each fixture of a folder gets with what it says that it gets.
+fn fixtures(folder: &str, least: usize, judge: impl Fn(&str, &str) -> Option<String>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
     let mut seen = 0;
     let mut wrong = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder of fixtures") {
@@ -35,14 +55,14 @@ fn bad_dags_get_the_report_they_carry() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).expect("a readable fixture");
         let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#= ")).collect();
-        let found = report(&name, &text).err().unwrap_or_else(|| "no fault found".to_owned());
+        let found = judge(&name, &text).unwrap_or_else(|| "nothing found".to_owned());
         if found != expected.join("\n") {
             wrong.push(format!("{name} gets\n{found}\n"));
         }
         seen += 1;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(seen >= 20, "only {seen} fixtures found");
+    assert!(seen >= least, "only {seen} fixtures found");
 }
 
 #[test]

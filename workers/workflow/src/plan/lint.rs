@@ -1,0 +1,86 @@
+//! What is allowed and yet seldom meant.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Plan, PlannedTask};
+use crate::{
+    diagnostic::{Diagnostic, Problem},
+    span::Span,
+    template,
+    yaml::{Document, join},
+};
+
+/// Warnings about a plan that [`check`](super::check) has found good. None of them keeps it from running.
+pub fn lint(document: &Document, plan: &Plan) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if plan.schedule.is_some() && plan.on_failure.is_empty() {
+        let problem = Problem::new("schedule", "it runs by itself, and nobody is told when it fails");
+        found.push(("", problem.hint("`defaults: { on_failure: [CHANNEL] }`, with a channel of sluice.yaml")));
+    }
+    let used = used_names(plan);
+    if !used.contains("params") {
+        for name in plan.params.keys().filter(|name| !used.contains(&format!("params.{name}"))) {
+            let problem = Problem::new(join("params", name), "no task uses this parameter");
+            found.push(("", problem.hint(format!("`{{{{ params.{name} }}}}` in a task's keys, or remove it"))));
+        }
+    }
+    let period = period(plan);
+    let tasks: Vec<_> = plan.tasks.iter().map(|task| (join("tasks", &task.name), task)).collect();
+    for (base, task) in &tasks {
+        found.extend(too_long(plan, task, period).map(|problem| (base.as_str(), problem)));
+        found.extend(never_runs(plan, task).map(|problem| (base.as_str(), problem)));
+    }
+    let mut found: Vec<_> = found.into_iter().map(|(base, problem)| document.place(base, problem)).collect();
+    found.sort_by_key(|warning| warning.line);
+    found
+}
+
+/// What templates and conditions of the plan refer to: `params.scale`, `ds`.
+fn used_names(plan: &Plan) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for task in &plan.tasks {
+        used.extend(template::names_in(&task.config));
+        used.extend(task.when.iter().flat_map(|when| template::names_in_condition(when)));
+    }
+    // `params.list.0` is a use of `params.list`.
+    used.iter().map(|name| name.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")).collect()
+}
+
+/// The shortest time between two of the next fires.
+fn period(plan: &Plan) -> Option<TimeDelta> {
+    let schedule = plan.schedule.as_ref()?;
+    // From a fixed instant, so that the same file is always judged alike.
+    let mut at = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(20_000);
+    let mut fires = Vec::new();
+    for _ in 0..8 {
+        at = schedule.next_after(at)?;
+        fires.push(at);
+    }
+    fires.windows(2).map(|pair| pair[1] - pair[0]).min()
+}
+
+fn too_long(plan: &Plan, task: &PlannedTask, period: Option<TimeDelta>) -> Option<Problem> {
+    let period = period?.to_std().ok()?;
+    if plan.max_active_runs.is_some() || task.timeout.0 <= period {
+        return None;
+    }
+    let message =
+        format!("it may take {}, but the next run comes after {}: the two may run at once", task.timeout, Span(period));
+    Some(Problem::new("timeout", message).hint("a shorter `timeout`, or `max_active_runs: 1` for the DAG"))
+}
+
+fn never_runs(plan: &Plan, task: &PlannedTask) -> Option<Problem> {
+    if let Some(when) = &task.when
+        && template::is_never(when)
+    {
+        return Some(Problem::new("when", "this never holds, so the task never runs").hint("remove the task"));
+    }
+    let behind = task.needs.iter().filter_map(|need| plan.task(need)).find(|need| {
+        need.when.as_deref().is_some_and(template::is_never)
+            && task.trigger_rule == crate::state::TriggerRule::AllSuccess
+    })?;
+    let message = format!("`{}` never runs, so this does not either", behind.name);
+    Some(Problem::new("needs", message).hint("`trigger_rule: none_failed` lets it run all the same"))
+}
