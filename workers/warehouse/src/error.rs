@@ -34,6 +34,16 @@ pub enum WarehouseError {
     /// The attempt is no longer the one that may write.
     #[error("lease lost: attempt {} with token {} may no longer publish", .0.attempt_id, .0.token)]
     LeaseLost(Fence),
+    /// Rows that were written are gone: Postgres empties unlogged tables when it recovers from a crash.
+    #[error("{table} holds {found} of its {written} rows; Postgres crashed since, and the next attempt writes them again")]
+    StagingLost {
+        /// The attempt's own table.
+        table: String,
+        /// Rows that were written.
+        written: i64,
+        /// Rows that are there.
+        found: i64,
+    },
     /// A name that cannot be a table's or a column's.
     #[error("`{name}` is not a usable name: {problem}")]
     Name {
@@ -103,9 +113,10 @@ impl From<WarehouseError> for TaskError {
     fn from(error: WarehouseError) -> Self {
         let message = error.to_string();
         let task = match &error {
-            WarehouseError::Unreachable { .. } | WarehouseError::Lake { .. } | WarehouseError::File { .. } => {
-                Self::external(message)
-            }
+            WarehouseError::Unreachable { .. }
+            | WarehouseError::StagingLost { .. }
+            | WarehouseError::Lake { .. }
+            | WarehouseError::File { .. } => Self::external(message),
             WarehouseError::Address { .. }
             | WarehouseError::Name { .. }
             | WarehouseError::Contract { .. }

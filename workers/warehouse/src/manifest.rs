@@ -34,6 +34,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Rows that the files hold.
+    pub fn file_rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
     /// Rows that could not be read.
     pub fn rejected_rows(&self) -> u64 {
         self.rejected.iter().flatten().map(|file| file.rows).sum()

@@ -116,6 +116,8 @@ impl Staged {
         Ok(())
     }
 
+    /// Counts where the rows go. Staging tables are unlogged, so that a crash of the server empties them: a batch of
+    /// which a row is missing is not published.
     async fn tally(&self, connection: &mut PgConnection) -> Result<Tally, WarehouseError> {
         let balance = &self.request.balance;
         let mut inner = String::new();
@@ -131,9 +133,14 @@ impl Staged {
             .replace("{balances}", &inner)
             .replace("{sums}", &outer);
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?;
+        let written = i64::try_from(self.request.manifest.file_rows()).unwrap_or(i64::MAX);
+        let found: i64 = row.try_get(0)?;
+        if found != written {
+            return Err(WarehouseError::StagingLost { table: self.table.to_string(), written, found });
+        }
         let rejected = i64::try_from(self.request.manifest.rejected_rows()).unwrap_or(i64::MAX);
         let mut tally = Tally {
-            read: row.try_get::<i64, _>(0)? + rejected,
+            read: found + rejected,
             loaded: row.try_get(1)?,
             quarantined: row.try_get::<i64, _>(2)? + rejected,
             deduplicated: row.try_get(3)?,

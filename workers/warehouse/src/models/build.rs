@@ -9,6 +9,7 @@ use super::{
     relation::{Relation, list, quote},
     spec::{CHANGED_AT, IS_INFERRED, Materialisation, Model},
 };
+use crate::error::WarehouseError;
 
 /// Schema of tables that only one attempt sees.
 const SCHEMA: &str = "sluice_staging";
@@ -85,6 +86,25 @@ pub(super) async fn build(pool: &PgPool, model: &Model, fence: Fence, settings: 
     tx.commit().await?;
     described(model, &columns)?;
     Ok(Build { relation, columns, rows })
+}
+
+/// Refuses a build whose rows are gone: its table is unlogged, and a crash of the server empties it. A view has no
+/// rows of its own.
+pub(super) async fn check_whole(
+    connection: &mut PgConnection,
+    model: &Model,
+    build: &Build,
+) -> Result<(), ModelError> {
+    if model.materialised == Materialisation::View {
+        return Ok(());
+    }
+    let count = format!("select count(*) from {}", build.relation.quoted());
+    let found: i64 = query_scalar(AssertSqlSafe(count)).fetch_one(connection).await?;
+    if found == build.rows {
+        return Ok(());
+    }
+    let table = build.relation.to_string();
+    Err(WarehouseError::StagingLost { table, written: build.rows, found }.into())
 }
 
 /// Takes a build away.

@@ -137,6 +137,7 @@ impl ModelRunner<'_> {
             .execute(&mut *tx)
             .await?;
         fence::check(&mut tx, self.task.fence).await?;
+        build::check_whole(&mut tx, model, build).await?;
         let refused = format!("{batch_id}-refused-{}", self.task.fence.attempt_id);
         let changes = if failed.is_empty() {
             if ledger::published(&mut tx, model, self.task, batch_id).await?.is_some() {

@@ -10,6 +10,7 @@ use warehouse::{
 };
 
 use testkit::attempt;
+use workflow::error::{ErrorDomain, RetryHint, TaskError};
 
 use crate::support::{batch, frame, interval, lake, lose, request};
 
@@ -30,6 +31,10 @@ async fn rows(pool: &PgPool) -> Vec<(i64, i32)> {
 
 fn counts(outcome: &Outcome) -> (i64, i64, i64, i64) {
     (outcome.read, outcome.loaded, outcome.quarantined, outcome.deduplicated)
+}
+
+fn mark(cursor: &str) -> Mark {
+    Mark { name: "t.extract".to_owned(), cursor: cursor.to_owned(), key: "1".to_owned() }
 }
 
 async fn staging_tables(pool: &PgPool) -> i64 {
@@ -203,6 +208,39 @@ async fn what_a_dead_attempt_left_behind_is_swept_and_its_batch_loads() {
     staged.publish(Audit::unchecked()).await.expect("publish");
     assert_eq!(rows(&db.pool).await, [(1, 10)]);
     assert_eq!(staging_tables(&db.pool).await, 0);
+}
+
+/// Recovery from a crash empties unlogged tables, as `truncate` does.
+#[tokio::test]
+async fn a_batch_whose_rows_a_crash_took_is_not_published_and_may_be_tried_again() {
+    let db = testkit::database().await;
+    let (_folder, lake) = lake();
+    let mut manifest = batch(&lake, "b1", orders(&[1, 2], &[10, 20])).await;
+    manifest.mark = Some(mark("5"));
+    let fence = attempt(&db.pool).await;
+    let staged = Staged::stage(&db.pool, &lake, request("staging.orders", manifest.clone(), fence)).await;
+    let staged = staged.expect("stage");
+    let tables: Vec<String> =
+        sqlx::query_scalar("select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'sluice_staging'")
+            .fetch_all(&db.pool)
+            .await
+            .expect("tables");
+    assert_eq!(tables.len(), 2);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("truncate {}", tables.join(", "))))
+        .execute(&db.pool)
+        .await
+        .expect("empty them");
+    let error = staged.publish(Audit::unchecked()).await.expect_err("nothing is left to publish");
+    assert!(matches!(error, WarehouseError::StagingLost { written: 2, found: 0, .. }), "{error}");
+    let task = TaskError::from(error);
+    assert_eq!((task.domain, task.retry), (ErrorDomain::External, RetryHint::Backoff));
+    let found = ledger::find(&db.pool, "staging.orders", interval(), "b1").await.expect("read");
+    assert!(found.is_none(), "the ledger does not know it");
+    assert!(marks::read(&db.pool, "t.extract").await.expect("read").is_none(), "the mark stays");
+
+    let fence = attempt(&db.pool).await;
+    let staged = Staged::stage(&db.pool, &lake, request("staging.orders", manifest, fence)).await.expect("stage");
+    assert_eq!(counts(&staged.publish(Audit::unchecked()).await.expect("publish")), (2, 2, 0, 0));
 }
 
 #[tokio::test]

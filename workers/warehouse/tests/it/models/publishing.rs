@@ -3,7 +3,7 @@
 use testkit::database;
 use warehouse::models::{Changes, ModelError, ModelRunner};
 
-use super::support::{Finds, attempt, catalog, model, publish, publish_as, rows, sql, with};
+use super::support::{Does, Finds, attempt, catalog, model, publish, publish_as, rows, sql, with};
 
 const SOURCE: &str = "create schema if not exists staging; create table staging.t (k int, v int);
                       insert into staging.t values (1, 10), (2, 20), (3, 30)";
@@ -105,6 +105,32 @@ async fn a_lost_lease_publishes_nothing() {
     publish(&db.pool, &catalog).await.expect("published by another attempt");
     let left = rows(&db.pool, "select relname from pg_class where relname like 'model\\_%'").await;
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Recovery from a crash empties unlogged tables, as `truncate` does.
+#[tokio::test]
+async fn a_build_whose_rows_a_crash_took_is_not_published() {
+    let db = database().await;
+    sql(&db.pool, SOURCE).await;
+    let gated = with(
+        model("marts.m", "table", "k v", "select k, v from staging.t"),
+        "gate: { suite: m, on_fail: warn }\n",
+    );
+    let catalog = catalog(gated);
+    publish(&db.pool, &catalog).await.expect("published");
+    let words = ["m".to_owned()];
+    let task = attempt(&db.pool).await;
+    let gate = Does(&db.pool, "truncate {build}");
+    let run = ModelRunner { pool: &db.pool, catalog: &catalog, task: &task, timezone: chrono_tz::UTC, gate: &gate };
+    let error = run.run(&words).await.expect_err("nothing is left to publish");
+    let error = workflow::error::TaskError::from(error);
+    assert_eq!(error.domain, workflow::error::ErrorDomain::External, "{}", error.chain());
+    assert_eq!(rows(&db.pool, "select count(*) from marts.m").await, ["(3)"]);
+    assert_eq!(rows(&db.pool, "select count(*) from sluice.loads").await, ["(1)"]);
+
+    let gate = Does(&db.pool, "select 1");
+    let run = ModelRunner { gate: &gate, ..run };
+    assert_eq!(run.run(&words).await.expect("published")[0].rows, 3);
 }
 
 #[tokio::test]
