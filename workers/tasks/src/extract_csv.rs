@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use warehouse::{
     WarehouseError,
-    lake::{Lake, LakeWriter},
+    lake::{Lake, LakeWriter, attempt_stem},
     load::{SOURCE_FILE, SOURCE_LINE},
     manifest::Manifest,
 };
@@ -116,7 +116,7 @@ impl TaskKind for ExtractCsv {
         let dataset = config.dataset.clone().unwrap_or_else(|| stem.split('.').next().unwrap_or(&stem).to_owned());
         let day = task.logical_time.with_timezone(&task.timezone).date_naive();
         let folder: String = dataset.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let target = format!("raw/csv/{folder}/date={day}/run-{}-{}", task.run_id, task.attempt);
+        let target = format!("raw/csv/{folder}/date={day}/{}", attempt_stem(task));
         let job = Job {
             lake: self.lake.clone(),
             path,

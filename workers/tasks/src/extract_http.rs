@@ -15,7 +15,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
-use warehouse::{WarehouseError, lake::Lake, manifest::Manifest};
+use warehouse::{
+    WarehouseError,
+    lake::{Lake, attempt_stem},
+    manifest::Manifest,
+};
 use workflow::{
     diagnostic::Problem,
     error::TaskError,
@@ -154,7 +158,7 @@ impl TaskKind for ExtractHttp {
 impl ExtractHttp {
     async fn write(&self, config: &Config, records: Records, task: &TaskContext) -> Result<Manifest, TaskError> {
         let day = task.logical_time.with_timezone(&task.timezone).date_naive();
-        let stem = format!("raw/http/{}/date={day}/run-{}-{}", config.dataset, task.run_id, task.attempt);
+        let stem = format!("raw/http/{}/date={day}/{}", config.dataset, attempt_stem(task));
         let batch_id = format!("sha256:{:x}", Sha256::digest(records.content()));
         let types = records.types();
         let (mut frame, rejected) = tokio::task::spawn_blocking(move || -> Result<_, WarehouseError> {

@@ -18,7 +18,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgPool, mysql::MySqlConnectOptions};
-use warehouse::{WarehouseError, lake::Lake, load::marks, manifest::Manifest};
+use warehouse::{
+    WarehouseError,
+    lake::{Lake, attempt_stem},
+    load::marks,
+    manifest::Manifest,
+};
 use workflow::{
     diagnostic::{Problem, did_you_mean},
     error::TaskError,
@@ -198,7 +203,7 @@ impl ExtractMysql {
             path_part(&config.table),
             task.logical_time.with_timezone(&task.timezone).date_naive()
         );
-        let stem = format!("{folder}/run-{}-{}", task.run_id, task.attempt);
+        let stem = format!("{folder}/{}", attempt_stem(task));
         let source = format!("{}.{}", config.connection, config.table);
         let sink = Sink::start(self.lake.clone(), stem, source.clone(), columns::schema(&columns));
         let (written, mark) = stream(connection, config, &columns, window.as_ref(), sink, task).await?;

@@ -18,6 +18,8 @@ use polars::{
     },
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use workflow::kind::TaskContext;
 
 use crate::error::WarehouseError;
 
@@ -168,9 +170,9 @@ impl LakeWriter {
         if let Some(folder) = target.parent() {
             std::fs::create_dir_all(folder).map_err(file)?;
         }
-        // The process id keeps two writers of one path apart until the later rename wins.
+        // Two writers of one path, in one process or on two machines, stay apart until the later rename wins.
         let mut temporary = target.clone().into_os_string();
-        temporary.push(format!(".{}.partial", std::process::id()));
+        temporary.push(format!(".{}.partial", Uuid::now_v7().simple()));
         let temporary = PathBuf::from(temporary);
         let handle = File::create(&temporary).map_err(file)?;
         let out = BufWriter::with_capacity(1 << 20, handle.try_clone().map_err(file)?);
@@ -219,6 +221,12 @@ impl Drop for LakeWriter {
         // After `finish` it is gone; otherwise what is left is an unfinished file that nobody names.
         let _ = std::fs::remove_file(&self.temporary);
     }
+}
+
+/// Name of the files of an attempt, without folder and ending: `run-12-345`, run and attempt. The attempt's id is its
+/// own in the whole database, so no other task of the run and no other try of this one writes the same file.
+pub fn attempt_stem(task: &TaskContext) -> String {
+    format!("run-{}-{}", task.run_id, task.fence.attempt_id)
 }
 
 fn store_path(path: &str) -> Result<StorePath, WarehouseError> {

@@ -32,8 +32,14 @@ impl Csv {
     }
 
     async fn run(&self, config: Value) -> Result<Manifest, TaskError> {
+        self.run_as(1, config).await
+    }
+
+    /// Runs as this attempt of run 1.
+    async fn run_as(&self, attempt_id: i64, config: Value) -> Result<Manifest, TaskError> {
         let registry = Registry::new().with(ExtractCsv::new(self.lake.clone(), self.folder.path()));
-        let task = context(Fence { attempt_id: 1, token: 1 }, &[]);
+        let mut task = context(Fence { attempt_id, token: attempt_id }, &[]);
+        task.run_id = 1;
         let output = registry.get("extract_csv").expect("a kind").run(config, &task).await?;
         Ok(serde_json::from_value(output).expect("a manifest"))
     }
@@ -59,6 +65,40 @@ fn texts(frame: &DataFrame, column: &str) -> Vec<Option<String>> {
 
 fn lines(frame: &DataFrame) -> Vec<Option<i64>> {
     frame.column("_source_line").expect("the lines").i64().expect("numbers").iter().collect()
+}
+
+#[tokio::test]
+async fn two_tasks_of_a_run_read_files_of_one_name_side_by_side() {
+    let csv = Csv::new();
+    for (place, row) in [("north", "n"), ("south", "s")] {
+        std::fs::create_dir(csv.folder.path().join(place)).expect("a folder");
+        std::fs::write(csv.folder.path().join(format!("{place}/sales.csv")), format!("id\n{row}\n")).expect("a file");
+    }
+    let (north, south) = tokio::join!(
+        csv.run_as(1, json!({"path": "north/sales.csv"})),
+        csv.run_as(2, json!({"path": "south/sales.csv"})),
+    );
+    for (manifest, row) in [(north.expect("a batch"), "n"), (south.expect("a batch"), "s")] {
+        assert_eq!(texts(&csv.rows(&manifest).await, "id"), [Some(row.to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn two_writers_of_one_path_do_not_mix() {
+    let csv = Csv::new();
+    let frame = |text: &str| {
+        let column = polars::prelude::Column::new("id".into(), [text]);
+        DataFrame::new_infer_height(vec![column]).expect("a frame")
+    };
+    let schema = frame("a").schema().clone();
+    let mut first = csv.lake.parquet_writer("one.parquet", schema.clone()).expect("a file");
+    let mut second = csv.lake.parquet_writer("one.parquet", schema).expect("a file");
+    first.write(&frame("a")).expect("written");
+    second.write(&frame("b")).expect("written");
+    first.finish().expect("in its place");
+    assert_eq!(texts(&csv.lake.read_parquet("one.parquet").await.expect("whole"), "id"), [Some("a".to_owned())]);
+    second.finish().expect("in its place");
+    assert_eq!(texts(&csv.lake.read_parquet("one.parquet").await.expect("whole"), "id"), [Some("b".to_owned())]);
 }
 
 #[tokio::test]
