@@ -35,7 +35,9 @@ pub enum WarehouseError {
     #[error("lease lost: attempt {} with token {} may no longer publish", .0.attempt_id, .0.token)]
     LeaseLost(Fence),
     /// Rows that were written are gone: Postgres empties unlogged tables when it recovers from a crash.
-    #[error("{table} holds {found} of its {written} rows; Postgres crashed since, and the next attempt writes them again")]
+    #[error(
+        "{table} holds {found} of its {written} rows; Postgres crashed since, and the next attempt writes them again"
+    )]
     StagingLost {
         /// The attempt's own table.
         table: String,

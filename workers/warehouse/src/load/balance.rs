@@ -2,7 +2,7 @@
 //!
 //! The expression is a user's; it is parsed, found harmless, and printed again before it becomes SQL.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sqlparser::{
     ast::{Expr, Visit, Visitor},
@@ -19,6 +19,7 @@ const FUNCTIONS: &[&str] = &["abs", "ceil", "coalesce", "floor", "greatest", "le
 pub struct Balance {
     name: String,
     sql: String,
+    columns: BTreeSet<String>,
 }
 
 impl Balance {
@@ -31,8 +32,11 @@ impl Balance {
         if parser.peek_token().token != Token::EOF {
             return Err(format!("`{expression}` goes on after its end, at `{}`", parser.peek_token()));
         }
-        match parsed.visit(&mut Harmless) {
-            ControlFlow::Continue(()) => Ok(Self { name: name.to_owned(), sql: parsed.to_string() }),
+        let mut harmless = Harmless::default();
+        match parsed.visit(&mut harmless) {
+            ControlFlow::Continue(()) => {
+                Ok(Self { name: name.to_owned(), sql: parsed.to_string(), columns: harmless.columns })
+            }
             ControlFlow::Break(what) => Err(format!("{what} cannot be part of a balanced sum")),
         }
     }
@@ -42,13 +46,21 @@ impl Balance {
         &self.name
     }
 
+    /// The columns that the expression names.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
+    }
+
     /// The expression.
     pub(super) fn sql(&self) -> &str {
         &self.sql
     }
 }
 
-struct Harmless;
+#[derive(Default)]
+struct Harmless {
+    columns: BTreeSet<String>,
+}
 
 impl Visitor for Harmless {
     type Break = String;
@@ -61,8 +73,14 @@ impl Visitor for Harmless {
                     return ControlFlow::Break(format!("the function `{name}`"));
                 }
             }
-            Expr::Identifier(_)
-            | Expr::Value(_)
+            // As Postgres stores it.
+            Expr::Identifier(name) if name.quote_style.is_none() => {
+                self.columns.insert(name.value.to_lowercase());
+            }
+            Expr::Identifier(name) => {
+                self.columns.insert(name.value.clone());
+            }
+            Expr::Value(_)
             | Expr::Nested(_)
             | Expr::BinaryOp { .. }
             | Expr::UnaryOp { .. }
@@ -91,6 +109,12 @@ mod tests {
         {
             assert!(Balance::parse("x", good).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn columns_are_known_as_postgres_stores_them() {
+        let sum = Balance::parse("x", "Quantity * \"Unit Price\" - coalesce(quantity, 0)").expect("a sum");
+        assert_eq!(sum.columns().collect::<Vec<_>>(), ["Unit Price", "quantity"]);
     }
 
     #[test]

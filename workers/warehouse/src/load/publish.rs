@@ -123,7 +123,9 @@ impl Staged {
         let mut inner = String::new();
         let mut outer = String::new();
         for (index, sum) in balance.iter().enumerate() {
-            inner.push_str(&format!(", ({})::numeric as b{index}", sum.sql()));
+            // A batch without a file has no columns, and its sums are nothing.
+            let value = if self.columns.is_empty() { "0" } else { sum.sql() };
+            inner.push_str(&format!(", ({value})::numeric as b{index}"));
             for filter in ["true", "o.seq is null", "o.rules is not null", "o.seq is not null and o.rules is null"] {
                 outer.push_str(&format!(", coalesce(sum(v.b{index}) filter (where {filter}), 0)::text"));
             }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use polars::prelude::Schema;
 use sqlx::{AssertSqlSafe, PgConnection};
+use workflow::diagnostic::did_you_mean;
 
-use super::{LoadRequest, SOURCE_FILE, SOURCE_LINE};
+use super::{Deduplicate, LoadRequest, SOURCE_FILE, SOURCE_LINE};
 use crate::{
     copy::{CopyColumn, PgType, natural_columns},
     error::WarehouseError,
@@ -23,7 +24,7 @@ pub(super) async fn lock(connection: &mut PgConnection, target: &TableName) -> R
 
 /// The target's columns that the batch fills, after making the table if there is none.
 ///
-/// Fails with every misfit: columns that the target lacks or whose type cannot take them, columns that must
+/// Fails with every misfit: names that are no columns of the batch, columns that the target lacks or whose type cannot take them, columns that must
 /// not be null and are not in the batch, a key without a unique index.
 pub(super) async fn prepare(
     connection: &mut PgConnection,
@@ -37,23 +38,17 @@ pub(super) async fn prepare(
     if wanted.is_empty() {
         return Err(misfit(vec!["the batch has no columns".to_owned()]));
     }
+    let mut problems = unknown_names(request, schema);
     let existing = columns(connection, &request.target).await?;
     if existing.is_empty() {
+        if !problems.is_empty() {
+            return Err(misfit(problems));
+        }
         let hint = |name: &str| request.manifest.types.get(name).cloned();
         let natural = natural_columns(&wanted, hint).map_err(misfit)?;
-        let missing: Vec<_> = request
-            .key
-            .iter()
-            .filter(|key| !natural.iter().any(|c| c.name == **key))
-            .map(|key| format!("the key column `{key}` is not in the batch"))
-            .collect();
-        if !missing.is_empty() {
-            return Err(misfit(missing));
-        }
         create(connection, request, &natural).await?;
         return Ok(natural);
     }
-    let mut problems = Vec::new();
     let mut fitting = Vec::new();
     for (name, dtype) in wanted.iter() {
         match existing.get(name.as_str()) {
@@ -73,6 +68,36 @@ pub(super) async fn prepare(
         problems.push(format!("no unique index on the key ({})", request.key.join(", ")));
     }
     if problems.is_empty() { Ok(fitting) } else { Err(misfit(problems)) }
+}
+
+/// Names in the request that the batch has no column for. Left out in silence, they would make rows alike that are not.
+fn unknown_names(request: &LoadRequest, schema: &Schema) -> Vec<String> {
+    let source = [SOURCE_FILE, SOURCE_LINE];
+    let data: Vec<&str> = schema.iter_names().map(|name| name.as_str()).filter(|name| !source.contains(name)).collect();
+    let mut problems = Vec::new();
+    let mut look = |what: &str, name: &str, found: bool| {
+        if !found {
+            let hint = did_you_mean(name, data.iter().copied());
+            problems.push(format!("{what} names `{name}`, which is not a column of the batch ({hint})"));
+        }
+    };
+    for name in &request.key {
+        look("`key`", name, data.contains(&name.as_str()));
+    }
+    if let Deduplicate::By(names) = &request.deduplicate {
+        for name in names {
+            look("`deduplicate`", name, data.contains(&name.as_str()));
+        }
+    }
+    if let Some(name) = &request.manifest.order_by {
+        look("the extract's cursor", name, data.contains(&name.as_str()));
+    }
+    for sum in &request.balance {
+        for name in sum.columns() {
+            look(&format!("`balance.{}`", sum.name()), name, schema.contains(name));
+        }
+    }
+    problems
 }
 
 #[derive(sqlx::FromRow)]

@@ -90,11 +90,7 @@ pub(super) async fn build(pool: &PgPool, model: &Model, fence: Fence, settings: 
 
 /// Refuses a build whose rows are gone: its table is unlogged, and a crash of the server empties it. A view has no
 /// rows of its own.
-pub(super) async fn check_whole(
-    connection: &mut PgConnection,
-    model: &Model,
-    build: &Build,
-) -> Result<(), ModelError> {
+pub(super) async fn check_whole(connection: &mut PgConnection, model: &Model, build: &Build) -> Result<(), ModelError> {
     if model.materialised == Materialisation::View {
         return Ok(());
     }

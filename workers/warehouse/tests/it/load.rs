@@ -220,11 +220,12 @@ async fn a_batch_whose_rows_a_crash_took_is_not_published_and_may_be_tried_again
     let fence = attempt(&db.pool).await;
     let staged = Staged::stage(&db.pool, &lake, request("staging.orders", manifest.clone(), fence)).await;
     let staged = staged.expect("stage");
-    let tables: Vec<String> =
-        sqlx::query_scalar("select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'sluice_staging'")
-            .fetch_all(&db.pool)
-            .await
-            .expect("tables");
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'sluice_staging'",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("tables");
     assert_eq!(tables.len(), 2);
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("truncate {}", tables.join(", "))))
         .execute(&db.pool)
@@ -326,4 +327,53 @@ async fn a_batch_that_does_not_fit_its_table_is_refused_with_every_misfit() {
          add it to the table first; column `must` must not be null and is not in the batch; \
          no unique index on the key (id)"
     );
+}
+
+#[tokio::test]
+async fn a_misspelt_name_is_the_users_error_with_the_nearest_name() {
+    let db = testkit::database().await;
+    let (_folder, lake) = lake();
+    for (name, target) in [("new", "staging.orders"), ("there", "staging.there")] {
+        if name == "there" {
+            sqlx::raw_sql(
+                "create schema if not exists staging; create table staging.there (id bigint primary key, quantity int)",
+            )
+            .execute(&db.pool)
+            .await
+            .expect("a table");
+        }
+        let mut manifest = batch(&lake, name, orders(&[1, 2], &[10, 10])).await;
+        manifest.order_by = Some("idd".to_owned());
+        let mut load = request(target, manifest, attempt(&db.pool).await);
+        load.deduplicate = Deduplicate::By(vec!["quantity".to_owned(), "quantiti".to_owned()]);
+        load.balance = vec![Balance::parse("goods", "quantty * 2").expect("an expression")];
+        let error = Staged::stage(&db.pool, &lake, load).await.expect_err("no such columns");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the batch does not fit {target}: \
+                 `deduplicate` names `quantiti`, which is not a column of the batch (did you mean `quantity`?); \
+                 the extract's cursor names `idd`, which is not a column of the batch (did you mean `id`?); \
+                 `balance.goods` names `quantty`, which is not a column of the batch (did you mean `quantity`?)"
+            )
+        );
+        assert_eq!(TaskError::from(error).domain, ErrorDomain::User);
+    }
+    let mut load = request("staging.orders", batch(&lake, "b", orders(&[1], &[1])).await, attempt(&db.pool).await);
+    load.key = vec!["ix".to_owned()];
+    let error = Staged::stage(&db.pool, &lake, load).await.expect_err("no such column").to_string();
+    assert!(error.ends_with("`key` names `ix`, which is not a column of the batch (did you mean `id`?)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_batch_without_a_file_balances() {
+    let db = testkit::database().await;
+    let (_folder, lake) = lake();
+    let mut manifest = batch(&lake, "b", orders(&[1], &[1])).await;
+    manifest.files.clear();
+    let mut load = request("staging.orders", manifest, attempt(&db.pool).await);
+    load.balance = vec![Balance::parse("goods", "quantity").expect("an expression")];
+    let staged = Staged::stage(&db.pool, &lake, load).await.expect("stage");
+    let outcome = staged.publish(Audit::unchecked()).await.expect("publish");
+    assert_eq!(outcome.sums["goods"]["read"], json!("0"));
 }

@@ -112,10 +112,8 @@ async fn a_lost_lease_publishes_nothing() {
 async fn a_build_whose_rows_a_crash_took_is_not_published() {
     let db = database().await;
     sql(&db.pool, SOURCE).await;
-    let gated = with(
-        model("marts.m", "table", "k v", "select k, v from staging.t"),
-        "gate: { suite: m, on_fail: warn }\n",
-    );
+    let gated =
+        with(model("marts.m", "table", "k v", "select k, v from staging.t"), "gate: { suite: m, on_fail: warn }\n");
     let catalog = catalog(gated);
     publish(&db.pool, &catalog).await.expect("published");
     let words = ["m".to_owned()];
