@@ -80,6 +80,9 @@ pub enum ModelError {
         #[source]
         source: TaskError,
     },
+    /// Every build was older than what other runs had published by the time it was done.
+    #[error("{0}: other runs publish newer builds faster than this one builds it")]
+    Overtaken(Relation),
     /// The run was cancelled, or its time is up.
     #[error("stopped before {0} was published")]
     Cancelled(Relation),
@@ -100,7 +103,7 @@ impl From<ModelError> for TaskError {
             ModelError::Warehouse(inner) => inner.into(),
             ModelError::GateBroken { source, .. } => source,
             ModelError::Gate { .. } | ModelError::MassClose { .. } => Self::gate(error.to_string()),
-            ModelError::Cancelled(_) => Self::external(error.to_string()),
+            ModelError::Cancelled(_) | ModelError::Overtaken(_) => Self::external(error.to_string()),
             _ => Self::user(error.to_string()),
         }
     }

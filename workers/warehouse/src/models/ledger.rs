@@ -7,26 +7,49 @@ use workflow::kind::TaskContext;
 
 use super::{catalog::Catalog, error::ModelError, relation::Relation, spec::Model};
 
-/// Identity of one publication: this model, in this run, on what its inputs hold now.
-///
-/// A repeat of the attempt finds it in the ledger. A later run, a change to the model's files, or a new load of
-/// what it reads makes another one.
-pub(super) async fn batch_id(
+/// What the ledger says of a model and of what it reads, at one moment.
+pub(super) struct Standing {
+    /// Identity of one publication: this model, in this run, on what its inputs hold.
+    ///
+    /// A repeat of the attempt finds it in the ledger. A later run, a change to the model's files, or a new load of
+    /// what it reads makes another one.
+    pub(super) batch_id: String,
+    /// The last publication of the model, by whichever run.
+    published: Option<i64>,
+}
+
+impl Standing {
+    /// Whether a build begun at this standing could put older rows over newer ones at `now`: its inputs have changed,
+    /// and the model was published since. Inputs alone may change as often as they like; the next run sees to them.
+    pub(super) fn is_overtaken_by(&self, now: &Self) -> bool {
+        self.batch_id != now.batch_id && self.published != now.published
+    }
+}
+
+/// How a model stands now.
+pub(super) async fn standing(
     connection: &mut PgConnection,
     catalog: &Catalog,
     model: &Model,
     run_id: i64,
-) -> Result<String, ModelError> {
-    let datasets: Vec<String> = catalog.inputs(model).iter().map(ToString::to_string).collect();
+) -> Result<Standing, ModelError> {
+    let itself = model.relation.to_string();
+    let mut datasets: Vec<String> = catalog.inputs(model).iter().map(ToString::to_string).collect();
+    datasets.push(itself.clone());
     let newest = "select dataset, max(load_id) from sluice.load_ledger \
                   where dataset = any($1) and verdict <> 'failed' group by dataset order by dataset";
     let newest: Vec<(String, i64)> = query_as(newest).bind(datasets).fetch_all(connection).await?;
     let mut hash = Sha256::new().chain_update(&model.hash);
+    let mut published = None;
     for (dataset, load_id) in newest {
-        hash.update(format!("\0{dataset}={load_id}"));
+        if dataset == itself {
+            published = Some(load_id);
+        } else {
+            hash.update(format!("\0{dataset}={load_id}"));
+        }
     }
     let hash = format!("{:x}", hash.finalize());
-    Ok(format!("run-{run_id}-{}", &hash[..16]))
+    Ok(Standing { batch_id: format!("run-{run_id}-{}", &hash[..16]), published })
 }
 
 /// Rows of a publication that the ledger knows already.

@@ -11,12 +11,15 @@ use super::{
     catalog::Catalog,
     error::{ModelError, in_sql},
     gate::{GateOutcome, GateRequest, ModelGate},
-    ledger::{self, Entry},
+    ledger::{self, Entry, Standing},
     publish::{Changes, publish},
     relation::quote,
     spec::{Gate, Materialisation, Model, SCHEMAS},
 };
 use crate::fence;
+
+/// Builds of one model in one attempt; each but the first because another run published a newer one meanwhile.
+const BUILDS: usize = 3;
 
 /// What is needed to run models.
 pub struct ModelRunner<'a> {
@@ -87,29 +90,37 @@ impl ModelRunner<'_> {
 
     async fn one(&self, model: &Model) -> Result<ModelReport, ModelError> {
         let started = Instant::now();
-        let mut connection = self.pool.acquire().await?;
-        let batch_id = ledger::batch_id(&mut connection, self.catalog, model, self.task.run_id).await?;
-        let known = ledger::published(&mut connection, model, self.task, &batch_id).await?;
-        drop(connection);
-        if let Some(rows) = known {
-            return Ok(ModelReport::new(model, rows, Changes::default(), "repeated", started));
+        for _ in 0..BUILDS {
+            let mut connection = self.pool.acquire().await?;
+            let standing = ledger::standing(&mut connection, self.catalog, model, self.task.run_id).await?;
+            let known = ledger::published(&mut connection, model, self.task, &standing.batch_id).await?;
+            drop(connection);
+            if let Some(rows) = known {
+                return Ok(ModelReport::new(model, rows, Changes::default(), "repeated", started));
+            }
+            let settings = Settings { timezone: self.timezone, interval: self.task.interval };
+            let build = build::build(self.pool, model, self.task.fence, settings).await?;
+            let published = self.judge_and_publish(model, &build, &standing).await;
+            // An error here would hide what `published` says; what is left is swept by the next run.
+            let discarded = build::discard(self.pool, &build.relation).await;
+            let published = published?;
+            discarded?;
+            if let Some((changes, verdict)) = published {
+                return Ok(ModelReport::new(model, build.rows, changes, verdict, started));
+            }
+            self.task.log.info(format!("{}: a newer build was published meanwhile; building it again", model.relation));
         }
-        let settings = Settings { timezone: self.timezone, interval: self.task.interval };
-        let build = build::build(self.pool, model, self.task.fence, settings).await?;
-        let published = self.judge_and_publish(model, &build, &batch_id).await;
-        // An error here would hide what `published` says; what is left is swept by the next run.
-        let discarded = build::discard(self.pool, &build.relation).await;
-        let (changes, verdict) = published?;
-        discarded?;
-        Ok(ModelReport::new(model, build.rows, changes, verdict, started))
+        Err(ModelError::Overtaken(model.relation.clone()))
     }
 
+    /// What was changed and how the gate judged; `None`, and nothing published, where what is there may be newer.
     async fn judge_and_publish(
         &self,
         model: &Model,
         build: &Build,
-        batch_id: &str,
-    ) -> Result<(Changes, &'static str), ModelError> {
+        standing: &Standing,
+    ) -> Result<Option<(Changes, &'static str)>, ModelError> {
+        let batch_id = standing.batch_id.as_str();
         let outcome = match &model.gate {
             Some(gate) => Some(self.judge(model, gate, build).await?),
             None => None,
@@ -138,10 +149,14 @@ impl ModelRunner<'_> {
             .await?;
         fence::check(&mut tx, self.task.fence).await?;
         build::check_whole(&mut tx, model, build).await?;
+        let now = ledger::standing(&mut tx, self.catalog, model, self.task.run_id).await?;
+        if standing.is_overtaken_by(&now) {
+            return Ok(None);
+        }
         let refused = format!("{batch_id}-refused-{}", self.task.fence.attempt_id);
         let changes = if failed.is_empty() {
             if ledger::published(&mut tx, model, self.task, batch_id).await?.is_some() {
-                return Ok((Changes::default(), "repeated"));
+                return Ok(Some((Changes::default(), "repeated")));
             }
             query("set local timezone = 'UTC'").execute(&mut *tx).await?;
             publish(&mut tx, model, build).await?
@@ -156,7 +171,7 @@ impl ModelRunner<'_> {
         }
         tx.commit().await?;
         if failed.is_empty() {
-            return Ok((changes, verdict));
+            return Ok(Some((changes, verdict)));
         }
         Err(ModelError::Gate {
             model: model.relation.clone(),

@@ -3,7 +3,7 @@
 use testkit::database;
 use warehouse::models::{Changes, ModelError, ModelRunner};
 
-use super::support::{Does, Finds, attempt, catalog, model, publish, publish_as, rows, sql, with};
+use super::support::{Does, Finds, Overtakes, attempt, catalog, model, publish, publish_as, rows, sql, with};
 
 const SOURCE: &str = "create schema if not exists staging; create table staging.t (k int, v int);
                       insert into staging.t values (1, 10), (2, 20), (3, 30)";
@@ -129,6 +129,31 @@ async fn a_build_whose_rows_a_crash_took_is_not_published() {
     let gate = Does(&db.pool, "select 1");
     let run = ModelRunner { gate: &gate, ..run };
     assert_eq!(run.run(&words).await.expect("published")[0].rows, 3);
+}
+
+/// While a run judges its build, the source is loaded anew and another run publishes what it holds then.
+#[tokio::test]
+async fn an_older_build_does_not_overwrite_a_newer_publication() {
+    let db = database().await;
+    sql(&db.pool, SOURCE).await;
+    let plain = model("marts.m", "table", "k v", "select k, v from staging.t");
+    let gated = catalog(with(plain.clone(), "gate: { suite: m, on_fail: warn }\n"));
+    let other = catalog(plain);
+    let gate = Overtakes { pool: &db.pool, other: &other, times: 1.into() };
+    let task = attempt(&db.pool).await;
+    let run = ModelRunner { pool: &db.pool, catalog: &gated, task: &task, timezone: chrono_tz::UTC, gate: &gate };
+    let words = ["m".to_owned()];
+    let reports = run.run(&words).await.expect("published");
+    assert_eq!(reports[0].changes, Changes::default(), "the second build finds what the other run published");
+    assert_eq!(rows(&db.pool, "select v from marts.m order by k").await, ["(11)", "(21)", "(31)"]);
+
+    let gate = Overtakes { pool: &db.pool, other: &other, times: 100.into() };
+    let task = attempt(&db.pool).await;
+    let run = ModelRunner { task: &task, gate: &gate, ..run };
+    let error = run.run(&words).await.expect_err("never the newest");
+    assert!(matches!(error, ModelError::Overtaken(_)), "{error}");
+    assert_eq!(workflow::error::TaskError::from(error).domain, workflow::error::ErrorDomain::External);
+    assert_eq!(rows(&db.pool, "select v from marts.m order by k").await, ["(14)", "(24)", "(34)"]);
 }
 
 #[tokio::test]

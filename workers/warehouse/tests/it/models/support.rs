@@ -1,6 +1,9 @@
 //! Projects of a few models, and attempts to run them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use async_trait::async_trait;
 use chrono::{TimeZone, Utc};
@@ -99,6 +102,29 @@ pub(super) struct Does<'a>(pub(super) &'a PgPool, pub(super) &'static str);
 impl ModelGate for Does<'_> {
     async fn evaluate(&self, request: GateRequest<'_>) -> Result<GateOutcome, TaskError> {
         sql(self.0, &self.1.replace("{build}", &request.build.quoted())).await;
+        Ok(GateOutcome { suite_hash: "h".to_owned(), failed: Vec::new(), warned: Vec::new(), record: None })
+    }
+}
+
+/// A gate during whose first judgements the source `staging.t` is loaded anew, and `other` published from it.
+pub(super) struct Overtakes<'a> {
+    pub(super) pool: &'a PgPool,
+    pub(super) other: &'a Catalog,
+    pub(super) times: AtomicUsize,
+}
+
+#[async_trait]
+impl ModelGate for Overtakes<'_> {
+    async fn evaluate(&self, _: GateRequest<'_>) -> Result<GateOutcome, TaskError> {
+        let left = self.times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1));
+        if left.is_ok() {
+            let load = "update staging.t set v = v + 1;
+                        insert into sluice.load_ledger (dataset, batch_id, interval_start, interval_end, verdict, read,
+                            loaded, quarantined, deduplicated)
+                        values ('staging.t', gen_random_uuid()::text, now(), now(), 'passed', 3, 3, 0, 0)";
+            sql(self.pool, load).await;
+            publish(self.pool, self.other).await.expect("published by another run");
+        }
         Ok(GateOutcome { suite_hash: "h".to_owned(), failed: Vec::new(), warned: Vec::new(), record: None })
     }
 }
