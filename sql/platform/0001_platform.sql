@@ -206,13 +206,21 @@ create table sluice.quarantined_row (
 -- Finds a row that was held back before.
 create index quarantined_row_content on sluice.quarantined_row (dataset, jsonb_hash_extended(row, 0));
 
--- High-water marks of incremental extraction. One moves only in the transaction that publishes the rows below it.
+-- High-water marks of incremental extraction: one row an extract and target that its batches are published in. `source`
+-- is the table at `connection`, `cursor_column` what orders it; a task that reads something else begins anew. A mark moves
+-- only in the transaction that publishes the rows below it.
 create table sluice.high_water_mark (
-    name        text primary key,
-    cursor      text not null,
-    key         text not null,
-    load_id     bigint references sluice.load_ledger,
-    updated_at  timestamptz not null default now()
+    dag            text not null,
+    task           text not null,
+    connection     text not null,
+    source         text not null,
+    cursor_column  text not null,
+    target         text not null,
+    cursor         text not null,
+    key            text not null,
+    load_id        bigint references sluice.load_ledger,
+    updated_at     timestamptz not null default now(),
+    primary key (dag, task, connection, source, cursor_column, target)
 );
 
 create table sluice.check_result (

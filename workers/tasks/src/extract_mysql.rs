@@ -22,7 +22,7 @@ use warehouse::{
     WarehouseError,
     lake::{Lake, attempt_stem},
     load::marks,
-    manifest::Manifest,
+    manifest::{Manifest, Reading},
 };
 use workflow::{
     diagnostic::{Problem, did_you_mean},
@@ -181,9 +181,16 @@ impl ExtractMysql {
         let window = match &config.incremental {
             None => None,
             Some(incremental) => {
-                let name = format!("{}.{}", task.dag, task.task);
-                let mark = marks::read(&self.marks, &name).await?;
-                Some(Window::find(connection, incremental, &columns, name, mark, &task.log).await?)
+                let of = Reading {
+                    dag: task.dag.clone(),
+                    task: task.task.clone(),
+                    connection: config.connection.clone(),
+                    source: config.table.clone(),
+                    column: incremental.cursor.clone(),
+                };
+                let targets = marks::targets(&self.marks, task.run_id, &task.task).await?;
+                let mark = marks::read(&self.marks, &of, &targets).await?;
+                Some(Window::find(connection, incremental, &columns, of, mark, &task.log).await?)
             }
         };
         for statement in [

@@ -48,10 +48,25 @@ impl Manifest {
 /// A high-water mark: the last row that an incremental extract has seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// `<dag>.<extract task>`.
-    pub name: String,
+    /// Whose mark it is.
+    pub of: Reading,
     /// Value of the cursor column, as the source writes it, to its last digit.
     pub cursor: String,
     /// Value of the key column.
     pub key: String,
+}
+
+/// What an incremental extract reads. A task that reads another table, or by another column, has other marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The DAG.
+    pub dag: String,
+    /// The extract.
+    pub task: String,
+    /// Where the table is, by its name in `sluice.yaml`.
+    pub connection: String,
+    /// The table.
+    pub source: String,
+    /// The cursor column.
+    pub column: String,
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::{Executor, MySqlConnection, Row, mysql::MySqlRow};
-use warehouse::manifest::Mark;
+use warehouse::manifest::{Mark, Reading};
 use workflow::{error::TaskError, log::TaskLog, span::Span};
 
 use super::{
@@ -15,8 +15,7 @@ use super::{
 /// The rows to read: after `from`, up to `to`.
 #[derive(Debug)]
 pub(super) struct Window {
-    name: String,
-    cursor: String,
+    of: Reading,
     key: String,
     /// Cursor and key of the mark; no key where an overlap is read again.
     from: Option<(String, Option<String>)>,
@@ -29,7 +28,7 @@ impl Window {
         connection: &mut MySqlConnection,
         incremental: &Incremental,
         columns: &[SourceColumn],
-        name: String,
+        of: Reading,
         mark: Option<Mark>,
         log: &TaskLog,
     ) -> Result<Self, TaskError> {
@@ -62,12 +61,12 @@ impl Window {
                 Some((from, None))
             }
         };
-        Ok(Self { name, cursor: incremental.cursor.clone(), key: incremental.key.clone(), from, to })
+        Ok(Self { of, key: incremental.key.clone(), from, to })
     }
 
     /// The query's end, and the values that it binds.
     pub(super) fn condition(&self, arguments: &mut Vec<String>) -> String {
-        let (cursor, key) = (quote(&self.cursor), quote(&self.key));
+        let (cursor, key) = (quote(&self.of.column), quote(&self.key));
         let mut sql = format!(" where {cursor} <= ?");
         arguments.push(self.to.clone());
         match &self.from {
@@ -102,7 +101,7 @@ impl Window {
             let value = row.try_get_raw(index).map_err(|error| error.to_string())?;
             decode::as_text(&columns[index], value).ok_or_else(|| format!("the last row has no `{name}`"))
         };
-        Ok(Mark { name: self.name.clone(), cursor: text(&self.cursor)?, key: text(&self.key)? })
+        Ok(Mark { of: self.of.clone(), cursor: text(&self.of.column)?, key: text(&self.key)? })
     }
 }
 

@@ -115,7 +115,8 @@ async fn rows_of_one_microsecond_are_told_apart_by_their_key() {
     world.shop("insert into t values (1, 1, '2026-01-01 00:00:00.000001'), (2, 1, '2026-01-01 00:00:00.000001')").await;
     let (manifest, outcome) = pull(&world, "0s", "0s").await;
     assert_eq!(outcome["loaded"], json!(2));
-    assert_eq!(manifest["mark"], json!({"name": "d.t", "cursor": "2026-01-01 00:00:00.000001", "key": "2"}));
+    let of = json!({"dag": "d", "task": "t", "connection": "shop", "source": "t", "column": "updated_at"});
+    assert_eq!(manifest["mark"], json!({"of": of, "cursor": "2026-01-01 00:00:00.000001", "key": "2"}));
 
     world
         .shop(
@@ -132,6 +133,44 @@ async fn rows_of_one_microsecond_are_told_apart_by_their_key() {
     );
     let (_, outcome) = pull(&world, "0s", "0s").await;
     assert_eq!(outcome["read"], json!(0), "nothing is new");
+}
+
+/// The plan says where the batches go; what one target lacks is read again, and so is all of it for a new target.
+#[tokio::test]
+async fn two_loads_of_one_extract_each_get_every_row() {
+    let world = World::new(CHANGES).await;
+    world.suite("t", "suite: t\nchecks:\n  - expect_column_values_to_be_between: { column: v, min_value: 1 }\n");
+    world.shop("insert into t values (1, 0, '2026-01-01 00:00:00')").await;
+    let plan = |targets: &[&str]| {
+        let loads = targets.iter().map(|into| json!({"kind": "load", "config": {"from": "t", "into": into}}));
+        json!({"tasks": loads.collect::<Vec<_>>()})
+    };
+    let extract =
+        json!({"table": "t", "incremental": {"cursor": "updated_at", "key": "id", "overlap": "0s", "lag": "0s"}});
+    let load = |into: &str| json!({"from": "extract", "into": into, "key": ["id"]});
+    let strict = json!({"from": "extract", "into": "staging.b", "key": ["id"], "gate": {"suite": "t"}});
+
+    let both = plan(&["staging.a", "staging.b"]);
+    let manifest = world.run_planned(&both, "extract_mysql", extract.clone()).await;
+    world.run("load", load("staging.a"), &[("extract", &manifest)]).await.expect("load");
+    world.run("load", strict.clone(), &[("extract", &manifest)]).await.expect_err("its gate refuses");
+    world.shop("update t set v = 1; insert into t values (2, 1, '2026-01-01 00:00:01')").await;
+    let manifest = world.run_planned(&both, "extract_mysql", extract.clone()).await;
+    assert_eq!(manifest["rows"], json!(2), "the row that one of them refused comes again");
+    world.run("load", load("staging.a"), &[("extract", &manifest)]).await.expect("load");
+    world.run("load", strict, &[("extract", &manifest)]).await.expect("load");
+    let count = "select count(*)::text from staging.";
+    for table in ["a", "b"] {
+        assert_eq!(world.texts(&format!("{count}{table}")).await, [Some("2".to_owned())], "{table}");
+    }
+    assert_eq!(world.run_planned(&both, "extract_mysql", extract.clone()).await["rows"], json!(0));
+
+    let other = plan(&["staging.c"]);
+    assert_eq!(
+        world.run_planned(&other, "extract_mysql", extract).await["rows"],
+        json!(2),
+        "all of it for a new target"
+    );
 }
 
 #[tokio::test]

@@ -53,6 +53,26 @@ impl World {
         self.registry.get(kind).expect("a kind").run(config, &task).await
     }
 
+    /// Runs a kind as an attempt of a run that has this plan.
+    pub(crate) async fn run_planned(&self, plan: &Value, kind: &str, config: Value) -> Value {
+        let fence = testkit::attempt(&self.pool).await;
+        let run_id = sqlx::query_scalar(
+            "update sluice.dag_version v set plan = $2
+             from sluice.dag_run r, sluice.task_run t, sluice.attempt a
+             where v.dag = r.dag and v.version = r.version and r.run_id = t.run_id and t.task_run_id = a.task_run_id
+               and a.attempt_id = $1
+             returning r.run_id",
+        )
+        .bind(fence.attempt_id)
+        .bind(plan)
+        .fetch_one(&self.pool)
+        .await
+        .expect("the attempt's run");
+        let mut task = context(fence, &[]);
+        task.run_id = run_id;
+        self.registry.get(kind).expect("a kind").run(config, &task).await.expect(kind)
+    }
+
     /// Extracts and loads; gives the load's outcome.
     pub(crate) async fn move_rows(&self, extract: Value, load: Value) -> Result<Value, TaskError> {
         let manifest = self.run("extract_mysql", extract, &[]).await?;

@@ -66,7 +66,7 @@ impl Staged {
         if audit.verdict != Verdict::Failed {
             self.insert_rows(&mut transaction).await?;
             if let Some(mark) = &request.manifest.mark {
-                marks::advance(&mut transaction, mark, load_id).await?;
+                marks::advance(&mut transaction, mark, &request.target, load_id).await?;
             }
         }
         self.quarantine(&mut transaction, load_id).await?;

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use warehouse::{
     WarehouseError,
     load::{Audit, Balance, Deduplicate, Outcome, Staged, Verdict, ledger, marks},
-    manifest::Mark,
+    manifest::{Mark, Reading},
 };
 
 use testkit::attempt;
@@ -33,8 +33,18 @@ fn counts(outcome: &Outcome) -> (i64, i64, i64, i64) {
     (outcome.read, outcome.loaded, outcome.quarantined, outcome.deduplicated)
 }
 
+fn reading() -> Reading {
+    Reading {
+        dag: "t".to_owned(),
+        task: "extract".to_owned(),
+        connection: "shop".to_owned(),
+        source: "orders".to_owned(),
+        column: "version".to_owned(),
+    }
+}
+
 fn mark(cursor: &str) -> Mark {
-    Mark { name: "t.extract".to_owned(), cursor: cursor.to_owned(), key: "1".to_owned() }
+    Mark { of: reading(), cursor: cursor.to_owned(), key: "1".to_owned() }
 }
 
 async fn staging_tables(pool: &PgPool) -> i64 {
@@ -130,7 +140,7 @@ async fn a_later_batch_replaces_rows_by_key_but_never_newer_ones() {
     {
         let mut manifest = batch(&lake, name, versions(1, quantity, at)).await;
         manifest.order_by = Some("version".to_owned());
-        manifest.mark = Some(Mark { name: "t.extract".to_owned(), cursor: at.to_owned(), key: "1".to_owned() });
+        manifest.mark = Some(mark(at));
         let fence = attempt(&db.pool).await;
         let mut load = request("staging.orders", manifest, fence);
         load.key = vec!["id".to_owned()];
@@ -139,8 +149,42 @@ async fn a_later_batch_replaces_rows_by_key_but_never_newer_ones() {
         assert_eq!(counts(&outcome), (1, 1, 0, 0), "{name}");
         assert_eq!(rows(&db.pool).await, [(1, expected)], "{name}");
     }
-    let mark = marks::read(&db.pool, "t.extract").await.expect("read").expect("a mark");
+    let mark = marks::read(&db.pool, &reading(), &[]).await.expect("read").expect("a mark");
     assert_eq!(mark.cursor, "2026-03");
+}
+
+#[tokio::test]
+async fn every_target_of_an_extract_has_a_mark_of_its_own() {
+    let db = testkit::database().await;
+    let (_folder, lake) = lake();
+    let publish = async |target: &str, cursor: &str, verdict: Verdict| {
+        let mut manifest = batch(&lake, cursor, orders(&[1], &[10])).await;
+        manifest.mark = Some(mark(cursor));
+        let mut load = request(target, manifest, attempt(&db.pool).await);
+        load.key = vec!["id".to_owned()];
+        let audit = Audit { verdict, ..Audit::unchecked() };
+        Staged::stage(&db.pool, &lake, load).await.expect("stage").publish(audit).await.expect("publish");
+    };
+    let cursor = async |of: &Reading, targets: &[&str]| {
+        let targets: Vec<String> = targets.iter().map(|&target| target.to_owned()).collect();
+        marks::read(&db.pool, of, &targets).await.expect("read").map(|mark| mark.cursor)
+    };
+    let both = ["staging.a", "staging.b"];
+    publish("staging.a", "5", Verdict::Passed).await;
+    publish("staging.b", "5", Verdict::Failed).await;
+    assert_eq!(cursor(&reading(), &both).await, None, "one of them has nothing yet");
+    assert_eq!(cursor(&reading(), &["staging.a"]).await.as_deref(), Some("5"));
+    publish("staging.b", "9", Verdict::Passed).await;
+    publish("staging.a", "10", Verdict::Passed).await;
+    assert_eq!(cursor(&reading(), &both).await.as_deref(), Some("9"), "the lower of the two");
+    assert_eq!(cursor(&reading(), &["staging.c"]).await, None, "a target that is new");
+    for other in [
+        Reading { source: "customers".to_owned(), ..reading() },
+        Reading { column: "created_at".to_owned(), ..reading() },
+        Reading { connection: "erp".to_owned(), ..reading() },
+    ] {
+        assert_eq!(cursor(&other, &["staging.a"]).await, None, "{other:?}");
+    }
 }
 
 #[tokio::test]
@@ -155,7 +199,7 @@ async fn a_row_that_an_overlap_reads_again_is_held_back_once() {
         ("judged anew", -2, "above -2", 1),
     ] {
         let mut manifest = batch(&lake, name, orders(&[1, 2], &[10, quantity])).await;
-        manifest.mark = Some(Mark { name: "t.extract".to_owned(), cursor: name.to_owned(), key: "1".to_owned() });
+        manifest.mark = Some(mark(name));
         let mut load = request("staging.orders", manifest, attempt(&db.pool).await);
         load.key = vec!["id".to_owned()];
         let staged = Staged::stage(&db.pool, &lake, load).await.expect("stage");
@@ -237,7 +281,7 @@ async fn a_batch_whose_rows_a_crash_took_is_not_published_and_may_be_tried_again
     assert_eq!((task.domain, task.retry), (ErrorDomain::External, RetryHint::Backoff));
     let found = ledger::find(&db.pool, "staging.orders", interval(), "b1").await.expect("read");
     assert!(found.is_none(), "the ledger does not know it");
-    assert!(marks::read(&db.pool, "t.extract").await.expect("read").is_none(), "the mark stays");
+    assert!(marks::read(&db.pool, &reading(), &[]).await.expect("read").is_none(), "the mark stays");
 
     let fence = attempt(&db.pool).await;
     let staged = Staged::stage(&db.pool, &lake, request("staging.orders", manifest, fence)).await.expect("stage");
@@ -249,7 +293,7 @@ async fn a_refused_batch_publishes_nothing_and_may_be_tried_again() {
     let db = testkit::database().await;
     let (_folder, lake) = lake();
     let mut manifest = batch(&lake, "b1", orders(&[1, 2], &[10, -1])).await;
-    manifest.mark = Some(Mark { name: "t.extract".to_owned(), cursor: "5".to_owned(), key: "2".to_owned() });
+    manifest.mark = Some(mark("5"));
     let fence = attempt(&db.pool).await;
     let staged =
         Staged::stage(&db.pool, &lake, request("staging.orders", manifest.clone(), fence)).await.expect("stage");
@@ -259,13 +303,13 @@ async fn a_refused_batch_publishes_nothing_and_may_be_tried_again() {
     let outcome = staged.publish(audit).await.expect("publish");
     assert_eq!((outcome.verdict, outcome.read, outcome.loaded, outcome.quarantined), (Verdict::Failed, 2, 0, 1));
     assert_eq!(rows(&db.pool).await, []);
-    assert!(marks::read(&db.pool, "t.extract").await.expect("read").is_none(), "the mark stays");
+    assert!(marks::read(&db.pool, &reading(), &[]).await.expect("read").is_none(), "the mark stays");
 
     let fence = attempt(&db.pool).await;
     let staged = Staged::stage(&db.pool, &lake, request("staging.orders", manifest, fence)).await.expect("stage");
     let again = staged.publish(Audit::unchecked()).await.expect("publish");
     assert_eq!((again.load_id, counts(&again)), (outcome.load_id, (2, 2, 0, 0)));
-    assert!(marks::read(&db.pool, "t.extract").await.expect("read").is_some());
+    assert!(marks::read(&db.pool, &reading(), &[]).await.expect("read").is_some());
     let held: i64 =
         sqlx::query_scalar("select count(*) from sluice.quarantined_row").fetch_one(&db.pool).await.expect("count");
     assert_eq!(held, 0, "what the refused try held back is gone");
