@@ -2,6 +2,7 @@
 select cast(c.column_name as char) as name,
        cast(c.data_type as char) as data_type,
        cast(c.column_type as char) as column_type,
+       c.is_nullable = 'YES' as nullable,
        cast(c.numeric_precision as unsigned) as numeric_precision,
        cast(c.numeric_scale as unsigned) as numeric_scale,
        exists (

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{Executor, MySqlConnection, Row, mysql::MySqlRow};
+use sqlx::{
+    Executor, MySqlConnection, Row,
+    error::DatabaseError,
+    mysql::{MySqlDatabaseError, MySqlRow},
+};
 use warehouse::manifest::{Mark, Reading};
 use workflow::{error::TaskError, log::TaskLog, span::Span};
 
@@ -33,8 +37,16 @@ impl Window {
         log: &TaskLog,
     ) -> Result<Self, TaskError> {
         for (what, wanted) in [("cursor", &incremental.cursor), ("key", &incremental.key)] {
-            if !columns.iter().any(|column| column.name == *wanted) {
-                return Err(TaskError::user(format!("the {what} `{wanted}` is not a column of the table")));
+            match columns.iter().find(|column| column.name == *wanted) {
+                None => return Err(TaskError::user(format!("the {what} `{wanted}` is not a column of the table"))),
+                // The mark would pass a row without a value, and nobody would ever read it.
+                Some(column) if column.nullable => {
+                    return Err(TaskError::user(format!(
+                        "the {what} `{wanted}` may be null, and a row where it is would never be read; make it \
+                         `not null`, or read the whole table"
+                    )));
+                }
+                Some(_) => {}
             }
         }
         let moment = columns
@@ -105,6 +117,13 @@ impl Window {
     }
 }
 
+/// `ER_SPECIFIC_ACCESS_DENIED_ERROR`: the user lacks PROCESS.
+const DENIED: u16 = 1227;
+
+fn is_denied(error: &dyn DatabaseError) -> bool {
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == DENIED)
+}
+
 /// How long to ask for a fresh list of transactions.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -139,7 +158,7 @@ async fn bound(connection: &mut MySqlConnection, lag: Span, log: &TaskLog) -> Re
                      read information_schema.innodb_trx without a pause?"
                 )));
             }
-            Err(sqlx::Error::Database(error)) => {
+            Err(sqlx::Error::Database(error)) if is_denied(error.as_ref()) => {
                 log.warn(format!(
                     "open transactions of the source cannot be seen ({error}); the lag of {lag} alone must cover them: \
                      grant PROCESS to the user, or raise `lag`"

@@ -11,6 +11,8 @@ use super::failed;
 pub(super) struct SourceColumn {
     pub(super) name: String,
     pub(super) kind: SourceType,
+    /// Whether a row may do without a value.
+    pub(super) nullable: bool,
 }
 
 /// What a column holds. Signed integers are apart from unsigned ones; `TINYINT(1)` is a number, since it may
@@ -77,6 +79,7 @@ struct Row {
     name: String,
     data_type: String,
     column_type: String,
+    nullable: bool,
     numeric_precision: Option<u64>,
     numeric_scale: Option<u64>,
     json_checked: bool,
@@ -161,6 +164,6 @@ impl Row {
             // char, varchar, the texts, enum, set, uuid, inet6, decimals beyond 38 digits.
             _ => SourceType::Text,
         };
-        SourceColumn { name: self.name.clone(), kind }
+        SourceColumn { name: self.name.clone(), kind, nullable: self.nullable }
     }
 }

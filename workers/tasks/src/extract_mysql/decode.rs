@@ -440,7 +440,7 @@ mod tests {
             SourceType::Timestamp,
             SourceType::Time,
         ] {
-            let column = SourceColumn { name: "x".to_owned(), kind };
+            let column = SourceColumn { name: "x".to_owned(), kind, nullable: true };
             let mut builder = Builder::new(&column, 1);
             builder.push(None).expect("null");
             let dtype = builder.finish().dtype().clone();

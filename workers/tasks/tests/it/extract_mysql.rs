@@ -253,6 +253,43 @@ async fn a_table_that_is_not_there_is_the_users_fault_with_the_nearest_name() {
 }
 
 #[tokio::test]
+async fn a_cursor_or_key_that_may_be_null_is_refused() {
+    let world = World::new(
+        "create table t (id int primary key, changed datetime(6), number int unique, at datetime(6) not null)",
+    )
+    .await;
+    world.shop("insert into t values (1, null, null, now())").await;
+    for (cursor, key, told) in
+        [("changed", "id", "the cursor `changed` may be null"), ("at", "number", "the key `number`")]
+    {
+        let extract = json!({"table": "t", "incremental": {"cursor": cursor, "key": key}});
+        let error = world.run("extract_mysql", extract, &[]).await.expect_err("refused");
+        assert!(error.to_string().starts_with(told), "{error}");
+        assert_eq!(error.domain, workflow::error::ErrorDomain::User);
+    }
+}
+
+/// Without PROCESS the list of transactions is closed, and the lag must do.
+#[tokio::test]
+async fn a_user_who_may_not_see_transactions_reads_behind_the_lag() {
+    let mut world = World::new(CHANGES).await;
+    let mut url = url::Url::parse(&world.mysql_url).expect("a URL");
+    let user = testkit::unique("u");
+    world
+        .shop(&format!(
+            "create user '{user}'@'%' identified by 'pw'; grant select on {}.* to '{user}'@'%';
+             insert into t values (1, 1, utc_timestamp(6) - interval 1 hour), (2, 1, utc_timestamp(6))",
+            url.path().trim_start_matches('/')
+        ))
+        .await;
+    url.set_username(&user).expect("a user");
+    url.set_password(Some("pw")).expect("a password");
+    world.registry = crate::support::registry(&world.pool, url.as_str(), world.folder.path());
+    let (manifest, _) = pull(&world, "0s", "10m").await;
+    assert_eq!(manifest["rows"], json!(1));
+}
+
+#[tokio::test]
 async fn a_table_of_several_row_groups_arrives_whole() {
     let world = World::new("create table t (id int primary key, name varchar(20), price decimal(10, 2))").await;
     world.shop("insert into t select seq, concat('n', seq), seq / 7 from seq_1_to_150000").await;
