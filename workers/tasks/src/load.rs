@@ -118,7 +118,7 @@ impl TaskKind for Load {
         };
         let staged = Staged::stage(&self.pool, &self.lake, request.clone()).await?;
         let (audit, refusal) = match (&config.gate, suite) {
-            (Some(gate), Some(suite)) => gate.audit(suite, &self.lake, &request, staged.dropped(), task).await?,
+            (Some(gate), Some(suite)) => gate.audit(suite, &self.lake, &staged, &request, task).await?,
             _ => (Audit::unchecked(), String::new()),
         };
         let outcome = staged.publish(audit).await?;

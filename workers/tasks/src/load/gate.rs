@@ -1,6 +1,6 @@
 //! The gate of a load: a suite judges the batch before anyone can read it.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use chrono::Utc;
 use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray, PlSmallStr};
@@ -11,7 +11,7 @@ use warehouse::{
     WarehouseError,
     alerts::{Alert, Severity},
     lake::Lake,
-    load::{Audit, LoadRequest, RecordChecks, SOURCE_FILE, SOURCE_LINE, Verdict},
+    load::{Audit, LoadRequest, RecordChecks, SOURCE_FILE, SOURCE_LINE, Staged, Verdict},
 };
 use workflow::{
     diagnostic::Problem,
@@ -28,7 +28,8 @@ pub struct Gate {
     /// What a failed check does that does not say so itself.
     #[serde(default = "fail")]
     pub on_fail: OnFail,
-    /// The most rows that may be held back, in percent of the batch; more refuse it.
+    /// The most rows that may be held back, in percent of the batch; more refuse it. Held back are rows that a check
+    /// quarantines, rows that could not be read or have no key, and rows with values that the target cannot hold.
     #[serde(default)]
     pub max_failed_percent: Option<f64>,
     /// The most rows that may be held back; more refuse the batch.
@@ -81,11 +82,11 @@ impl Gate {
         &self,
         suite: Suite,
         lake: &Lake,
+        staged: &Staged,
         request: &LoadRequest,
-        dropped: &[i64],
         task: &TaskContext,
     ) -> Result<(Audit, String), TaskError> {
-        let (lake, files, dropped) = (lake.clone(), request.manifest.files.clone(), dropped.to_vec());
+        let (lake, files, dropped) = (lake.clone(), request.manifest.files.clone(), staged.dropped().to_vec());
         let suite = Arc::new(suite);
         let judge = suite.clone();
         let (evaluation, places) = tokio::task::spawn_blocking(move || {
@@ -102,12 +103,14 @@ impl Gate {
         }
         task.log.info(format!("suite {}: {}", suite.name, evaluation.summary()));
 
-        let (verdict, refusal) = self.judge(&evaluation);
-        let failed = evaluation
+        let failed: Vec<(i64, Vec<String>)> = evaluation
             .failed_rows
             .iter()
             .map(|(row, rules)| (places.place(*row), rules.iter().map(ToString::to_string).collect()))
             .collect();
+        let rejected = usize::try_from(request.manifest.rejected_rows()).unwrap_or(usize::MAX);
+        let held: BTreeSet<i64> = failed.iter().map(|(place, _)| *place).chain(staged.held().iter().copied()).collect();
+        let (verdict, refusal) = self.judge(&evaluation, held.len() + rejected, evaluation.rows + rejected);
         let alert = (verdict == Verdict::Failed).then(|| (self.alert(request, task, &refusal), self.notify.clone()));
         let run = RunRef { run_id: Some(task.run_id), task: Some(task.task.clone()), load_id: None };
         let (dataset, judged) = (request.target.to_string(), suite.clone());
@@ -127,19 +130,18 @@ impl Gate {
         Ok((audit, refusal))
     }
 
-    /// The verdict, and why it is that the batch is refused.
-    fn judge(&self, evaluation: &Evaluation) -> (Verdict, String) {
-        let held = evaluation.failed_rows.len();
-        let percent = if evaluation.rows == 0 { 0.0 } else { held as f64 * 100.0 / evaluation.rows as f64 };
+    /// The verdict, and why it is that the batch is refused. `held` of `rows` are held back, for whichever reason.
+    fn judge(&self, evaluation: &Evaluation, held: usize, rows: usize) -> (Verdict, String) {
+        let percent = if rows == 0 { 0.0 } else { held as f64 * 100.0 / rows as f64 };
         if let Some(most) = self.max_failed_rows
             && held > most
         {
-            return (Verdict::Failed, format!("{held} rows failed, more than {most}"));
+            return (Verdict::Failed, format!("{held} rows are held back, more than {most}"));
         }
         if let Some(most) = self.max_failed_percent
             && percent > most
         {
-            return (Verdict::Failed, format!("{percent:.2} % of the rows failed, more than {most} %"));
+            return (Verdict::Failed, format!("{percent:.2} % of the rows are held back, more than {most} %"));
         }
         match evaluation.verdict {
             quality::Verdict::Passed => (Verdict::Passed, String::new()),

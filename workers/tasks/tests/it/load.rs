@@ -73,3 +73,30 @@ async fn too_many_rows_held_back_refuse_the_batch() {
         assert_eq!(outcome.is_ok(), passes, "{limit}");
     }
 }
+
+/// One row of five breaks a check, one cannot be read, one has no key, and one does not fit.
+#[tokio::test]
+async fn a_limit_counts_every_row_that_is_held_back() {
+    let rows = "set sql_mode = '';
+                create table orders (id int, quantity int, city varchar(20), day date);
+                insert into orders values (1, 5, 'Ulm', null), (2, -1, 'Ulm', null), (3, 5, 'Ulm', '0000-00-00'),
+                                          (null, 5, 'Ulm', null), (5, 5, concat('U', char(0)), null)";
+    for (limit, passes) in [
+        (json!({"max_failed_rows": 4}), true),
+        (json!({"max_failed_rows": 3}), false),
+        (json!({"max_failed_percent": 80}), true),
+        (json!({"max_failed_percent": 79}), false),
+    ] {
+        let world = World::new(rows).await;
+        world.suite("orders", SUITE);
+        let mut gate = json!({"suite": "orders", "on_fail": "quarantine"});
+        gate.as_object_mut().expect("a map").extend(limit.as_object().expect("a map").clone());
+        let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"], "gate": gate});
+        let outcome = world.move_rows(json!({"table": "orders"}), load).await;
+        assert_eq!(outcome.is_ok(), passes, "{limit}");
+        match outcome {
+            Ok(outcome) => assert_eq!((&outcome["loaded"], &outcome["quarantined"]), (&json!(1), &json!(4))),
+            Err(error) => assert!(error.gate && error.to_string().contains("held back"), "{}", error.chain()),
+        }
+    }
+}

@@ -38,6 +38,7 @@ pub struct Staged {
     /// The batch's own columns for [`SOURCE_FILE`] and [`SOURCE_LINE`].
     pub(super) has_source: (bool, bool),
     dropped: Vec<i64>,
+    held: Vec<i64>,
     faults: u64,
 }
 
@@ -66,6 +67,7 @@ impl Staged {
             out,
             columns,
             dropped: Vec::new(),
+            held: Vec::new(),
             faults: 0,
         };
         let mut connection = pool.acquire().await?;
@@ -79,6 +81,12 @@ impl Staged {
     /// Places in the batch of the rows that are duplicates: an audit need not look at them.
     pub fn dropped(&self) -> &[i64] {
         &self.dropped
+    }
+
+    /// Places in the batch of the rows that are held back whatever an audit says: without a key, or with a value that
+    /// the target cannot hold.
+    pub fn held(&self) -> &[i64] {
+        &self.held
     }
 
     /// Values that the target cannot hold. Their rows stay out.
@@ -204,7 +212,9 @@ impl Staged {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
         }
         let sql = format!("select seq from {} where rules is null order by seq", self.out.quoted());
-        self.dropped = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await?;
+        self.dropped = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
+        let sql = format!("select seq from {} where rules is not null order by seq", self.out.quoted());
+        self.held = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await?;
         Ok(())
     }
 
