@@ -1,7 +1,8 @@
 //! Takes messages from the outbox to people: mail by SMTP, chat by Slack's webhook, and files in
 //! `.sluice/outbox/` for channels that have neither yet.
 //!
-//! A message is claimed for a while, sent, and then marked. Whoever dies between sending and marking leaves a
+//! A message is claimed for a while, sent, and then marked. The claim is renewed right before the sending, which must
+//! end before the claim does, so no two deliverers send one message at a time. Whoever dies between sending and marking leaves a
 //! message that is sent again: delivery is at least once. A repeated mail carries the same Message-ID, made from
 //! the message's dedupe key, so that mail systems can tell; Slack has no such thing. Files are written under a
 //! name of their own, so a repeat overwrites itself.
@@ -39,7 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often, and how patiently, a message is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// How long a claim holds; longer than any sending may take.
+    /// How long a claim holds. A sending is broken off after three quarters of it.
     pub lease: Duration,
     /// Attempts before a message is given up.
     pub attempts: i32,
@@ -62,6 +63,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// How long a sending may take: less than the claim, so that what becomes of it is noted in time.
+    fn patience(&self) -> Duration {
+        self.lease / 4 * 3
+    }
+
     fn wait(&self, attempts: i32) -> Duration {
         let doublings = u32::try_from(attempts.clamp(1, 20) - 1).unwrap_or_default();
         self.backoff_from.saturating_mul(2_u32.saturating_pow(doublings)).min(self.backoff_to)
@@ -196,7 +202,7 @@ impl Deliverer {
         }
     }
 
-    /// Delivers what is due now, a batch at most; gives how many messages were tried.
+    /// Delivers what is due now, a batch at most; gives how many messages were claimed.
     pub async fn deliver_due(&self) -> Result<usize, DeliveryError> {
         let claimed: Vec<Claimed> = query_as(include_str!("../../../sql/delivery/claim.sql"))
             .bind(BATCH)
@@ -211,7 +217,22 @@ impl Deliverer {
     }
 
     async fn deliver(&self, message: Claimed) -> Result<(), DeliveryError> {
-        match self.send(&message).await {
+        // Others of the pass may have taken their time. Counted from here, the sending ends before the new claim.
+        let until = tokio::time::Instant::now() + self.policy.patience();
+        let held = query(include_str!("../../../sql/delivery/rearm.sql"))
+            .bind(message.outbox_id)
+            .bind(message.attempts)
+            .bind(self.policy.lease.as_secs_f64())
+            .execute(&self.pool)
+            .await?;
+        if held.rows_affected() == 0 {
+            tracing::warn!(outbox_id = message.outbox_id, channel = message.channel, "another deliverer has it");
+            return Ok(());
+        }
+        let sent = tokio::time::timeout_at(until, self.send(&message)).await.unwrap_or_else(|_| {
+            Err(Undelivered::later(format!("channel `{}` did not answer in time", message.channel)))
+        });
+        match sent {
             Ok(location) => {
                 tracing::info!(outbox_id = message.outbox_id, channel = message.channel, "delivered");
                 query(include_str!("../../../sql/delivery/delivered.sql"))

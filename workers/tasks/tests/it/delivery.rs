@@ -252,3 +252,77 @@ async fn deliverers_share_the_work_and_wake_by_themselves() {
     assert_eq!(attempts, 60, "each was tried once");
     assert_eq!(std::fs::read_dir(folder.path().join("slack")).expect("files").count(), 60);
 }
+
+/// A server that takes calls and leaves it to the test to answer them.
+struct Mute {
+    url: String,
+    calls: tokio::sync::mpsc::UnboundedReceiver<TcpStream>,
+}
+
+impl Mute {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/services/T0/B0/secret", listener.local_addr().expect("an address"));
+        let (taken, calls) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if taken.send(stream).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { url, calls }
+    }
+}
+
+/// Four messages keep a deliverer waiting while the claims on the rest run out and another deliverer takes those.
+#[tokio::test]
+async fn a_claim_that_has_run_out_is_not_sent() {
+    let (db, folder) = (testkit::database().await, tempfile::tempdir().expect("a folder"));
+    let mut mute = Mute::start().await;
+    let slow = Deliverer::new(db.pool.clone(), settings(folder.path(), None, Some(mute.url.clone()))).expect("set up");
+    for number in 0..8 {
+        enqueue(&db.pool, &format!("m{number}"), "slack", notice("x")).await;
+    }
+    let pass = tokio::spawn(async move { slow.deliver_due().await });
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(mute.calls.recv().await.expect("a call"));
+    }
+    // The claims run out on the messages that still wait for their turn, and another deliverer sends them.
+    let waiting = "update sluice.outbox set not_before = now()
+                   where outbox_id in (select outbox_id from sluice.outbox order by not_before, outbox_id desc limit 4)";
+    query(waiting).execute(&db.pool).await.expect("let time pass");
+    let other = Deliverer::new(db.pool.clone(), settings(folder.path(), None, None)).expect("set up");
+    assert_eq!(other.deliver_due().await.expect("a pass"), 4);
+    for stream in held {
+        exchange(stream, "200 OK\r\nContent-Length: 0\r\n").await;
+    }
+    assert_eq!(pass.await.expect("a deliverer").expect("a pass"), 8);
+    assert!(mute.calls.try_recv().is_err(), "nothing is sent that another deliverer has sent");
+    let (delivered, by_slack): (i64, i64) = query_as(
+        "select count(*) filter (where state = 'delivered'), count(*) filter (where location = 'slack') from sluice.outbox",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .expect("counts");
+    assert_eq!((delivered, by_slack), (8, 4));
+}
+
+#[tokio::test]
+async fn a_sending_ends_before_its_claim() {
+    let (db, folder) = (testkit::database().await, tempfile::tempdir().expect("a folder"));
+    let mute = Mute::start().await;
+    let mut settings = settings(folder.path(), None, Some(mute.url.clone()));
+    settings.policy.lease = Duration::from_secs(2);
+    let deliverer = Deliverer::new(db.pool.clone(), settings).expect("set up");
+    let id = enqueue(&db.pool, "m", "slack", notice("x")).await;
+    let started = std::time::Instant::now();
+    assert_eq!(deliverer.deliver_due().await.expect("a pass"), 1);
+    assert!(started.elapsed() < Duration::from_secs(9), "Slack's own patience is 10 s");
+    let (state, attempts, _, error) = standing(&db.pool, id).await;
+    assert_eq!(
+        (state.as_str(), attempts, error.as_deref()),
+        ("pending", 1, Some("channel `slack` did not answer in time"))
+    );
+}
