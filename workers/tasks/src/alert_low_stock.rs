@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::{FromRow, PgConnection, PgPool, query, query_as, query_scalar};
 use warehouse::{
     alerts::{self, Alert, Severity},
@@ -102,15 +103,20 @@ impl TaskKind for AlertLowStock {
             .await
             .map_err(missing)?;
         let mut alert_ids = Vec::with_capacity(found.len());
-        for low in &found {
-            alert_ids.extend(open(&mut transaction, low, task).await?);
+        let mut news = Vec::with_capacity(found.len());
+        for low in found {
+            // A product that this very run has told of, and that ran low again since, is the next run's.
+            if let Some(alert_id) = open(&mut transaction, &low, task).await? {
+                alert_ids.push(alert_id);
+                news.push(low);
+            }
         }
-        if !found.is_empty() {
-            self.tell(&mut transaction, &config.to, task, &found, &alert_ids).await?;
+        if !news.is_empty() {
+            self.tell(&mut transaction, &config.to, task, &news, &alert_ids).await?;
         }
         transaction.commit().await.map_err(database)?;
-        task.log.info(format!("{} products run low, {} were restocked", found.len(), restocked.len()));
-        Ok(json!({ "low": found.len(), "restocked": restocked.len() }))
+        task.log.info(format!("{} products run low, {} were restocked", news.len(), restocked.len()));
+        Ok(json!({ "low": news.len(), "restocked": restocked.len() }))
     }
 }
 
@@ -127,6 +133,9 @@ impl AlertLowStock {
         for low in found {
             by_supplier.entry(&low.supplier).or_default().push(low);
         }
+        // The alerts are part of the key: a run that is tried again may find other products.
+        let ids: Vec<String> = alert_ids.iter().map(ToString::to_string).collect();
+        let alerts = format!("{:x}", Sha256::digest(ids.join(",")));
         for channel in to {
             let payload = if self.sender.is_chat(channel) {
                 Payload::Notice(proposal::notice(&self.sender, found))
@@ -134,7 +143,11 @@ impl AlertLowStock {
                 Payload::Mail(proposal::mail(&self.sender, found, &by_supplier))
             };
             let message = Message {
-                dedupe_key: format!("low_stock:{}:{}:{channel}", task.dag, task.logical_time.timestamp_micros()),
+                dedupe_key: format!(
+                    "low_stock:{}:{}:{alerts}:{channel}",
+                    task.dag,
+                    task.logical_time.timestamp_micros()
+                ),
                 channel: channel.clone(),
                 alert_id: None,
                 subject: proposal::subject(found.len()),

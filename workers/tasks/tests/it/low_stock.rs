@@ -97,3 +97,28 @@ async fn each_product_is_told_once_until_it_is_restocked() {
     let count: i64 = query_scalar("select count(*) from sluice.outbox").fetch_one(&db.pool).await.expect("a count");
     assert_eq!(count, 4);
 }
+
+#[tokio::test]
+async fn a_run_that_is_tried_again_tells_of_what_it_finds_then() {
+    let db = testkit::database().await;
+    raw_sql(STOCK).execute(&db.pool).await.expect("stock");
+    let at = "2026-03-02T10:00:00Z";
+    assert_eq!(run(&db.pool, at).await["low"], json!(2));
+    assert_eq!(run(&db.pool, at).await["low"], json!(0), "a repeat tells nobody anything");
+    set(&db.pool, 3, 2).await;
+    assert_eq!(run(&db.pool, at).await["low"], json!(1));
+    let subjects: Vec<String> = query_scalar(
+        "select o.subject from sluice.alert_message m join sluice.outbox o using (outbox_id)
+         join sluice.alert a on a.alert_id = m.alert_id where a.key = '2' order by o.channel",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("messages");
+    assert_eq!(subjects, ["1 product runs low: order proposal"; 2]);
+    // Restocked and low again in the same instant: the next run tells of it.
+    set(&db.pool, 3, 90).await;
+    assert_eq!(run(&db.pool, at).await, json!({ "low": 0, "restocked": 1 }));
+    set(&db.pool, 3, 2).await;
+    assert_eq!(run(&db.pool, at).await["low"], json!(0));
+    assert_eq!(run(&db.pool, "2026-03-02T11:00:00Z").await["low"], json!(1));
+}
