@@ -50,7 +50,7 @@ fn every_attack_is_found_and_nobody_else_is_accused() {
             let payload = event.payload();
             let produced_at = event.sent_at.timestamp_millis();
             let partition = &mut partitions[usize::from(event.topic == "shop.clicks")];
-            partition.apply(RawRecord { offset, produced_at, payload: Some(&payload) });
+            partition.apply(RawRecord { offset, produced_at, read_at: produced_at, payload: Some(&payload) });
         }
         let everything = Early { aggregates: true, rules: true };
         let firings: Vec<_> =

@@ -152,6 +152,8 @@ pub struct PartitionState {
     next: i64,
     /// Records below it are only replayed.
     replay_until: i64,
+    /// Offsets below it that were put aside: the clock had a say in that, so it is not judged again.
+    put_aside: HashSet<i64>,
     /// First offset that the next delta accounts for.
     reported: i64,
     watermark: i64,
@@ -181,6 +183,7 @@ impl PartitionState {
             stream,
             next: resume.offset,
             replay_until: resume.committed,
+            put_aside: HashSet::new(),
             reported: resume.committed,
             watermark: resume.watermark.unwrap_or(BEFORE_ALL),
             panes: BTreeMap::new(),
@@ -191,6 +194,13 @@ impl PartitionState {
             closed: Vec::new(),
             closed_before: None,
         }
+    }
+
+    /// Names the records below `resume.committed` that were not taken for events, so that a replay leaves them out.
+    #[must_use]
+    pub fn without(mut self, put_aside: impl IntoIterator<Item = i64>) -> Self {
+        self.put_aside.extend(put_aside);
+        self
     }
 
     /// The first offset not yet applied.
@@ -214,7 +224,7 @@ impl PartitionState {
     }
 
     /// Applies the partition's next record. One that was applied before (its offset is too low) changes nothing.
-    pub fn apply(&mut self, record: RawRecord<'_>) -> Disposition {
+    pub fn apply(&mut self, mut record: RawRecord<'_>) -> Disposition {
         if record.offset < self.next {
             return Disposition::Replayed;
         }
@@ -223,6 +233,12 @@ impl PartitionState {
             self.counters.absent += record.offset - self.next.max(self.replay_until);
         }
         self.next = record.offset + 1;
+        if replaying {
+            if self.put_aside.remove(&record.offset) {
+                return Disposition::Replayed;
+            }
+            record.read_at = i64::MAX;
+        }
         let stream = Arc::clone(&self.stream);
         let disposition = match Scanner(&stream).scan(record) {
             Ok(event) => self.take_in(&stream, record, &event, replaying),

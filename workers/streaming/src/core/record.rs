@@ -15,6 +15,8 @@ pub struct RawRecord<'a> {
     pub offset: i64,
     /// Its timestamp, in milliseconds since 1970.
     pub produced_at: i64,
+    /// The clock of who reads it, in milliseconds since 1970: the core has none of its own.
+    pub read_at: i64,
     /// Its value; `None` is a tombstone.
     pub payload: Option<&'a [u8]>,
 }
@@ -132,10 +134,15 @@ impl Scanner<'_> {
         if !(0..=LATEST).contains(&time) {
             return Err(format!("`{}` is not between the years 1970 and 9999", name(stream.event_time)));
         }
-        let ahead = time.saturating_sub(record.produced_at.saturating_mul(1_000));
+        let (clock, whose) = if record.produced_at <= record.read_at {
+            (record.produced_at, "the record's own timestamp")
+        } else {
+            (record.read_at, "the clock")
+        };
+        let ahead = time.saturating_sub(clock.saturating_mul(1_000));
         if ahead > stream.max_ahead {
             let seconds = ahead / 1_000_000;
-            return Err(format!("`{}` is {seconds} s ahead of the record's own timestamp", name(stream.event_time)));
+            return Err(format!("`{}` is {seconds} s ahead of {whose}", name(stream.event_time)));
         }
         Ok(Event { id, time, fields, lists })
     }

@@ -179,7 +179,8 @@ fn run(log: &[Option<Sample>], rng: &mut ChaCha8Rng) -> (Windows, Alerts, Counte
         }
         let text = payload(log[at].as_ref());
         let offset = i64::try_from(at).expect("small");
-        state.apply(RawRecord { offset, produced_at: 1_800_000_000_000, payload: Some(text.as_bytes()) });
+        let clock = 1_800_000_000_000;
+        state.apply(RawRecord { offset, produced_at: clock, read_at: clock, payload: Some(text.as_bytes()) });
         at += 1;
     }
 }

@@ -10,10 +10,11 @@ use super::commit::Rejected;
 use crate::core::RawRecord;
 
 /// The record, its value borrowed from librdkafka's own buffer.
-pub(super) fn raw<'m>(message: &'m BorrowedMessage<'_>) -> RawRecord<'m> {
+pub(super) fn raw<'m>(message: &'m BorrowedMessage<'_>, read_at: i64) -> RawRecord<'m> {
     RawRecord {
         offset: message.offset(),
         produced_at: message.timestamp().to_millis().unwrap_or_default(),
+        read_at,
         payload: message.payload(),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Claim {
     pub(crate) resume: Resume,
     /// Rule, key and time of the alerts whose cooldown may still run.
     pub(crate) alerts: Vec<(String, String, i64)>,
+    /// Offsets that the replay leaves out.
+    pub(crate) put_aside: Vec<i64>,
 }
 
 /// A partition's first offset and its end, as the broker has them.
@@ -172,11 +174,20 @@ pub(crate) async fn claim(
                 .bind(since)
                 .fetch_all(&mut *transaction)
                 .await?;
+        let put_aside = sqlx::query_scalar(include_str!("../../../../sql/stream/put_aside.sql"))
+            .bind(&stream.name)
+            .bind(&stream.topic)
+            .bind(partition)
+            .bind(offset)
+            .bind(committed)
+            .fetch_all(&mut *transaction)
+            .await?;
         claims.push(Claim {
             partition,
             generation,
             resume: Resume { committed, offset, watermark: watermark.map(|at| at.timestamp_micros()) },
             alerts: alerts.into_iter().map(|(rule, key, at)| (rule, key, at.timestamp_micros())).collect(),
+            put_aside,
         });
     }
     transaction.commit().await?;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use rdkafka::{Offset, consumer::Consumer, error::KafkaError, message::BorrowedMessage, types::RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -134,7 +135,7 @@ impl<'a> Book<'a> {
             tracing::info!(stream = self.stream.name, "Kafka answers again");
             self.kafka_failing = false;
         }
-        let raw = record::raw(message);
+        let raw = record::raw(message, Utc::now().timestamp_millis());
         // Records of a partition that was refused, or of one revoked in between, are another owner's.
         let Some(owned) = self.owned.get_mut(&rdkafka::Message::partition(message)) else { return };
         let rejected = match owned.state.apply(raw) {
@@ -190,7 +191,7 @@ impl<'a> Book<'a> {
 
     fn take_over(&mut self, claim: Claim) {
         tracing::debug!(stream = self.stream.name, partition = claim.partition, resume = ?claim.resume, "partition taken over");
-        let state = PartitionState::new(Arc::clone(self.stream), claim.resume, claim.alerts);
+        let state = PartitionState::new(Arc::clone(self.stream), claim.resume, claim.alerts).without(claim.put_aside);
         self.owned.insert(claim.partition, Owned { state, generation: claim.generation, rejected: Vec::new() });
     }
 

@@ -74,8 +74,10 @@ pub(crate) struct EventTime {
     pub(crate) allowed_lateness: Span,
     /// A partition without events for this long no longer holds back the stream's watermark.
     pub(crate) idle_after: Span,
-    /// An event this far ahead of its record's own timestamp is malformed: it would drag the watermark along.
-    #[serde(default = "an_hour")]
+    /// An event further ahead than this is malformed: it would drag the watermark along, and make late whatever
+    /// comes until the clock catches up. Ahead of the record's own timestamp or of the clock of the process that
+    /// reads it, whichever is earlier, so that a producer whose clock is wrong does not set the pace.
+    #[serde(default = "a_minute")]
     pub(crate) max_ahead: Span,
 }
 
@@ -194,10 +196,6 @@ pub fn parse_all<'a>(
 
 fn event_id() -> String {
     "event_id".to_owned()
-}
-
-fn an_hour() -> Span {
-    Span::seconds(3600)
 }
 
 fn a_minute() -> Span {

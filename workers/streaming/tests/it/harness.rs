@@ -213,7 +213,8 @@ impl Bench {
             let partition = i32::try_from(partition).expect("few");
             let mut state = PartitionState::new(Arc::clone(&self.stream), Resume::fresh(0), []);
             for (offset, produced_at, payload) in &records {
-                state.apply(RawRecord { offset: *offset, produced_at: *produced_at, payload: Some(payload) });
+                let (offset, produced_at) = (*offset, *produced_at);
+                state.apply(RawRecord { offset, produced_at, read_at: produced_at, payload: Some(payload) });
             }
             let Some(delta) = state.take_delta(Early { aggregates: true, rules: true }) else { continue };
             for row in delta.windows {

@@ -1,0 +1,80 @@
+//! One partition, a few records: what becomes of each.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat};
+
+use super::*;
+use crate::spec::Stream;
+
+/// Some time, in seconds since 1970.
+const NOW: i64 = 1_800_000_000;
+
+fn stream(rules: &str) -> Arc<Stream> {
+    let text = format!(
+        "
+stream: s
+topic: t
+event_time: {{ field: ts, out_of_orderness: 2s, allowed_lateness: 4s, idle_after: 1s }}
+rules:
+{rules}
+aggregates:
+  total: {{ window: 5s, sum: amount }}
+"
+    );
+    Arc::new(Stream::parse("s.yaml", &text, &[]).expect("a valid stream"))
+}
+
+fn event(offset: i64, at: i64) -> String {
+    let at = DateTime::from_timestamp(at, 0).expect("in range").to_rfc3339_opts(SecondsFormat::Secs, true);
+    format!("{{\"event_id\":\"e{offset}\",\"ts\":\"{at}\",\"card\":\"c\",\"amount\":1}}")
+}
+
+/// Applies an event of `at` whose record says `produced` and that is read at `read`, all in seconds.
+fn apply(state: &mut PartitionState, offset: i64, at: i64, produced: i64, read: i64) -> Disposition {
+    let payload = event(offset, at);
+    let (produced_at, read_at) = (produced * 1_000, read * 1_000);
+    state.apply(RawRecord { offset, produced_at, read_at, payload: Some(payload.as_bytes()) })
+}
+
+const ALL: Early = Early { aggregates: true, rules: true };
+
+#[test]
+fn an_event_ahead_of_its_record_or_of_the_clock_does_not_blind_the_partition() {
+    let mut state = PartitionState::new(
+        stream("  r: { key: card, window: 5s, when: count >= 3, severity: low }"),
+        Resume::fresh(0),
+        [],
+    );
+    assert_eq!(apply(&mut state, 0, NOW, NOW, NOW), Disposition::Counted);
+    let fifty_minutes = NOW + 3_000;
+    let own = apply(&mut state, 1, fifty_minutes, NOW, NOW);
+    assert_eq!(own, Disposition::Malformed("`ts` is 3000 s ahead of the record's own timestamp".to_owned()));
+    // The producer's clock is wrong, and so are all the times that it writes.
+    let clock = apply(&mut state, 2, fifty_minutes, fifty_minutes, NOW);
+    assert_eq!(clock, Disposition::Malformed("`ts` is 3000 s ahead of the clock".to_owned()));
+    assert_eq!(apply(&mut state, 3, NOW + 1, NOW + 1, NOW + 1), Disposition::Counted, "the next one is on time");
+}
+
+#[test]
+fn a_replay_takes_for_an_event_what_was_taken_for_one_whatever_the_clock_says_by_then() {
+    let stream = stream("  r: { key: card, window: 5s, when: count >= 3, severity: low }");
+    let log = [(NOW, NOW), (NOW + 3_000, NOW + 3_000), (NOW + 1, NOW + 1)];
+    let mut state = PartitionState::new(Arc::clone(&stream), Resume::fresh(0), []);
+    for (offset, (at, produced)) in (0..).zip(log) {
+        apply(&mut state, offset, at, produced, NOW);
+    }
+    let resume = state.take_delta(ALL).expect("a delta").resume;
+    assert_eq!((resume.offset, resume.committed), (0, 3));
+    // An hour later the second record is ahead of no clock; a day before, all of them would be.
+    for read in [NOW + 3_600, NOW - 86_400] {
+        let mut again = PartitionState::new(Arc::clone(&stream), resume, []).without([1]);
+        for (offset, (at, produced)) in (0..).zip(log) {
+            assert_eq!(apply(&mut again, offset, at, produced, read), Disposition::Replayed);
+        }
+        assert_eq!(again.watermark(), state.watermark());
+        assert_eq!(apply(&mut again, 3, NOW + 2, NOW + 2, NOW + 2), Disposition::Counted);
+        let delta = again.take_delta(ALL).expect("a delta");
+        assert_eq!(delta.firings.len(), 1, "the third event of the window");
+    }
+}
