@@ -2,6 +2,7 @@
 //! topic's log, in one go, once.
 
 mod crash;
+mod dead_letters;
 mod harness;
 mod lake;
 mod runs;
