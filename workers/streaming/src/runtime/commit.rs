@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, types::Json};
 use tokio_util::sync::CancellationToken;
 use warehouse::alerts::{self, Alert};
 
@@ -26,6 +26,21 @@ pub(crate) struct Rejected {
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) headers: Value,
 }
+
+impl Rejected {
+    /// About what it takes in a statement.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers = self.headers.as_object().into_iter().flatten();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
+        of(&self.key) + of(&self.payload) + headers + self.detail.len()
+    }
+}
+
+/// Most bytes of dead letters in one statement, save where a single one is longer.
+const STATEMENT_BYTES: usize = 16 << 20;
+/// Most windows in one statement: a key takes a kilobyte at most.
+const STATEMENT_WINDOWS: usize = 50_000;
 
 /// One partition's part of a commit.
 #[derive(Debug, Clone)]
@@ -144,35 +159,18 @@ async fn move_offsets(connection: &mut PgConnection, stream: &Stream, parts: &[P
 }
 
 async fn upsert_windows(connection: &mut PgConnection, stream: &Stream, parts: &[Part]) -> Result<(), sqlx::Error> {
-    let count = parts.iter().map(|p| p.delta.windows.len()).sum();
-    let (mut operators, mut partitions, mut keys) =
-        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut starts, mut ends) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut events, mut sums, mut closed) =
-        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
-    for part in parts {
-        for row in &part.delta.windows {
-            operators.push(&*row.operator);
-            partitions.push(part.partition);
-            keys.push(&*row.key);
-            starts.push(instant(row.start));
-            ends.push(instant(row.end));
-            events.push(i64::try_from(row.events).unwrap_or(i64::MAX));
-            sums.push(decimal(row.sum));
-            closed.push(row.closed);
-        }
-    }
-    if count > 0 {
+    let rows: Vec<_> = parts.iter().flat_map(|p| p.delta.windows.iter().map(|row| (p.partition, row))).collect();
+    for rows in rows.chunks(STATEMENT_WINDOWS) {
         sqlx::query(include_str!("../../../../sql/stream/upsert_windows.sql"))
             .bind(&stream.name)
-            .bind(operators)
-            .bind(partitions)
-            .bind(keys)
-            .bind(starts)
-            .bind(ends)
-            .bind(events)
-            .bind(sums)
-            .bind(closed)
+            .bind(rows.iter().map(|(_, row)| &*row.operator).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| &*row.key).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| instant(row.start)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| instant(row.end)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| i64::try_from(row.events).unwrap_or(i64::MAX)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| decimal(row.sum)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| row.closed).collect::<Vec<_>>())
             .execute(&mut *connection)
             .await?;
     }
@@ -194,22 +192,38 @@ async fn insert_dead_letters(
     parts: &[Part],
 ) -> Result<(), sqlx::Error> {
     let rejected: Vec<_> = parts.iter().flat_map(|p| p.rejected.iter().map(move |r| (p.partition, r))).collect();
-    if rejected.is_empty() {
-        return Ok(());
+    for rejected in batches(&rejected, STATEMENT_BYTES, |(_, r)| r.bytes()) {
+        sqlx::query(include_str!("../../../../sql/stream/insert_dead_letters.sql"))
+            .bind(&stream.name)
+            .bind(&stream.topic)
+            .bind(rejected.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+            .bind(rejected.iter().map(|(_, r)| r.offset).collect::<Vec<_>>())
+            .bind(rejected.iter().map(|(_, r)| r.reason).collect::<Vec<_>>())
+            .bind(rejected.iter().map(|(_, r)| r.detail.replace('\0', "\u{fffd}")).collect::<Vec<_>>())
+            .bind(rejected.iter().map(|(_, r)| r.key.as_deref()).collect::<Vec<_>>())
+            .bind(rejected.iter().map(|(_, r)| r.payload.as_deref()).collect::<Vec<_>>())
+            .bind(rejected.iter().map(|(_, r)| Json(&r.headers)).collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await?;
     }
-    sqlx::query(include_str!("../../../../sql/stream/insert_dead_letters.sql"))
-        .bind(&stream.name)
-        .bind(&stream.topic)
-        .bind(rejected.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
-        .bind(rejected.iter().map(|(_, r)| r.offset).collect::<Vec<_>>())
-        .bind(rejected.iter().map(|(_, r)| r.reason).collect::<Vec<_>>())
-        .bind(rejected.iter().map(|(_, r)| r.detail.replace('\0', "\u{fffd}")).collect::<Vec<_>>())
-        .bind(rejected.iter().map(|(_, r)| r.key.clone()).collect::<Vec<_>>())
-        .bind(rejected.iter().map(|(_, r)| r.payload.clone()).collect::<Vec<_>>())
-        .bind(rejected.iter().map(|(_, r)| r.headers.clone()).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
     Ok(())
+}
+
+/// `all` in runs of at most `most` bytes each; what is longer by itself stands alone.
+fn batches<T>(all: &[T], most: usize, bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let (mut runs, mut from, mut sum) = (Vec::new(), 0, 0_usize);
+    for (at, one) in all.iter().enumerate() {
+        let bytes = bytes(one);
+        if at > from && sum + bytes > most {
+            runs.push(&all[from..at]);
+            (from, sum) = (at, 0);
+        }
+        sum += bytes;
+    }
+    if from < all.len() {
+        runs.push(&all[from..]);
+    }
+    runs
 }
 
 /// The alert of a rule that fired, with all that explains it, and whom to tell.
@@ -293,4 +307,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batches;
+
+    #[test]
+    fn statements_are_split_by_bytes_and_keep_their_order() {
+        let split =
+            |sizes: &[usize]| batches(sizes, 10, |size| *size).into_iter().map(<[_]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(split(&[4, 6, 1, 30, 2, 8, 1]), [vec![4, 6], vec![1], vec![30], vec![2, 8], vec![1]]);
+        assert!(split(&[]).is_empty());
+    }
 }

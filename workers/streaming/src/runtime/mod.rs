@@ -48,6 +48,8 @@ pub struct Options {
     pub commit_every: Duration,
     /// Most records between commits.
     pub commit_records: usize,
+    /// Most bytes between commits, give or take a record: Postgres takes no message beyond a gigabyte.
+    pub commit_bytes: usize,
     /// How often open windows of aggregates are shown.
     pub show_aggregates_every: Duration,
     /// How often open windows of rules are shown.
@@ -68,6 +70,7 @@ impl Options {
             session_timeout: Duration::from_secs(6),
             commit_every: Duration::from_millis(100),
             commit_records: 50_000,
+            commit_bytes: 16 << 20,
             show_aggregates_every: Duration::from_millis(250),
             show_rules_every: Duration::from_secs(1),
             finish_within: Duration::from_secs(10),

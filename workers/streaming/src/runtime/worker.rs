@@ -56,7 +56,12 @@ pub(super) fn run(
                 owned(book.partitions());
             }
             match polled {
-                Some(Ok(message)) => book.apply(&message),
+                Some(Ok(message)) => {
+                    book.apply(&message);
+                    if book.is_full() {
+                        break;
+                    }
+                }
                 Some(Err(error)) => book.kafka_failed(error)?,
                 None => break,
             }
@@ -87,6 +92,8 @@ struct Book<'a> {
     in_flight: Option<mpsc::Receiver<Result<Committed, StreamError>>>,
     /// Records applied since the last cut.
     gathered: usize,
+    /// Their bytes, and those of the rejected among them once more: what a commit may grow to.
+    gathered_bytes: usize,
     /// A rule has fired since the last cut.
     urgent: bool,
     last_cut: Instant,
@@ -107,6 +114,7 @@ impl<'a> Book<'a> {
             refused: HashMap::new(),
             in_flight: None,
             gathered: 0,
+            gathered_bytes: 0,
             urgent: false,
             last_cut: now,
             last_aggregates: now,
@@ -144,10 +152,13 @@ impl<'a> Book<'a> {
             Disposition::Counted | Disposition::Deduplicated | Disposition::Replayed => None,
         };
         if let Some((reason, detail)) = rejected {
-            owned.rejected.push(record::rejected(message, reason, detail));
+            let rejected = record::rejected(message, reason, detail);
+            self.gathered_bytes += rejected.bytes();
+            owned.rejected.push(rejected);
         }
         self.urgent |= owned.state.is_urgent();
         self.gathered += 1;
+        self.gathered_bytes += raw.payload.map_or(0, <[u8]>::len);
     }
 
     fn kafka_failed(&mut self, error: KafkaError) -> Result<(), StreamError> {
@@ -237,9 +248,12 @@ impl<'a> Book<'a> {
         Ok(true)
     }
 
+    fn is_full(&self) -> bool {
+        self.gathered >= self.options.commit_records || self.gathered_bytes >= self.options.commit_bytes
+    }
+
     fn commit_if_due(&mut self, consumer: &StreamConsumer) -> Result<(), StreamError> {
-        let full = self.gathered >= self.options.commit_records;
-        if self.urgent || full {
+        if self.urgent || self.is_full() {
             // An alert does not wait for the next round, and memory stays bounded.
             while !self.settle(Duration::from_millis(20))? {
                 if self.stop.is_cancelled() {
@@ -262,6 +276,7 @@ impl<'a> Book<'a> {
         let now = Instant::now();
         self.last_cut = now;
         self.gathered = 0;
+        self.gathered_bytes = 0;
         self.urgent = false;
         if early.aggregates {
             self.last_aggregates = now;

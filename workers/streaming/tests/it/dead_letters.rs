@@ -9,6 +9,8 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
+use streaming::{producer::Outgoing, runtime::Options};
+
 use crate::harness::Bench;
 
 /// Each record of `topic`'s partition 0: its headers, and how long its payload is.
@@ -36,6 +38,27 @@ fn letters(brokers: &str, topic: &str) -> Vec<(BTreeMap<String, String>, usize)>
         }
     }
     all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_large_records_is_committed_by_bytes() {
+    let bench = Bench::new(9).await;
+    let broken = |id: u32| Outgoing { topic: bench.topic.clone(), key: id.to_string(), payload: vec![b'x'; 200_000] };
+    bench.send((0..60).map(broken).collect(), None).await;
+    // Neither the time nor the number of records ends a batch here.
+    let options = Options { commit_every: Duration::from_hours(1), commit_bytes: 1 << 20, ..bench.options("a") };
+    let (stop, task) = bench.start(options);
+    bench.until("most of the backlog is committed", async || bench.committed().await >= 55).await;
+    let most: i64 = sqlx::query_scalar(
+        "select max(bytes)::bigint from (select sum(octet_length(payload)) as bytes from sluice.dead_letter group by at) b",
+    )
+    .fetch_one(&bench.pool)
+    .await
+    .expect("a sum");
+    assert!((400_000..=1_200_000).contains(&most), "{most} bytes in one transaction");
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    assert_eq!(bench.committed().await, 60);
 }
 
 #[tokio::test(flavor = "multi_thread")]
