@@ -5,12 +5,14 @@ alter table sluice.stream_offset
     add column restore_watermark  timestamptz,
     -- Offsets that held no record: transaction markers, compaction, retention. With it the sum is exact:
     -- counted + deduplicated + late + malformed + absent = committed_offset - start_offset.
-    add column absent             bigint not null default 0;
+    add column absent             bigint not null default 0,
+    -- When a process that owns the partition last said so, whether records came in or not.
+    add column seen_at            timestamptz not null default now();
 
 -- Every watermark and count a person may ask for.
 create or replace view sluice.stream_progress as
 select stream, partition, committed_offset, watermark, greatest(end_offset - committed_offset, 0) as lag, topic,
-       start_offset, counted, deduplicated, late, malformed, updated_at, absent
+       start_offset, counted, deduplicated, late, malformed, updated_at, absent, seen_at
 from sluice.stream_offset;
 
 -- One row a partition whose raw records go to the lake. A file is planned (`pending_to`), written, then counted

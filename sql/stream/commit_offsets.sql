@@ -11,7 +11,8 @@ set committed_offset  = d.to_offset,
     late              = o.late + d.late,
     malformed         = o.malformed + d.malformed,
     absent            = o.absent + d.absent,
-    updated_at        = now()
+    updated_at        = now(),
+    seen_at           = now()
 from unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::bigint[], $8::timestamptz[],
             $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[])
      as d (partition, generation, from_offset, to_offset, watermark, restore_offset, restore_watermark, end_offset,

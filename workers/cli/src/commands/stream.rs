@@ -97,6 +97,11 @@ pub(crate) async fn run_all(
             cause: error.source().map_or_else(|| error.to_string(), ToString::to_string),
         })?;
     }
+    let alive = CancellationToken::new();
+    let presence = tokio::spawn({
+        let (pool, every, alive) = (options.pool.clone(), options.seen_every, alive.clone());
+        async move { runtime::announce(&pool, every, &alive).await }
+    });
     let mut running = JoinSet::new();
     for stream in streams {
         tracing::info!(stream = stream.name, topic = stream.topic, rules = stream.rules().count(), "stream runs");
@@ -110,6 +115,8 @@ pub(crate) async fn run_all(
             first = first.and(ended);
         }
     }
+    alive.cancel();
+    presence.await.context("a task of the stream process failed")?;
     first
 }
 

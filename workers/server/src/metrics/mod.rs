@@ -325,6 +325,7 @@ struct StreamRow {
     late: i64,
     malformed: i64,
     delay_seconds: Option<f64>,
+    seen_seconds: f64,
 }
 
 async fn streams(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
@@ -342,6 +343,11 @@ async fn streams(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError>
         "sluice_stream_watermark_delay_seconds",
         "How far the partition's watermark is behind the clock",
         rows.iter().filter_map(|row| Some((place(row), row.delay_seconds?))),
+    ));
+    out.push(gauge(
+        "sluice_stream_seen_seconds",
+        "Seconds since a process was last seen at the partition, whether records came in or not",
+        rows.iter().map(|row| (place(row), row.seen_seconds)),
     ));
     out.push(counter(
         "sluice_stream_records",

@@ -63,6 +63,7 @@ async fn metrics_agree_with_the_tables() {
     for name in [
         "sluice_lease_age_seconds",
         "sluice_stream_watermark_delay_seconds",
+        "sluice_stream_seen_seconds",
         "sluice_dataset_age_seconds",
         "sluice_leader_lease_seconds",
         "sluice_processes",

@@ -137,5 +137,5 @@ insert into sluice.outbox (dedupe_key, channel, subject, payload, state, attempt
 values ('report', 'management', 'SimMart on 20 November: €48,210.77, 1,204 orders', '{}', 'delivered', 1, now() - interval '3 hours', now() - interval '3 hours', '.sluice/outbox/mail/25-simmart.eml');
 
 insert into sluice.worker (worker, role, host, pid, version, slots)
-values ('work-7f3a', 'worker', 'localhost', 4242, '0.1.0', 4), ('schedule-11c0', 'scheduler', 'localhost', 4243, '0.1.0', 0), ('stream-90aa', 'stream', 'localhost', 4244, '0.1.0', 0);
+values ('work-7f3a', 'worker', 'localhost', 4242, '0.1.0', 4), ('schedule-11c0', 'scheduler', 'localhost', 4243, '0.1.0', 0), ('stream-019aa7c1e2b97f0b8d3c5e6f708192a3', 'stream', 'localhost', 4244, '0.1.0', 0);
 insert into sluice.leader (role, holder, lease_until) values ('scheduler', 'schedule-11c0', now() + interval '20 seconds');

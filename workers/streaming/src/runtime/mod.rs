@@ -9,6 +9,7 @@ mod commit;
 mod consumer;
 mod error;
 mod forward;
+mod presence;
 mod record;
 mod store;
 mod worker;
@@ -26,6 +27,7 @@ use warehouse::lake::Lake;
 use crate::spec::Stream;
 
 pub use error::StreamError;
+pub use presence::announce;
 pub use store::{DeadLetter, Progress, dead_letters, progress, stream_watermark};
 
 /// Where a stream's services are, and how it paces itself.
@@ -54,6 +56,8 @@ pub struct Options {
     pub show_aggregates_every: Duration,
     /// How often open windows of rules are shown.
     pub show_rules_every: Duration,
+    /// How often the process says that it is alive.
+    pub seen_every: Duration,
     /// How long the last commit may take when the process is told to stop.
     pub finish_within: Duration,
 }
@@ -73,6 +77,7 @@ impl Options {
             commit_bytes: 16 << 20,
             show_aggregates_every: Duration::from_millis(250),
             show_rules_every: Duration::from_secs(1),
+            seen_every: Duration::from_secs(5),
             finish_within: Duration::from_secs(10),
         }
     }

@@ -11,7 +11,7 @@ use std::{
 
 use chrono::Utc;
 use rdkafka::{Offset, consumer::Consumer, error::KafkaError, message::BorrowedMessage, types::RDKafkaErrorCode};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     commit::{self, Committed, Part, Rejected},
     consumer::{self, Move, StreamConsumer},
     error::StreamError,
-    record,
+    presence, record,
     store::Claim,
 };
 use crate::{
@@ -69,6 +69,7 @@ pub(super) fn run(
         book.settle(Duration::ZERO)?;
         book.reclaim(&consumer)?;
         book.commit_if_due(&consumer)?;
+        book.say_if_due(&consumer);
     }
     book.finish(&consumer)
 }
@@ -99,6 +100,9 @@ struct Book<'a> {
     last_cut: Instant,
     last_aggregates: Instant,
     last_rules: Instant,
+    /// When the process last said that it is at its partitions, and whether that is still under way.
+    last_said: Instant,
+    saying: Option<JoinHandle<()>>,
     kafka_failing: bool,
 }
 
@@ -119,6 +123,8 @@ impl<'a> Book<'a> {
             last_cut: now,
             last_aggregates: now,
             last_rules: now,
+            last_said: now,
+            saying: None,
             kafka_failing: false,
         }
     }
@@ -269,6 +275,20 @@ impl<'a> Book<'a> {
         };
         self.cut(consumer, early);
         Ok(())
+    }
+
+    /// From this loop and not from beside it: one that hangs is not seen.
+    fn say_if_due(&mut self, consumer: &StreamConsumer) {
+        let busy = self.saying.as_ref().is_some_and(|saying| !saying.is_finished());
+        if busy || self.owned.is_empty() || self.last_said.elapsed() < self.options.seen_every {
+            return;
+        }
+        self.last_said = Instant::now();
+        let place =
+            |(&partition, owned): (&i32, &Owned)| (partition, owned.generation, consumer.context().end_of(partition));
+        let places: Vec<_> = self.owned.iter().map(place).collect();
+        let (pool, stream) = (self.options.pool.clone(), Arc::clone(self.stream));
+        self.saying = Some(self.runtime.spawn(async move { presence::seen(&pool, &stream, &places).await }));
     }
 
     /// Takes what was gathered and begins to commit it.

@@ -5,4 +5,5 @@ mod crash;
 mod dead_letters;
 mod harness;
 mod lake;
+mod presence;
 mod runs;
