@@ -48,7 +48,8 @@ pub struct Counters {
 pub struct Resume {
     /// First offset not yet accounted for.
     pub committed: i64,
-    /// Where reading begins: the first record of the oldest open window, or `committed`.
+    /// Where reading begins: the first record of the oldest open window, or `committed`; later than that where
+    /// retention has deleted records, which are counted as absent.
     pub offset: i64,
     /// The watermark right before `offset`, in microseconds; `None` before any event.
     pub watermark: Option<i64>,
@@ -189,7 +190,8 @@ impl PartitionState {
             panes: BTreeMap::new(),
             windows: vec![Windows::default(); count],
             last_alert,
-            counters: Counters::default(),
+            // What lies between was deleted before anybody read it.
+            counters: Counters { absent: (resume.offset - resume.committed).max(0), ..Counters::default() },
             firings: Vec::new(),
             closed: Vec::new(),
             closed_before: None,

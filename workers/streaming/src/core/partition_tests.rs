@@ -57,6 +57,20 @@ fn an_event_ahead_of_its_record_or_of_the_clock_does_not_blind_the_partition() {
 }
 
 #[test]
+fn records_deleted_before_they_were_read_are_absent() {
+    let stream = stream("  r: { key: card, window: 5s, when: count >= 3, severity: low }");
+    let resume = Resume { committed: 100, offset: 500, watermark: None };
+    let mut state = PartitionState::new(Arc::clone(&stream), resume, []);
+    assert_eq!(apply(&mut state, 502, NOW, NOW, NOW), Disposition::Counted);
+    let delta = state.take_delta(ALL).expect("a delta");
+    assert_eq!((delta.from, delta.to), (100, 503));
+    assert_eq!(delta.counters, Counters { counted: 1, absent: 402, ..Counters::default() });
+    // Also where nothing has come in since.
+    let delta = PartitionState::new(stream, resume, []).take_delta(ALL).expect("a delta");
+    assert_eq!((delta.from, delta.to, delta.counters.absent), (100, 500, 400));
+}
+
+#[test]
 fn a_replay_takes_for_an_event_what_was_taken_for_one_whatever_the_clock_says_by_then() {
     let stream = stream("  r: { key: card, window: 5s, when: count >= 3, severity: low }");
     let log = [(NOW, NOW), (NOW + 3_000, NOW + 3_000), (NOW + 1, NOW + 1)];

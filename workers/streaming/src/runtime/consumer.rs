@@ -85,6 +85,14 @@ pub(super) fn join(
     Ok(consumer)
 }
 
+/// Reads on from another offset. Assigned anew, as a consumer that found its position out of range cannot seek.
+pub(super) fn move_to(consumer: &StreamConsumer, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    consumer.incremental_unassign(&list)?;
+    consumer.incremental_assign(&list)
+}
+
 /// What every consumer of ours is made with. The default fetch back-off of a second costs a factor of three.
 pub(super) fn settings(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();

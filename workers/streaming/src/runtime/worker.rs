@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::Utc;
-use rdkafka::{Offset, consumer::Consumer, error::KafkaError, message::BorrowedMessage, types::RDKafkaErrorCode};
+use rdkafka::{consumer::Consumer, error::KafkaError, message::BorrowedMessage, types::RDKafkaErrorCode};
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -31,8 +31,6 @@ use crate::{
 const BURST: usize = 2_048;
 /// A partition refused at a commit is claimed again after this long, unless it was revoked by then.
 const RECLAIM_AFTER: Duration = Duration::from_secs(1);
-/// How long moving a consumer to another offset may take.
-const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a stream until told to stop; then the batch is finished, committed, and the group left.
 pub(super) fn run(
@@ -168,16 +166,19 @@ impl<'a> Book<'a> {
     }
 
     fn kafka_failed(&mut self, error: KafkaError) -> Result<(), StreamError> {
+        if let KafkaError::MessageConsumption(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) =
+            error
+        {
+            // It does not say of which partition; those that are in range are read on from where they stand.
+            tracing::warn!(stream = self.stream.name, %error, "a position is out of range; taking the partitions over anew");
+            let now = Instant::now();
+            self.refused.extend(self.owned.keys().map(|partition| (*partition, now)));
+            return Ok(());
+        }
         let fatal = match &error {
             KafkaError::MessageConsumptionFatal(_) => true,
             KafkaError::MessageConsumption(code) => {
-                matches!(
-                    code,
-                    RDKafkaErrorCode::TopicAuthorizationFailed
-                        | RDKafkaErrorCode::GroupAuthorizationFailed
-                        | RDKafkaErrorCode::OffsetOutOfRange
-                        | RDKafkaErrorCode::AutoOffsetReset
-                )
+                matches!(code, RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed)
             }
             _ => false,
         };
@@ -212,25 +213,43 @@ impl<'a> Book<'a> {
         self.owned.insert(claim.partition, Owned { state, generation: claim.generation, rejected: Vec::new() });
     }
 
-    /// Claims refused partitions again. Whoever holds one by mistake hears of its revocation at its next poll.
+    /// Claims refused partitions again, once all that was read of them is committed. Whoever holds one by mistake
+    /// hears of its revocation at its next poll.
     fn reclaim(&mut self, consumer: &StreamConsumer) -> Result<(), StreamError> {
         if self.refused.is_empty() {
             return Ok(());
         }
         let due: Vec<_> =
             self.refused.iter().filter(|(_, since)| since.elapsed() >= RECLAIM_AFTER).map(|(p, _)| *p).collect();
+        if due.iter().any(|partition| self.owned.contains_key(partition)) && !self.commit_all(consumer)? {
+            return Ok(());
+        }
         for partition in due {
             self.refused.remove(&partition);
+            self.owned.remove(&partition);
             let Some(claims) = consumer.context().claim(consumer, &[partition]) else { continue };
             for claim in claims {
-                let position = Offset::Offset(claim.resume.offset);
-                consumer
-                    .seek(&self.stream.topic, partition, position, SEEK_TIMEOUT)
+                consumer::move_to(consumer, &self.stream.topic, partition, claim.resume.offset)
                     .map_err(|source| StreamError::Kafka { stream: self.stream.name.clone(), source })?;
                 self.take_over(claim);
             }
         }
         Ok(())
+    }
+
+    /// Commits what was gathered, and waits for it. `false`: the process must stop before that is done.
+    fn commit_all(&mut self, consumer: &StreamConsumer) -> Result<bool, StreamError> {
+        for early in [None, Some(Early::default())] {
+            if let Some(early) = early {
+                self.cut(consumer, early);
+            }
+            while !self.settle(Duration::from_millis(20))? {
+                if self.stop.is_cancelled() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Hears how the commit under way ended, waiting at most `wait` for it. Whether none is under way any more.

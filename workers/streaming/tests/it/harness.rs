@@ -11,6 +11,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
 };
 use sqlx::PgPool;
@@ -119,6 +121,27 @@ impl Bench {
             events.push(event);
         }
         events
+    }
+
+    /// Deletes the records of a partition below `before`, as retention does.
+    pub(crate) async fn delete_below(&self, partition: i32, before: i64) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("an admin client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, Offset::Offset(before)).expect("a list");
+        let deleted = admin.delete_records(&list, &AdminOptions::new()).await.expect("records are deleted");
+        deleted.elements().iter().for_each(|one| one.error().expect("deleted"));
+    }
+
+    /// The accounts of partition 0: start, committed, counted + deduplicated + late, malformed, absent.
+    pub(crate) async fn accounts(&self) -> (i64, i64, i64, i64, i64) {
+        sqlx::query_as(
+            "select start_offset, committed_offset, counted + deduplicated + late, malformed, absent
+             from sluice.stream_offset where partition = 0",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .expect("read accounts")
     }
 
     /// Waits until every record that is in the topic now has been committed.

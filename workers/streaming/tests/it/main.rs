@@ -6,4 +6,5 @@ mod dead_letters;
 mod harness;
 mod lake;
 mod presence;
+mod retention;
 mod runs;
