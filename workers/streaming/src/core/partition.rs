@@ -160,8 +160,8 @@ pub struct PartitionState {
     watermark: i64,
     panes: BTreeMap<i64, Pane>,
     windows: Vec<Windows>,
-    /// For each operator, the time of the last alert by key.
-    last_alert: Vec<HashMap<Box<str>, i64>>,
+    /// For each operator, the times of its alerts by key, as far back as a cooldown may reach.
+    alerts: Vec<HashMap<Box<str>, Vec<i64>>>,
     counters: Counters,
     firings: Vec<Firing>,
     closed: Vec<WindowRow>,
@@ -170,13 +170,12 @@ pub struct PartitionState {
 
 impl PartitionState {
     /// The state at `resume.offset`; alerts already raised are given so that cooldowns go on.
-    pub fn new(stream: Arc<Stream>, resume: Resume, alerts: impl IntoIterator<Item = (String, String, i64)>) -> Self {
+    pub fn new(stream: Arc<Stream>, resume: Resume, raised: impl IntoIterator<Item = (String, String, i64)>) -> Self {
         let count = stream.operators.len();
-        let mut last_alert: Vec<HashMap<Box<str>, i64>> = vec![HashMap::new(); count];
-        for (rule, key, at) in alerts {
+        let mut alerts: Vec<HashMap<Box<str>, Vec<i64>>> = vec![HashMap::new(); count];
+        for (rule, key, at) in raised {
             if let Some(index) = stream.operators.iter().position(|o| o.name == rule) {
-                let last = last_alert[index].entry(key.into()).or_insert(at);
-                *last = at.max(*last);
+                alerts[index].entry(key.into()).or_default().push(at);
             }
         }
         Self {
@@ -189,7 +188,7 @@ impl PartitionState {
             watermark: resume.watermark.unwrap_or(BEFORE_ALL),
             panes: BTreeMap::new(),
             windows: vec![Windows::default(); count],
-            last_alert,
+            alerts,
             // What lies between was deleted before anybody read it.
             counters: Counters { absent: (resume.offset - resume.committed).max(0), ..Counters::default() },
             firings: Vec::new(),
@@ -310,16 +309,17 @@ impl PartitionState {
             if replaying {
                 return;
             }
-            let last = self.last_alert[index].get_mut(&*key);
-            let quiet = last.as_ref().is_some_and(|last| event.time < last.saturating_add(rule.cooldown));
-            if quiet {
-                return;
-            }
-            match last {
-                Some(last) => *last = event.time,
-                None => {
-                    self.last_alert[index].insert((*key).into(), event.time);
+            if rule.cooldown > 0 {
+                // Events come out of order: the alert that is near this one need not be the latest.
+                let raised = self.alerts[index].get(&*key);
+                let near = |at: &i64| event.time.abs_diff(*at) < rule.cooldown.unsigned_abs();
+                if raised.is_some_and(|raised| raised.iter().any(near)) {
+                    return;
                 }
+                let oldest = self.watermark.saturating_sub(stream.reach());
+                let raised = self.alerts[index].entry((*key).into()).or_default();
+                raised.retain(|at| *at >= oldest);
+                raised.push(event.time);
             }
             self.firings.push(firing(operator, &key, start, record, event, entry));
             return;
@@ -352,10 +352,10 @@ impl PartitionState {
                 }
             }
         }
-        let longest = stream.longest_cooldown().saturating_add(stream.allowed_lateness);
-        if self.last_alert.iter().map(HashMap::len).sum::<usize>() > 10_000 {
-            for alerts in &mut self.last_alert {
-                alerts.retain(|_, at| at.saturating_add(longest) > watermark);
+        if self.alerts.iter().map(HashMap::len).sum::<usize>() > 10_000 {
+            let oldest = watermark.saturating_sub(stream.reach());
+            for alerts in &mut self.alerts {
+                alerts.retain(|_, raised| raised.iter().any(|at| *at >= oldest));
             }
         }
     }

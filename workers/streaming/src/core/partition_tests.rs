@@ -71,6 +71,24 @@ fn records_deleted_before_they_were_read_are_absent() {
 }
 
 #[test]
+fn an_event_out_of_order_raises_its_alert_unless_another_is_near() {
+    let raised = |rule: &str, times: &[i64]| -> Vec<i64> {
+        let rule = format!("  r: {{ key: card, window: 5s, when: count >= 1, severity: low{rule} }}");
+        let mut state = PartitionState::new(stream(&rule), Resume::fresh(0), []);
+        for (offset, at) in (0..).zip(times) {
+            assert_eq!(apply(&mut state, offset, NOW + at, NOW + at, NOW + at), Disposition::Counted);
+        }
+        state.take_delta(ALL).expect("a delta").firings.iter().map(|f| f.event_time / 1_000_000 - NOW).collect()
+    };
+    // Each in a window of its own, every second one earlier than the one before it.
+    let times = [0, -5, 11, 6];
+    assert_eq!(raised("", &times), times);
+    assert_eq!(raised(", cooldown: 5s", &times), times);
+    assert_eq!(raised(", cooldown: 6s", &times), [0, 11]);
+    assert_eq!(raised(", cooldown: 4s", &[2, 11, 5]), [2, 11], "the nearest alert is not the latest");
+}
+
+#[test]
 fn a_replay_takes_for_an_event_what_was_taken_for_one_whatever_the_clock_says_by_then() {
     let stream = stream("  r: { key: card, window: 5s, when: count >= 3, severity: low }");
     let log = [(NOW, NOW), (NOW + 3_000, NOW + 3_000), (NOW + 1, NOW + 1)];

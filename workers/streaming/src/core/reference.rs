@@ -16,6 +16,7 @@ topic: t
 event_time: { field: ts, out_of_orderness: 2s, allowed_lateness: 4s, idle_after: 1s }
 rules:
   fast: { key: card, window: 5s, when: 'count >= 3 or sum(amount) >= 150', severity: low, cooldown: 12s }
+  short: { key: card, window: 5s, when: count >= 2, severity: low, cooldown: 4s }
   slow: { key: card, window: 15s, where: 'amount > 20', when: 'max(amount) - min(amount) > 60', severity: low }
 aggregates:
   total: { window: 5s, sum: amount }
@@ -51,7 +52,6 @@ type Alerts = BTreeSet<(String, String, i64, i64)>;
 fn naive(log: &[Option<Sample>]) -> (Windows, Alerts, Counters) {
     let (mut windows, mut alerts, mut counters) = (Windows::new(), Alerts::new(), Counters::default());
     let mut kept: Vec<Sample> = Vec::new();
-    let mut last: BTreeMap<(String, u32), i64> = BTreeMap::new();
     let mut fired: BTreeSet<(String, u32, i64)> = BTreeSet::new();
     let mut watermark = i64::MIN;
     for entry in log {
@@ -77,16 +77,22 @@ fn naive(log: &[Option<Sample>]) -> (Windows, Alerts, Counters) {
         let (low, high) = (slow.iter().map(|k| k.cents).min(), slow.iter().map(|k| k.cents).max());
         let fast_holds = fast.len() >= 3 || fast.iter().map(|k| k.cents).sum::<i64>() >= 15_000;
         let slow_holds = e.cents > 2000 && high.zip(low).is_some_and(|(high, low)| high - low > 6_000);
-        for (rule, holds, start, cooldown) in
-            [("fast", fast_holds, five(e.at), 12_000_000), ("slow", slow_holds, fifteen(e.at), 0)]
-        {
+        for (rule, holds, start, cooldown) in [
+            ("fast", fast_holds, five(e.at), 12_000_000),
+            ("short", fast.len() >= 2, five(e.at), 4_000_000),
+            ("slow", slow_holds, fifteen(e.at), 0),
+        ] {
             if !holds || !fired.insert((rule.to_owned(), e.card, start)) {
                 continue;
             }
-            let last = last.entry((rule.to_owned(), e.card)).or_insert(i64::MIN / 2);
-            if e.at >= *last + cooldown {
-                *last = e.at;
-                alerts.insert((rule.to_owned(), format!("c{}", e.card), start, e.at));
+            // Every alert so far has its cooldown, before it and after it.
+            let card = format!("c{}", e.card);
+            let silenced = alerts
+                .iter()
+                .filter(|(other, key, _, _)| other == rule && *key == card)
+                .any(|(_, _, _, at)| (at - cooldown + 1..at + cooldown).contains(&e.at));
+            if !silenced {
+                alerts.insert((rule.to_owned(), card, start, e.at));
             }
         }
         watermark = watermark.max(e.at - 2_000_000);
@@ -96,6 +102,7 @@ fn naive(log: &[Option<Sample>]) -> (Windows, Alerts, Counters) {
         };
         let millionths = i128::from(e.cents) * 10_000;
         count("fast", format!("c{}", e.card), five(e.at), millionths);
+        count("short", format!("c{}", e.card), five(e.at), 0);
         count("total", "all".to_owned(), five(e.at), millionths);
         if e.cents > 2000 {
             count("slow", format!("c{}", e.card), fifteen(e.at), 0);

@@ -165,8 +165,9 @@ pub(crate) async fn claim(
         }
         // From where the log still goes; what the replay misses then is only ids and sums of windows about to close.
         let offset = offset.max(bounds.low);
-        let since =
-            watermark.unwrap_or(DateTime::UNIX_EPOCH) - chrono::TimeDelta::microseconds(stream.longest_cooldown());
+        let since = watermark
+            .and_then(|at| at.checked_sub_signed(chrono::TimeDelta::microseconds(stream.reach())))
+            .unwrap_or(DateTime::UNIX_EPOCH);
         let alerts: Vec<(String, String, DateTime<Utc>)> =
             sqlx::query_as(include_str!("../../../../sql/stream/recent_alerts.sql"))
                 .bind(source(stream))

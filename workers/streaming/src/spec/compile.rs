@@ -102,9 +102,11 @@ impl Stream {
         format!("{}.dead", self.topic)
     }
 
-    /// The longest cooldown of its rules, in microseconds.
-    pub(crate) fn longest_cooldown(&self) -> i64 {
-        self.operators.iter().filter_map(|o| o.rule.as_ref()).map(|r| r.cooldown).max().unwrap_or(0)
+    /// How far behind the watermark an alert may lie and still silence an event, in microseconds: a cooldown before
+    /// the earliest event that is not late.
+    pub(crate) fn reach(&self) -> i64 {
+        let cooldown = self.operators.iter().filter_map(|o| o.rule.as_ref()).map(|r| r.cooldown).max().unwrap_or(0);
+        cooldown.saturating_add(self.allowed_lateness).saturating_add(self.pane)
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) struct RuleFile {
     /// Channels of `sluice.yaml`.
     #[serde(default)]
     pub(crate) notify: Vec<String>,
-    /// After an alert the key is left alone for this long, by event time.
+    /// No two alerts of a key are nearer to each other than this, by event time.
     #[serde(default = "no_time")]
     pub(crate) cooldown: Span,
     /// Jinja over `key`, `count`, `sum.FIELD` …; a plain sentence without it.
