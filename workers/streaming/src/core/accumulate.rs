@@ -1,7 +1,7 @@
 //! What a window keeps of the values it has seen. Numbers are kept as millionths, so that a sum does not depend
 //! on the order of arrival and money stays exact.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::spec::Function;
 
@@ -9,6 +9,16 @@ use super::record::Cell;
 
 /// Millionths of one.
 pub(crate) const SCALE: u32 = 6;
+
+/// What an event gives to one aggregate.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input<'e> {
+    /// A null, which SQL's aggregates leave out.
+    Nothing,
+    Number(f64),
+    /// For `distinct`.
+    Text(Cow<'e, str>),
+}
 
 /// The state of one aggregate in one window.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +41,32 @@ impl Accumulator {
         }
     }
 
+    /// Takes an input in.
+    pub(crate) fn take(&mut self, input: &Input<'_>) {
+        match input {
+            Input::Nothing => {}
+            Input::Number(number) => self.add(*number),
+            Input::Text(text) => self.see(text),
+        }
+    }
+
+    /// The value that it will have once it has taken `input` in.
+    pub(crate) fn value_with(&self, input: &Input<'_>) -> Option<f64> {
+        match (self, input) {
+            (Self::Distinct(seen), Input::Text(text)) => {
+                Some((seen.len() + usize::from(!seen.contains(&**text))) as f64)
+            }
+            (Self::Distinct(_), _) | (_, Input::Nothing | Input::Text(_)) => self.value(),
+            (_, Input::Number(number)) => {
+                let mut after = self.clone();
+                after.add(*number);
+                after.value()
+            }
+        }
+    }
+
     /// Takes in a number. Nulls do not come here.
-    pub(crate) fn add(&mut self, number: f64) {
+    fn add(&mut self, number: f64) {
         let value = millionths(number);
         match self {
             Self::Sum(sum) => *sum = sum.saturating_add(value),
@@ -47,10 +81,9 @@ impl Accumulator {
     }
 
     /// Takes in a value for `distinct`.
-    pub(crate) fn see(&mut self, cell: &Cell<'_>) {
+    fn see(&mut self, text: &str) {
         let Self::Distinct(seen) = self else { return };
-        let Some(text) = key_text(cell) else { return };
-        if !seen.contains(&*text) {
+        if !seen.contains(text) {
             seen.insert(text.into());
         }
     }
@@ -77,7 +110,7 @@ impl Accumulator {
 }
 
 /// The text by which a value groups; `None` for null and for what is not a scalar.
-pub(crate) fn key_text<'c>(cell: &'c Cell<'_>) -> Option<std::borrow::Cow<'c, str>> {
+pub(crate) fn key_text<'c>(cell: &'c Cell<'_>) -> Option<Cow<'c, str>> {
     Some(match cell {
         Cell::Null | Cell::Nested => return None,
         Cell::Bool(value) => (if *value { "true" } else { "false" }).into(),

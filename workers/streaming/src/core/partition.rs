@@ -1,14 +1,19 @@
 //! The state of one partition of one stream, record by record.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
-use crate::spec::{Function, Measure, Operator, Stream, expr::Value};
+use crate::spec::{
+    Aggregate, Function, Measure, Operator, Stream,
+    expr::{Expr, Value},
+};
 
 use super::{
-    accumulate::key_text,
+    accumulate::{Accumulator, Input, key_text},
     record::{Cell, Event, EventId, RawRecord, Scanner},
     window::{Entry, Origin, Window, Windows},
 };
@@ -24,6 +29,8 @@ pub enum Disposition {
     Late(String),
     /// It cannot be read as an event of this stream; why.
     Malformed(String),
+    /// It is an event, and an expression of the stream failed on it; how. Nothing of it is in the windows.
+    Rejected(String),
     /// It was accounted for before; it only rebuilt the state.
     Replayed,
 }
@@ -37,7 +44,7 @@ pub struct Counters {
     pub deduplicated: i64,
     /// [`Disposition::Late`].
     pub late: i64,
-    /// [`Disposition::Malformed`].
+    /// [`Disposition::Malformed`] and [`Disposition::Rejected`].
     pub malformed: i64,
     /// Offsets that held no record: transaction markers, compaction, retention.
     pub absent: i64,
@@ -134,6 +141,16 @@ pub struct Delta {
     pub closed_before: Option<i64>,
     /// Rules violated.
     pub firings: Vec<Firing>,
+}
+
+/// What an event does to one key of one operator.
+struct Step<'e> {
+    operator: usize,
+    key: Cow<'e, str>,
+    /// One for each aggregate.
+    inputs: Vec<Input<'e>>,
+    /// The rule's condition holds for the first time in this window.
+    violated: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -241,9 +258,10 @@ impl PartitionState {
             record.read_at = i64::MAX;
         }
         let stream = Arc::clone(&self.stream);
-        let disposition = match Scanner(&stream).scan(record) {
-            Ok(event) => self.take_in(&stream, record, &event, replaying),
-            Err(reason) => Disposition::Malformed(reason),
+        let disposition = match guarded(|| Scanner(&stream).scan(record)) {
+            Ok(Ok(event)) => self.take_in(&stream, record, &event, replaying),
+            Ok(Err(reason)) => Disposition::Malformed(reason),
+            Err(panic) => Disposition::Rejected(panic),
         };
         if replaying {
             return Disposition::Replayed;
@@ -252,7 +270,7 @@ impl PartitionState {
             Disposition::Counted => self.counters.counted += 1,
             Disposition::Deduplicated => self.counters.deduplicated += 1,
             Disposition::Late(_) => self.counters.late += 1,
-            Disposition::Malformed(_) => self.counters.malformed += 1,
+            Disposition::Malformed(_) | Disposition::Rejected(_) => self.counters.malformed += 1,
             Disposition::Replayed => {}
         }
         disposition
@@ -266,12 +284,18 @@ impl PartitionState {
             let behind = (self.watermark - pane_closes) / 1_000;
             return Disposition::Late(format!("its window was closed {behind} ms of event time before"));
         }
-        let pane = self.panes.entry(pane_start).or_insert_with(|| Pane { origin, seen: HashSet::new() });
-        if !pane.seen.insert(event.id.clone()) {
+        if self.panes.get(&pane_start).is_some_and(|pane| pane.seen.contains(&event.id)) {
             return Disposition::Deduplicated;
         }
-        for index in 0..stream.operators.len() {
-            self.count(stream, index, record, event, origin, replaying);
+        // All that the author's expressions say comes first, so that one that fails leaves no trace of the event.
+        let steps = match guarded(|| self.judge(stream, event)) {
+            Ok(steps) => steps,
+            Err(panic) => return Disposition::Rejected(panic),
+        };
+        let pane = self.panes.entry(pane_start).or_insert_with(|| Pane { origin, seen: HashSet::new() });
+        pane.seen.insert(event.id.clone());
+        for step in steps {
+            self.count(stream, &step, record, event, origin, replaying);
         }
         let watermark = event.time.saturating_sub(stream.out_of_orderness);
         if watermark > self.watermark {
@@ -280,56 +304,72 @@ impl PartitionState {
         Disposition::Counted
     }
 
+    /// What the event adds to the windows, and which rules it violates. Changes nothing.
+    fn judge<'e>(&self, stream: &Stream, event: &'e Event<'_>) -> Vec<Step<'e>> {
+        let mut steps = Vec::with_capacity(stream.operators.len());
+        for (index, operator) in stream.operators.iter().enumerate() {
+            let cell = |slot: &usize| event.fields[*slot].value();
+            if operator.filter.as_ref().is_some_and(|filter| !filter.holds(&cell)) {
+                continue;
+            }
+            let Some(list) = operator.list else {
+                let Some(key) = key_of(operator, &event.fields) else { continue };
+                let inputs = inputs(operator, &event.fields);
+                let violated = operator.rule.as_ref().is_some_and(|rule| {
+                    let window = self.windows[index].0.get(&floor(event.time, operator.window));
+                    let entry = window.and_then(|window| window.entries.get(&*key));
+                    !entry.is_some_and(|entry| entry.fired)
+                        && rule.condition.holds(&|measure| measure_with(operator, entry, &inputs, *measure))
+                });
+                steps.push(Step { operator: index, key, inputs, violated });
+                continue;
+            };
+            let width = stream.layout.lists[list].1.len().max(1);
+            for item in event.lists[list].chunks(width) {
+                let Some(key) = key_of(operator, item) else { continue };
+                steps.push(Step { operator: index, key, inputs: inputs(operator, item), violated: false });
+            }
+        }
+        steps
+    }
+
     fn count(
         &mut self,
         stream: &Stream,
-        index: usize,
+        step: &Step<'_>,
         record: RawRecord<'_>,
         event: &Event<'_>,
         origin: Origin,
         replaying: bool,
     ) {
-        let operator = &stream.operators[index];
-        let cell = |slot: &usize| event.fields[*slot].value();
-        if operator.filter.as_ref().is_some_and(|filter| !filter.holds(&cell)) {
-            return;
-        }
+        let (index, operator) = (step.operator, &stream.operators[step.operator]);
         let start = floor(event.time, operator.window);
-        let Some(list) = operator.list else {
-            let Some(key) = key_of(operator, &event.fields) else { return };
-            let window = self.windows[index].open(start, origin);
-            let entry = window.touch(&key, operator);
-            add(operator, entry, &event.fields);
-            let Some(rule) = &operator.rule else { return };
-            entry.witness(&event.id);
-            if entry.fired || !rule.condition.holds(&|measure| measure_of(entry, *measure)) {
-                return;
-            }
-            entry.fired = true;
-            if replaying {
-                return;
-            }
-            if rule.cooldown > 0 {
-                // Events come out of order: the alert that is near this one need not be the latest.
-                let raised = self.alerts[index].get(&*key);
-                let near = |at: &i64| event.time.abs_diff(*at) < rule.cooldown.unsigned_abs();
-                if raised.is_some_and(|raised| raised.iter().any(near)) {
-                    return;
-                }
-                let oldest = self.watermark.saturating_sub(stream.reach());
-                let raised = self.alerts[index].entry((*key).into()).or_default();
-                raised.retain(|at| *at >= oldest);
-                raised.push(event.time);
-            }
-            self.firings.push(firing(operator, &key, start, record, event, entry));
-            return;
-        };
-        let width = stream.layout.lists[list].1.len().max(1);
-        for item in event.lists[list].chunks(width) {
-            let Some(key) = key_of(operator, item) else { continue };
-            let entry = self.windows[index].open(start, origin).touch(&key, operator);
-            add(operator, entry, item);
+        let entry = self.windows[index].open(start, origin).touch(&step.key, operator);
+        for (accumulator, input) in entry.accumulators.iter_mut().zip(&step.inputs) {
+            accumulator.take(input);
         }
+        let Some(rule) = &operator.rule else { return };
+        entry.witness(&event.id);
+        if !step.violated {
+            return;
+        }
+        entry.fired = true;
+        if replaying {
+            return;
+        }
+        if rule.cooldown > 0 {
+            // Events come out of order: the alert that is near this one need not be the latest.
+            let raised = self.alerts[index].get(&*step.key);
+            let near = |at: &i64| event.time.abs_diff(*at) < rule.cooldown.unsigned_abs();
+            if raised.is_some_and(|raised| raised.iter().any(near)) {
+                return;
+            }
+            let oldest = self.watermark.saturating_sub(stream.reach());
+            let raised = self.alerts[index].entry((*step.key).into()).or_default();
+            raised.retain(|at| *at >= oldest);
+            raised.push(event.time);
+        }
+        self.firings.push(firing(operator, &step.key, start, record, event, entry));
     }
 
     /// Moves the watermark on and closes what it has passed.
@@ -434,30 +474,45 @@ fn drain(
     });
 }
 
-fn key_of<'e>(operator: &Operator, cells: &'e [Cell<'_>]) -> Option<std::borrow::Cow<'e, str>> {
+fn key_of<'e>(operator: &Operator, cells: &'e [Cell<'_>]) -> Option<Cow<'e, str>> {
     match operator.key {
         Some(slot) => key_text(&cells[slot]),
         None => Some("all".into()),
     }
 }
 
-fn add(operator: &Operator, entry: &mut Entry, cells: &[Cell<'_>]) {
-    for (aggregate, accumulator) in operator.aggregates.iter().zip(&mut entry.accumulators) {
-        if aggregate.function == Function::Distinct {
-            if let crate::spec::expr::Expr::Leaf(slot) = &aggregate.argument {
-                accumulator.see(&cells[*slot]);
-            }
-        } else if let Some(number) = aggregate.argument.number(&|slot: &usize| cells[*slot].value()) {
-            accumulator.add(number);
+/// What each aggregate of `operator` takes in.
+fn inputs<'e>(operator: &Operator, cells: &'e [Cell<'_>]) -> Vec<Input<'e>> {
+    let input = |aggregate: &Aggregate| match (&aggregate.function, &aggregate.argument) {
+        (Function::Distinct, Expr::Leaf(slot)) => key_text(&cells[*slot]).map_or(Input::Nothing, Input::Text),
+        (Function::Distinct, _) => Input::Nothing,
+        (_, argument) => argument.number(&|slot: &usize| cells[*slot].value()).map_or(Input::Nothing, Input::Number),
+    };
+    operator.aggregates.iter().map(input).collect()
+}
+
+/// A measure as it will be once the inputs are in; without an entry, the window has yet to begin.
+fn measure_with(operator: &Operator, entry: Option<&Entry>, inputs: &[Input<'_>], measure: Measure) -> Value<'static> {
+    match measure {
+        Measure::Count => Value::Number(entry.map_or(0, |entry| entry.events) as f64 + 1.0),
+        Measure::Of(at) => {
+            let value = match entry {
+                Some(entry) => entry.accumulators[at].value_with(&inputs[at]),
+                None => Accumulator::new(operator.aggregates[at].function).value_with(&inputs[at]),
+            };
+            value.map_or(Value::Null, Value::Number)
         }
     }
 }
 
-fn measure_of(entry: &Entry, measure: Measure) -> Value<'static> {
-    match measure {
-        Measure::Count => Value::Number(entry.events as f64),
-        Measure::Of(at) => entry.accumulators[at].value().map_or(Value::Null, Value::Number),
-    }
+/// Runs what an author's expressions take part in; a panic becomes its message.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    // What `work` may leave half done is dropped with it: it changes nothing outside.
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+        format!("an expression failed on it: {}", message.as_deref().unwrap_or("it panicked"))
+    })
 }
 
 fn firing(

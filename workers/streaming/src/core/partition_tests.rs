@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 
 use super::*;
-use crate::spec::Stream;
+use crate::spec::{Stream, expr::Expr};
 
 /// Some time, in seconds since 1970.
 const NOW: i64 = 1_800_000_000;
@@ -86,6 +86,29 @@ fn an_event_out_of_order_raises_its_alert_unless_another_is_near() {
     assert_eq!(raised(", cooldown: 5s", &times), times);
     assert_eq!(raised(", cooldown: 6s", &times), [0, 11]);
     assert_eq!(raised(", cooldown: 4s", &[2, 11, 5]), [2, 11], "the nearest alert is not the latest");
+}
+
+#[test]
+fn an_event_on_which_a_rule_fails_is_rejected_and_leaves_no_trace() {
+    // Evaluated after the aggregate that stands before it; ordinary events never come as far as its second value.
+    let mut stream = Stream::clone(&stream("  r: { key: card, window: 5s, when: count >= 2, severity: low }"));
+    let card = stream.layout.fields.find("card").expect("the rule's key");
+    let list = vec![Expr::Text("c".into()), Expr::Leaf(usize::MAX)];
+    let rule = stream.operators.iter_mut().find(|operator| operator.name == "r").expect("the rule");
+    rule.filter = Some(Expr::In { value: Box::new(Expr::Leaf(card)), list, negated: false });
+    stream.operators.reverse();
+    let mut state = PartitionState::new(Arc::new(stream), Resume::fresh(0), []);
+    assert_eq!(apply(&mut state, 0, NOW, NOW, NOW), Disposition::Counted);
+    let odd = event(1, NOW + 30).replace("\"card\":\"c\"", "\"card\":\"odd\"");
+    let clock = (NOW + 30) * 1_000;
+    let rejected = RawRecord { offset: 1, produced_at: clock, read_at: clock, payload: Some(odd.as_bytes()) };
+    let Disposition::Rejected(reason) = state.apply(rejected) else { panic!("it was not rejected") };
+    assert!(reason.starts_with("an expression failed on it: index out of bounds"), "{reason}");
+    assert_eq!(apply(&mut state, 2, NOW + 1, NOW + 1, NOW + 1), Disposition::Counted, "the watermark has not moved");
+    let delta = state.take_delta(ALL).expect("a delta");
+    assert_eq!(delta.counters, Counters { counted: 2, malformed: 1, ..Counters::default() });
+    assert_eq!(delta.firings.len(), 1);
+    assert!(delta.windows.iter().all(|window| window.events == 2), "{:?}", delta.windows);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Rejected {
     pub(crate) offset: i64,
-    /// `late` or `malformed`.
+    /// `late`, `malformed` or `rejected`.
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
     pub(crate) key: Option<Vec<u8>>,
@@ -236,6 +236,8 @@ fn alert<'s>(stream: &'s Stream, part: &Part, firing: &Firing) -> Option<(Alert,
         let seconds = operator.window / 1_000_000;
         format!("{}: {} within {seconds} s, {} events, {}", firing.rule, firing.key, firing.count, rule.text)
     });
+    // A template may make of a key what Postgres does not take.
+    let message = message.replace('\0', "\u{fffd}");
     let now = Utc::now();
     let produced_at = instant(firing.produced_at.saturating_mul(1_000));
     let latency = (now - produced_at).num_microseconds().unwrap_or_default().max(0) as f64 / 1_000.0;

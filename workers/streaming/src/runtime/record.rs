@@ -19,8 +19,13 @@ pub(super) fn raw<'m>(message: &'m BorrowedMessage<'_>, read_at: i64) -> RawReco
     }
 }
 
+/// Most characters of a dead letter's detail.
+const LONGEST_DETAIL: usize = 1_000;
+
 /// The record as a dead letter, with its own bytes.
 pub(super) fn rejected(message: &BorrowedMessage<'_>, reason: &'static str, detail: String) -> Rejected {
+    // A parser's message may quote all of the record.
+    let detail = detail.chars().take(LONGEST_DETAIL).collect();
     let mut headers = Map::new();
     if let Some(all) = message.headers() {
         for header in all.iter() {

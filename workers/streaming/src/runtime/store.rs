@@ -95,7 +95,7 @@ pub struct DeadLetter {
     pub partition: i32,
     /// Its offset.
     pub record_offset: i64,
-    /// `malformed` or `late`.
+    /// `malformed`, `late` or `rejected`.
     pub reason: String,
     /// Why, in words.
     pub detail: String,

@@ -153,6 +153,7 @@ impl<'a> Book<'a> {
         let rejected = match owned.state.apply(raw) {
             Disposition::Late(detail) => Some(("late", detail)),
             Disposition::Malformed(detail) => Some(("malformed", detail)),
+            Disposition::Rejected(detail) => Some(("rejected", detail)),
             Disposition::Counted | Disposition::Deduplicated | Disposition::Replayed => None,
         };
         if let Some((reason, detail)) = rejected {

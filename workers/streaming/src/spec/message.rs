@@ -1,6 +1,6 @@
 //! The sentence of an alert: the author's template, or a plain one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
@@ -28,7 +28,9 @@ impl Message {
 
     /// The sentence; `None` where these values make the template fail.
     pub(crate) fn render(&self, key: &str, count: u64, values: &[(&str, f64)]) -> Option<String> {
-        self.0.get_template(NAME).and_then(|t| t.render(context(key, count, values))).ok()
+        let render = || self.0.get_template(NAME).and_then(|t| t.render(context(key, count, values))).ok();
+        // A template is tried on one sample only; a panic must not take the stream along.
+        std::panic::catch_unwind(AssertUnwindSafe(render)).ok().flatten()
     }
 }
 

@@ -20,7 +20,7 @@ use workflow::{
 };
 
 pub use compile::Stream;
-pub(crate) use compile::{Function, Measure, Operator};
+pub(crate) use compile::{Aggregate, Function, Measure, Operator};
 pub(crate) use fields::{Fields, Layout};
 pub use span::Span;
 
