@@ -104,7 +104,8 @@ pub(crate) trait Backend {
     fn is_true(&mut self, value: Self::Out) -> Self::Out;
     fn is_in(&mut self, value: Self::Out, values: &[Scalar], kind: Type) -> Self::Out;
     fn like(&mut self, value: Self::Out, pattern: &str, any_case: bool) -> Self::Out;
-    fn matches(&mut self, value: Self::Out, pattern: &str) -> Self::Out;
+    /// Fails where the engine has no pattern that means the same.
+    fn matches(&mut self, value: Self::Out, pattern: &str) -> Result<Self::Out, String>;
     fn case(&mut self, branches: Vec<(Self::Out, Self::Out)>, otherwise: Self::Out) -> Self::Out;
     fn call(&mut self, function: Function, arguments: Vec<Self::Out>) -> Self::Out;
 }
@@ -180,7 +181,7 @@ pub(crate) fn lower<B: Backend>(
         }
         Expression::Matches(inner, pattern) => {
             let inner = text(inner, "a regular expression", schema, to)?;
-            (to.matches(inner, pattern), Type::Bool)
+            (to.matches(inner, pattern)?, Type::Bool)
         }
         Expression::Case(branches, otherwise) => {
             let mut conditions = Vec::new();

@@ -170,8 +170,8 @@ impl Backend for Frames<'_> {
         value.str().contains(lit(format!("{flags}^{}$", like_to_regex(pattern))), true)
     }
 
-    fn matches(&mut self, value: Expr, pattern: &str) -> Expr {
-        value.str().contains(lit(pattern), true)
+    fn matches(&mut self, value: Expr, pattern: &str) -> Result<Expr, String> {
+        Ok(value.str().contains(lit(pattern), true))
     }
 
     fn case(&mut self, branches: Vec<(Expr, Expr)>, otherwise: Expr) -> Expr {

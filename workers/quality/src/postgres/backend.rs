@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::regex;
 use crate::{
     expression::{Arithmetic, Comparison, Function},
     types::{Backend, Type},
@@ -155,9 +156,9 @@ impl Backend for Statement {
         format!("({value} {} ${number}::text)", if any_case { "ilike" } else { "like" })
     }
 
-    fn matches(&mut self, value: String, pattern: &str) -> String {
-        let number = self.bind(Parameter::One(regex(pattern)));
-        format!("({value} ~ ${number}::text)")
+    fn matches(&mut self, value: String, pattern: &str) -> Result<String, String> {
+        let number = self.bind(Parameter::One(regex::translate(pattern)?));
+        Ok(format!("({value} collate \"C\" ~ ${number}::text)"))
     }
 
     fn case(&mut self, branches: Vec<(String, String)>, otherwise: String) -> String {
@@ -181,32 +182,4 @@ impl Backend for Statement {
             Function::Coalesce => format!("coalesce({arguments})"),
         }
     }
-}
-
-/// The same regular expression in Postgres' syntax, where a dot matches a line break and `\b` is a backspace.
-fn regex(pattern: &str) -> String {
-    let mut text = String::with_capacity(pattern.len() + 8);
-    let mut in_class = false;
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next() {
-                Some('b') if !in_class => text.push_str("\\y"),
-                Some('B') if !in_class => text.push_str("\\Y"),
-                Some('z') if !in_class => text.push_str("\\Z"),
-                Some(other) => text.extend(['\\', other]),
-                None => text.push('\\'),
-            },
-            '.' if !in_class => text.push_str("[^\\n]"),
-            other => {
-                in_class = match other {
-                    '[' => true,
-                    ']' => false,
-                    _ => in_class,
-                };
-                text.push(other);
-            }
-        }
-    }
-    text
 }

@@ -2,6 +2,7 @@
 //! another, for samples.
 
 mod backend;
+mod regex;
 
 use std::{fmt, str::FromStr, time::Instant};
 

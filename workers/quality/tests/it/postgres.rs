@@ -12,7 +12,7 @@ use crate::cases::{all_cases, assert_cases, frame, suite};
 /// The rows of [`frame`] as a table.
 const ROWS: &str = include_str!("cases.sql");
 
-fn table(text: &str) -> Table {
+pub(crate) fn table(text: &str) -> Table {
     text.parse().expect("a table")
 }
 
@@ -23,7 +23,7 @@ async fn cases() -> PgPool {
 }
 
 /// Frames are worked on off the async threads.
-async fn in_frame(suite: Suite, frame: DataFrame) -> Evaluation {
+pub(crate) async fn in_frame(suite: Suite, frame: DataFrame) -> Evaluation {
     tokio::task::spawn_blocking(move || evaluate_frame(&suite, &frame)).await.expect("an evaluation")
 }
 
@@ -33,7 +33,7 @@ async fn evaluate(pool: &PgPool, suite: &Suite, name: &str) -> Evaluation {
 }
 
 /// What was observed, with samples in an order of their own: a table has none.
-fn comparable(evaluation: &Evaluation) -> Vec<(String, Outcome, Value)> {
+pub(crate) fn comparable(evaluation: &Evaluation) -> Vec<(String, Outcome, Value)> {
     let sorted = |observed: &Value| {
         let mut observed = observed.clone();
         if let Some(samples) = observed.get_mut("partial_unexpected_list").and_then(Value::as_array_mut) {
