@@ -5,7 +5,7 @@ mod backend;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use polars::prelude::{AnyValue, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit};
+use polars::prelude::{AnyValue, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit, when};
 use serde_json::Value;
 
 use crate::{
@@ -168,6 +168,12 @@ impl Engine {
             // Exact types are summed exactly and divided once; both engines then round alike.
             Metric::Mean => vec![value.clone().count(), sum()],
             Metric::Min => vec![value.clone().count(), value.min()],
+            // Not-a-number is the greatest number to conditions and to Postgres; Polars' own maximum leaves it out.
+            Metric::Max if kind == Type::Float => {
+                let greatest =
+                    when(value.clone().is_nan().any(true)).then(lit(f64::NAN)).otherwise(value.clone().max());
+                vec![value.count(), greatest]
+            }
             Metric::Max => vec![value.clone().count(), value.max()],
             Metric::Median => vec![value.clone().count(), float().median()],
             Metric::Stdev => vec![value.clone().count(), float().std(1)],

@@ -2,6 +2,7 @@
 
 mod cases;
 mod conformance;
+mod nan;
 mod postgres;
 mod regex;
 mod suites;
