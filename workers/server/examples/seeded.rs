@@ -12,6 +12,7 @@ async fn main() {
     let bind = SocketAddr::from(([127, 0, 0, 1], 8190));
     let options = server::ServerOptions {
         bind,
+        hosts: Vec::new(),
         pool: seed::database().await.pool,
         project: "SimMart".to_owned(),
         currency: "EUR".to_owned(),

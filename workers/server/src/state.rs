@@ -12,8 +12,10 @@ use crate::{error::StoreError, store::board::Board};
 /// How a server is set up.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Where it listens. On a loopback address it answers loopback host names only.
+    /// Where it listens.
     pub bind: SocketAddr,
+    /// Host names that it answers as, besides loopback ones and the address that it listens on.
+    pub hosts: Vec<String>,
     /// Sluice's tables and the warehouse.
     pub pool: PgPool,
     /// The project's name, shown on every page.

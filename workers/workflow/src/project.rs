@@ -69,12 +69,76 @@ pub struct Web {
     /// Port. A taken one is an error, except for the demo, which steps on.
     #[serde(default = "web_port")]
     pub port: u16,
+    /// Names that it answers as besides `localhost` and loopback addresses: what people type and Prometheus scrapes,
+    /// without a port. A request for any other name is refused, as another site may have pointed that name here.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// How people reach it, for the links in mails: `https://sluice.shop.example`. Its name is answered to as well.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// How Sluice's own tasks reach it, where that is not where it listens.
+    #[serde(default)]
+    pub internal_url: Option<String>,
+    /// Whether it serves the demo's product ratings at `/demo/ratings`.
+    #[serde(default)]
+    pub demo: bool,
 }
 
 impl Default for Web {
     fn default() -> Self {
-        Self { host: loopback(), port: web_port() }
+        Self {
+            host: loopback(),
+            port: web_port(),
+            hosts: Vec::new(),
+            public_url: None,
+            internal_url: None,
+            demo: false,
+        }
     }
+}
+
+impl Web {
+    /// Every name that it answers as besides the loopback ones.
+    pub fn names(&self) -> Vec<String> {
+        let public = self.public_url.as_deref().and_then(|url| host_name(authority(url)?));
+        self.hosts.iter().map(String::as_str).chain(public).map(str::to_owned).collect()
+    }
+
+    fn problems(&self) -> Vec<(String, String, &'static str)> {
+        let mut problems = Vec::new();
+        for (index, host) in self.hosts.iter().enumerate() {
+            if host_name(host) != Some(host) {
+                let message = format!("`{host}` is not a host name");
+                problems.push((format!("web.hosts[{index}]"), message, "write the name alone: `sluice.shop.example`"));
+            }
+        }
+        for (field, url) in [("web.public_url", &self.public_url), ("web.internal_url", &self.internal_url)] {
+            if let Some(url) = url
+                && authority(url).and_then(host_name).is_none()
+            {
+                let message = format!("`{url}` is not an address");
+                problems.push((field.to_owned(), message, "write `https://host` or `http://host:port`"));
+            }
+        }
+        problems
+    }
+}
+
+/// The name in `name:port` or `[address]:port`, as the `Host` header of a request has it.
+pub fn host_name(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    let port_is_one = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    (!name.is_empty() && name.chars().all(plain) && port_is_one).then_some(name)
+}
+
+/// `host:port` of `http://host:port/…`.
+fn authority(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    rest.split('/').next()
 }
 
 /// How mail is sent.
@@ -119,9 +183,12 @@ impl Project {
             ));
         });
         document.value = value;
-        match document.read() {
-            Ok(project) if faults.is_empty() => Ok(project),
-            Ok(_) => Err(faults),
+        match document.read::<Self>() {
+            Ok(project) => {
+                let problems = project.web.problems().into_iter();
+                faults.extend(problems.map(|(at, what, hint)| document.diagnostic(&at, what, Some(hint.to_owned()))));
+                if faults.is_empty() { Ok(project) } else { Err(faults) }
+            }
             Err(more) => {
                 faults.extend(more);
                 Err(faults)
@@ -206,6 +273,22 @@ mod tests {
         assert_eq!(url.expose_secret(), "mysql://u:a${PASSWORD}b@h/d", "a value is not read for names again");
         let faults = Project::parse("project: p\nlake: s3://${BUCKET}/x\n", environment).expect_err("not set");
         assert_eq!(faults[0].line, 2, "{faults:?}");
+    }
+
+    #[test]
+    fn the_page_answers_as_the_names_that_it_is_given() {
+        let web = |text: &str| Project::parse(&format!("project: p\nweb: {{ {text} }}\n"), environment);
+        let names = |text| web(text).expect("valid").web.names();
+        assert_eq!(names("host: 0.0.0.0"), [""; 0]);
+        assert_eq!(
+            names("hosts: [server, 10.0.0.5], public_url: 'https://sluice.shop.example/page'"),
+            ["server", "10.0.0.5", "sluice.shop.example"]
+        );
+        assert_eq!(names("public_url: 'http://[fd00::1]:8180'"), ["fd00::1"]);
+        let faults = |text| web(text).expect_err("faulty").into_iter().map(|fault| fault.field).collect::<Vec<_>>();
+        assert_eq!(faults("hosts: [ok, 'a:8180', 'http://b']"), ["web.hosts[1]", "web.hosts[2]"]);
+        assert_eq!(faults("public_url: sluice.shop.example"), ["web.public_url"]);
+        assert_eq!(faults("internal_url: 'ftp://server'"), ["web.internal_url"]);
     }
 
     #[test]

@@ -48,11 +48,12 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let options = ServerOptions {
         bind: listener.local_addr()?,
+        hosts: ctx.project.web.names(),
         pool,
         project: ctx.project.project.clone(),
         currency: ctx.project.currency.clone(),
         timezone: ctx.project.timezone,
-        demo,
+        demo: demo || ctx.project.web.demo,
     };
     Ok(server::serve_on(listener, options, cancel).await?)
 }

@@ -4,6 +4,7 @@ mod api;
 mod browser;
 mod events;
 mod grafana;
+mod guard;
 mod hand;
 mod marts;
 mod metrics;
@@ -58,12 +59,19 @@ impl TestServer {
 
     /// Over this database.
     pub(crate) async fn over(database: TestDatabase) -> Self {
-        let listener = server::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
-        let bind = listener.local_addr().expect("a bound socket");
+        let options = options(SocketAddr::from(([127, 0, 0, 1], 0)), database.pool.clone());
+        Self::with(options, database).await
+    }
+
+    /// Set up like this, on a free port of the address to bind.
+    pub(crate) async fn with(mut options: ServerOptions, database: TestDatabase) -> Self {
+        let listener = server::listen(options.bind).await.expect("a free port");
+        options.bind = listener.local_addr().expect("a bound socket");
+        let url = format!("http://127.0.0.1:{}", options.bind.port());
         let stop = CancellationToken::new();
-        tokio::spawn(server::serve_on(listener, options(bind, database.pool.clone()), stop.clone()));
+        tokio::spawn(server::serve_on(listener, options, stop.clone()));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { url: format!("http://{bind}"), database, client, _stop: stop.drop_guard() }
+        Self { url, database, client, _stop: stop.drop_guard() }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -99,6 +107,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 pub(crate) fn options(bind: SocketAddr, pool: PgPool) -> ServerOptions {
     ServerOptions {
         bind,
+        hosts: Vec::new(),
         pool,
         project: "SimMart".to_owned(),
         currency: "EUR".to_owned(),
