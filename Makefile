@@ -3,7 +3,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SLUICE := $(TARGET)/debug/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo up down test lint bench
+.PHONY: help setup build install demo up down test lint bench
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -14,6 +14,10 @@ setup: ## Install what this machine lacks
 build: setup ## Build target/debug/sluice
 	@# --workspace: the same features as `make test`, so that the two share every compiled dependency.
 	cargo build --locked --workspace --bin sluice
+
+install: build ## Put sluice into PREFIX/bin (default: ~/.local)
+	@install -Dm755 -s $(SLUICE) $(or $(PREFIX),$(HOME)/.local)/bin/sluice
+	@echo "installed $(or $(PREFIX),$(HOME)/.local)/bin/sluice"
 
 demo: build ## Run a synthetic shop's whole day; ONCE=1 stops everything at the end
 	@$(SLUICE) demo $(if $(filter-out 0,$(ONCE)),--once)
