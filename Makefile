@@ -16,7 +16,8 @@ build: setup ## Build target/debug/sluice
 	cargo build --locked --workspace --bin sluice
 
 install: build ## Put sluice into PREFIX/bin (default: ~/.local)
-	@install -Dm755 -s $(SLUICE) $(or $(PREFIX),$(HOME)/.local)/bin/sluice
+	@mkdir -p $(or $(PREFIX),$(HOME)/.local)/bin
+	@install -m 755 -s $(SLUICE) $(or $(PREFIX),$(HOME)/.local)/bin/sluice
 	@echo "installed $(or $(PREFIX),$(HOME)/.local)/bin/sluice"
 
 demo: build ## Run a synthetic shop's whole day; ONCE=1 stops everything at the end
