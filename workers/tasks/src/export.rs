@@ -1,7 +1,12 @@
 //! `export`: a table, or what a query gives, as one Parquet or CSV file in the lake.
 //!
-//! The rows are those of one instant, however long the export takes. The file appears when it is whole, over the one
-//! of an earlier run with the same name: name files by date, and a repeat makes the same file again.
+//! The rows are those of one instant, however long the export takes, and the query cannot write. The file appears when
+//! it is whole, over the one of an earlier run with the same name: name files by date, and a repeat makes the same file
+//! again. An attempt that has lost its lease puts none there.
+//!
+//! A query is not templated, since a value of the run would become SQL. What depends on the run comes as session
+//! settings, as it does for models: `current_setting('sluice.interval_start')`, `sluice.interval_end`,
+//! `sluice.timezone`, and the parameters as JSON in `sluice.params`. The session's own time zone is UTC.
 
 mod frames;
 
@@ -11,14 +16,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, query, query_scalar};
 use warehouse::{
-    WarehouseError,
+    WarehouseError, fence,
     ident::{TableName, quote_all},
-    lake::Lake,
+    lake::{Lake, SealedFile},
 };
 use workflow::{
     diagnostic::Problem,
     error::TaskError,
     kind::{TaskContext, TaskKind},
+    template,
 };
 
 /// The kind.
@@ -41,7 +47,7 @@ pub struct Config {
     /// `schema.table`; its rows go in the order of its primary key.
     #[serde(default)]
     pub table: Option<String>,
-    /// One SELECT; its rows go in its own order.
+    /// One SELECT, without templates; its rows go in its own order.
     #[serde(default)]
     pub query: Option<String>,
     /// Path in the lake, ending in `.parquet` or `.csv`: `exports/sales/{{ ds }}.parquet`.
@@ -105,25 +111,50 @@ impl TaskKind for Export {
             // Templates are filled in by now, so the path may be another than the one that was checked.
             return Err(TaskError::user(problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; ")));
         };
-        let export = self.write(&config, format);
-        let (rows, bytes) = tokio::select! {
+        let sealed = tokio::select! {
             () = task.cancel.cancelled() => return Err(TaskError::external("stopped before the file was whole")),
-            done = export => done?,
+            sealed = self.write(&config, format, task) => sealed?,
         };
-        task.log.info(format!("{}: {rows} rows, {bytes} bytes", config.to));
-        Ok(json!({ "path": config.to, "rows": rows, "bytes": bytes }))
+        // Held until the file has its name: no successor can have written a newer one by then.
+        let mut tx = self.pool.begin().await.map_err(WarehouseError::from)?;
+        fence::check(&mut tx, task.fence).await?;
+        let file = sealed.place()?;
+        tx.commit().await.map_err(WarehouseError::from)?;
+        task.log.info(format!("{}: {} rows, {} bytes", file.path, file.rows, file.bytes));
+        Ok(json!({ "path": file.path, "rows": file.rows, "bytes": file.bytes }))
     }
 }
 
+/// What is wrong with a task's keys as they are written, before their templates are rendered.
+pub fn check_written(config: &Value) -> Option<Problem> {
+    let query = config.get("query")?.as_str()?;
+    template::is_template(query).then(|| {
+        Problem::new("query", "a template here would put values of the run into SQL").hint(
+            "read them from the session: `current_setting('sluice.interval_start')`, \
+             `current_setting('sluice.params')::jsonb ->> 'city'`",
+        )
+    })
+}
+
 impl Export {
-    async fn write(&self, config: &Config, format: Format) -> Result<(u64, u64), TaskError> {
+    async fn write(&self, config: &Config, format: Format, task: &TaskContext) -> Result<SealedFile, TaskError> {
         let mut tx = self.pool.begin().await.map_err(WarehouseError::from)?;
         let isolation = "set transaction isolation level repeatable read";
         query(isolation).execute(&mut *tx).await.map_err(WarehouseError::from)?;
+        query(include_str!("../../../sql/engine/export_session.sql"))
+            .bind(task.timezone.name())
+            .bind(task.interval.start.to_rfc3339())
+            .bind(task.interval.end.to_rfc3339())
+            .bind(task.params.to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(WarehouseError::from)?;
         let select = select(&mut tx, config).await?;
         // A view tells the types of the columns before any row is read.
         let view = format!("create temporary view sluice_export as {}", select.trim_end().trim_end_matches(';'));
         query(AssertSqlSafe(view)).execute(&mut *tx).await.map_err(refused)?;
+        // Whatever functions the query calls, they change nothing.
+        query("set transaction read only").execute(&mut *tx).await.map_err(WarehouseError::from)?;
         let written = match format {
             Format::Csv => csv(&mut tx, &self.lake, &config.to).await?,
             Format::Parquet => frames::parquet(&mut tx, &self.lake, &config.to).await?,
@@ -151,25 +182,25 @@ async fn select(tx: &mut PgConnection, config: &Config) -> Result<String, TaskEr
 }
 
 /// Postgres writes the CSV itself: one header line, `,`, quotes where needed, empty for null.
-async fn csv(tx: &mut PgConnection, lake: &Lake, path: &str) -> Result<(u64, u64), TaskError> {
+async fn csv(tx: &mut PgConnection, lake: &Lake, path: &str) -> Result<SealedFile, TaskError> {
     let count = query_scalar::<_, i64>("select count(*) from sluice_export").fetch_one(&mut *tx).await;
     let rows = count.map_err(refused)?;
     let copy = "copy (select * from sluice_export) to stdout with (format csv, header)";
-    let chunks = tx.copy_out_raw(copy).await.map_err(refused)?;
-    let text = chunks.try_fold(Vec::new(), |mut text, chunk| async move {
-        text.extend_from_slice(&chunk);
-        Ok(text)
-    });
-    let text = text.await.map_err(refused)?;
-    let bytes = text.len() as u64;
-    lake.put(path, text).await?;
-    Ok((u64::try_from(rows).unwrap_or_default(), bytes))
+    let mut file = lake.text_writer(path).await?;
+    let mut chunks = tx.copy_out_raw(copy).await.map_err(refused)?;
+    while let Some(chunk) = chunks.try_next().await.map_err(refused)? {
+        file.write(&chunk).await?;
+    }
+    Ok(file.seal(u64::try_from(rows).unwrap_or_default()).await?)
 }
 
 /// A query that Postgres does not accept is the user's; it says what is wrong.
 fn refused(error: sqlx::Error) -> TaskError {
     match error.as_database_error() {
-        Some(said) if said.code().is_some_and(|code| code.starts_with("42") || code.starts_with("22")) => {
+        // 22: values; 25006: it would write; 42: names and syntax.
+        Some(said)
+            if said.code().is_some_and(|code| code.starts_with("42") || code.starts_with("22") || code == "25006") =>
+        {
             TaskError::user(format!("the export's query: {}", said.message()))
         }
         _ => WarehouseError::from(error).into(),

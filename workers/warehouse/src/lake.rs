@@ -18,6 +18,7 @@ use polars::{
     },
 };
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 use workflow::kind::TaskContext;
 
@@ -112,6 +113,11 @@ impl Lake {
         LakeWriter::create(path, self.local_path(path)?, &schema)
     }
 
+    /// Starts a file of another format; it appears in the lake when it is sealed and placed.
+    pub async fn text_writer(&self, path: &str) -> Result<TextWriter, WarehouseError> {
+        TextWriter::create(path, self.local_path(path)?).await
+    }
+
     /// Reads a whole Parquet file.
     pub async fn read_parquet(&self, path: &str) -> Result<DataFrame, WarehouseError> {
         let lake = self.clone();
@@ -153,12 +159,57 @@ impl Lake {
     }
 }
 
+/// A file that has no name in the lake yet, at an address of its own beside the one it is for. Dropped, it is gone.
+struct Temporary {
+    path: String,
+    at: PathBuf,
+    target: PathBuf,
+}
+
+impl Temporary {
+    fn new(path: &str, target: PathBuf) -> Result<Self, WarehouseError> {
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| WarehouseError::File { path: path.to_owned(), source })?;
+        }
+        // Two writers of one path, in one process or on two machines, stay apart until the later rename wins.
+        let mut at = target.clone().into_os_string();
+        at.push(format!(".{}.partial", Uuid::now_v7().simple()));
+        Ok(Self { path: path.to_owned(), at: PathBuf::from(at), target })
+    }
+
+    fn failed(&self) -> impl Fn(std::io::Error) -> WarehouseError + '_ {
+        |source| WarehouseError::File { path: self.path.clone(), source }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Once it has its name it is not here any more; otherwise what is left is a file that nobody names.
+        let _ = std::fs::remove_file(&self.at);
+    }
+}
+
+/// A whole and durable file that only waits for its name. Dropped without it, it leaves nothing in the lake.
+#[must_use]
+pub struct SealedFile {
+    temporary: Temporary,
+    rows: u64,
+    bytes: u64,
+}
+
+impl SealedFile {
+    /// Puts the file in its place, over what was there.
+    pub fn place(self) -> Result<LakeFile, WarehouseError> {
+        let Self { temporary, rows, bytes } = self;
+        std::fs::rename(&temporary.at, &temporary.target).map_err(temporary.failed())?;
+        Ok(LakeFile { path: temporary.path.clone(), rows, bytes })
+    }
+}
+
 /// A Parquet file under way. Dropped unfinished, it leaves nothing in the lake.
 pub struct LakeWriter {
-    path: String,
-    temporary: PathBuf,
-    target: PathBuf,
-    writer: Option<BatchedWriter<BufWriter<File>>>,
+    temporary: Temporary,
+    writer: BatchedWriter<BufWriter<File>>,
     /// The same open file, to make it durable before it is named.
     file: File,
     rows: u64,
@@ -166,23 +217,16 @@ pub struct LakeWriter {
 
 impl LakeWriter {
     fn create(path: &str, target: PathBuf, schema: &Schema) -> Result<Self, WarehouseError> {
-        let file = |source| WarehouseError::File { path: path.to_owned(), source };
-        if let Some(folder) = target.parent() {
-            std::fs::create_dir_all(folder).map_err(file)?;
-        }
-        // Two writers of one path, in one process or on two machines, stay apart until the later rename wins.
-        let mut temporary = target.clone().into_os_string();
-        temporary.push(format!(".{}.partial", Uuid::now_v7().simple()));
-        let temporary = PathBuf::from(temporary);
-        let handle = File::create(&temporary).map_err(file)?;
-        let out = BufWriter::with_capacity(1 << 20, handle.try_clone().map_err(file)?);
+        let temporary = Temporary::new(path, target)?;
+        let file = File::create(&temporary.at).map_err(temporary.failed())?;
+        let out = BufWriter::with_capacity(1 << 20, file.try_clone().map_err(temporary.failed())?);
         let writer = ParquetWriter::new(out)
             .with_compression(ParquetCompression::Snappy)
             .with_statistics(StatisticsOptions::default())
             .set_parallel(false)
             .batched(schema)
             .map_err(WarehouseError::frame(format!("cannot write `{path}` as Parquet")))?;
-        Ok(Self { path: path.to_owned(), temporary, target, writer: Some(writer), file: handle, rows: 0 })
+        Ok(Self { temporary, writer, file, rows: 0 })
     }
 
     /// Adds the frame's rows as one row group. Blocks.
@@ -190,12 +234,8 @@ impl LakeWriter {
         let mut frame = frame.clone();
         frame.rechunk_mut();
         self.rows += frame.height() as u64;
-        match &mut self.writer {
-            Some(writer) => writer
-                .write_batch(&frame)
-                .map_err(WarehouseError::frame(format!("cannot write `{}` as Parquet", self.path))),
-            None => Ok(()),
-        }
+        let failed = WarehouseError::frame(format!("cannot write `{}` as Parquet", self.temporary.path));
+        self.writer.write_batch(&frame).map_err(failed)
     }
 
     /// Rows written so far.
@@ -203,23 +243,48 @@ impl LakeWriter {
         self.rows
     }
 
+    /// Ends the file, which then waits for its name. Blocks.
+    pub fn seal(self) -> Result<SealedFile, WarehouseError> {
+        let Self { temporary, writer, file, rows } = self;
+        let failed = WarehouseError::frame(format!("cannot write `{}` as Parquet", temporary.path));
+        writer.finish().map_err(failed)?;
+        drop(writer);
+        file.sync_all().map_err(temporary.failed())?;
+        let bytes = file.metadata().map_err(temporary.failed())?.len();
+        Ok(SealedFile { temporary, rows, bytes })
+    }
+
     /// Ends the file and puts it in its place. Blocks.
-    pub fn finish(mut self) -> Result<LakeFile, WarehouseError> {
-        if let Some(writer) = self.writer.take() {
-            writer.finish().map_err(WarehouseError::frame(format!("cannot write `{}` as Parquet", self.path)))?;
-        }
-        let file = |source| WarehouseError::File { path: self.path.clone(), source };
-        self.file.sync_all().map_err(file)?;
-        std::fs::rename(&self.temporary, &self.target).map_err(file)?;
-        let bytes = std::fs::metadata(&self.target).map_err(file)?.len();
-        Ok(LakeFile { path: self.path.clone(), rows: self.rows, bytes })
+    pub fn finish(self) -> Result<LakeFile, WarehouseError> {
+        self.seal()?.place()
     }
 }
 
-impl Drop for LakeWriter {
-    fn drop(&mut self) {
-        // After `finish` it is gone; otherwise what is left is an unfinished file that nobody names.
-        let _ = std::fs::remove_file(&self.temporary);
+/// A file of any other format under way. Dropped unfinished, it leaves nothing in the lake.
+pub struct TextWriter {
+    temporary: Temporary,
+    out: tokio::io::BufWriter<tokio::fs::File>,
+    bytes: u64,
+}
+
+impl TextWriter {
+    async fn create(path: &str, target: PathBuf) -> Result<Self, WarehouseError> {
+        let temporary = Temporary::new(path, target)?;
+        let file = tokio::fs::File::create(&temporary.at).await.map_err(temporary.failed())?;
+        Ok(Self { temporary, out: tokio::io::BufWriter::with_capacity(1 << 20, file), bytes: 0 })
+    }
+
+    /// Adds these bytes.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), WarehouseError> {
+        self.bytes += bytes.len() as u64;
+        self.out.write_all(bytes).await.map_err(self.temporary.failed())
+    }
+
+    /// Ends the file, which holds so many rows and then waits for its name.
+    pub async fn seal(mut self, rows: u64) -> Result<SealedFile, WarehouseError> {
+        self.out.flush().await.map_err(self.temporary.failed())?;
+        self.out.get_ref().sync_all().await.map_err(self.temporary.failed())?;
+        Ok(SealedFile { temporary: self.temporary, rows, bytes: self.bytes })
     }
 }
 

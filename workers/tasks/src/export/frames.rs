@@ -3,7 +3,11 @@
 use futures::TryStreamExt;
 use polars::prelude::{DataFrame, DataType, IntoColumn, NamedFrom, PlSmallStr, Schema, Series, TimeUnit, TimeZone};
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow, query, query_as};
-use warehouse::{WarehouseError, ident::quote, lake::Lake};
+use warehouse::{
+    WarehouseError,
+    ident::quote,
+    lake::{Lake, SealedFile},
+};
 use workflow::error::TaskError;
 
 use super::refused;
@@ -33,8 +37,8 @@ struct ExportColumn {
     expression: String,
 }
 
-/// Writes the rows of `sluice_export`; how many, and the bytes of the file.
-pub(super) async fn parquet(tx: &mut PgConnection, lake: &Lake, path: &str) -> Result<(u64, u64), TaskError> {
+/// Writes the rows of `sluice_export`.
+pub(super) async fn parquet(tx: &mut PgConnection, lake: &Lake, path: &str) -> Result<SealedFile, TaskError> {
     let columns = columns(&mut *tx).await?;
     let schema = Schema::from_iter(columns.iter().map(|c| (PlSmallStr::from(c.name.as_str()), c.dtype.clone())));
     let mut writer = lake.parquet_writer(path, schema.into())?;
@@ -47,8 +51,7 @@ pub(super) async fn parquet(tx: &mut PgConnection, lake: &Lake, path: &str) -> R
             .await
             .map_err(WarehouseError::from)??;
     }
-    let file = tokio::task::spawn_blocking(move || writer.finish()).await.map_err(WarehouseError::from)??;
-    Ok((file.rows, file.bytes))
+    Ok(tokio::task::spawn_blocking(move || writer.seal()).await.map_err(WarehouseError::from)??)
 }
 
 async fn columns(tx: &mut PgConnection) -> Result<Vec<ExportColumn>, TaskError> {
