@@ -29,6 +29,7 @@ use workflow::{
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
     span::Span,
+    template,
 };
 
 use self::{
@@ -171,6 +172,28 @@ impl TaskKind for ExtractMysql {
 }
 
 impl ExtractMysql {
+    /// The tables that loads of this run publish the batch in.
+    async fn targets(&self, task: &TaskContext) -> Result<Vec<String>, TaskError> {
+        let mut targets = Vec::new();
+        for (load, into) in marks::targets(&self.marks, task.run_id, &task.task).await? {
+            let scope = template::Scope {
+                dag: &task.dag,
+                task: &load,
+                run_id: task.run_id,
+                logical_time: task.logical_time,
+                interval: task.interval,
+                timezone: task.timezone,
+                params: &task.params,
+            };
+            match template::render(&Value::String(into), &scope) {
+                Ok(Value::String(into)) => targets.push(into),
+                Ok(_) => {}
+                Err(fault) => return Err(TaskError::user(format!("`{load}`: `into`: {}", fault.message))),
+            }
+        }
+        Ok(targets)
+    }
+
     async fn extract(
         &self,
         connection: &mut MySqlConnection,
@@ -188,7 +211,7 @@ impl ExtractMysql {
                     source: config.table.clone(),
                     column: incremental.cursor.clone(),
                 };
-                let targets = marks::targets(&self.marks, task.run_id, &task.task).await?;
+                let targets = self.targets(task).await?;
                 let mark = marks::read(&self.marks, &of, &targets).await?;
                 Some(Window::find(connection, incremental, &columns, of, mark, &task.log).await?)
             }

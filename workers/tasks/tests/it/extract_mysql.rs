@@ -142,7 +142,8 @@ async fn two_loads_of_one_extract_each_get_every_row() {
     world.suite("t", "suite: t\nchecks:\n  - expect_column_values_to_be_between: { column: v, min_value: 1 }\n");
     world.shop("insert into t values (1, 0, '2026-01-01 00:00:00')").await;
     let plan = |targets: &[&str]| {
-        let loads = targets.iter().map(|into| json!({"kind": "load", "config": {"from": "t", "into": into}}));
+        let loads =
+            targets.iter().map(|into| json!({"name": "l", "kind": "load", "config": {"from": "t", "into": into}}));
         json!({"tasks": loads.collect::<Vec<_>>()})
     };
     let extract =
@@ -150,7 +151,7 @@ async fn two_loads_of_one_extract_each_get_every_row() {
     let load = |into: &str| json!({"from": "extract", "into": into, "key": ["id"]});
     let strict = json!({"from": "extract", "into": "staging.b", "key": ["id"], "gate": {"suite": "t"}});
 
-    let both = plan(&["staging.a", "staging.b"]);
+    let both = plan(&["staging.a", "staging.{{ 'b' }}"]);
     let manifest = world.run_planned(&both, "extract_mysql", extract.clone()).await;
     world.run("load", load("staging.a"), &[("extract", &manifest)]).await.expect("load");
     world.run("load", strict.clone(), &[("extract", &manifest)]).await.expect_err("its gate refuses");

@@ -11,9 +11,10 @@ use crate::{
     manifest::{Mark, Reading},
 };
 
-/// Where the loads of a run publish what its task `extract` reads, by the run's own plan.
-pub async fn targets(pool: &PgPool, run_id: i64, extract: &str) -> Result<Vec<String>, WarehouseError> {
-    let targets = sqlx::query_scalar(include_str!("../../../../sql/engine/mark_targets.sql"));
+/// The loads of a run that publish what its task `extract` reads, by the run's own plan: the name of each, and its
+/// target as it is written there.
+pub async fn targets(pool: &PgPool, run_id: i64, extract: &str) -> Result<Vec<(String, String)>, WarehouseError> {
+    let targets = sqlx::query_as(include_str!("../../../../sql/engine/mark_targets.sql"));
     Ok(targets.bind(run_id).bind(extract).fetch_all(pool).await?)
 }
 
