@@ -9,7 +9,8 @@ with known as (
            p.price::numeric(12, 2) as price,
            p.cost::numeric(12, 2) as cost,
            p.active::int <> 0 as active,
-           p.updated_at::timestamptz as changed_at,
+           -- A row is so since the last of its parts is: a supplier that is renamed changes its products, then.
+           greatest(p.updated_at, c.updated_at, s.updated_at)::timestamptz as changed_at,
            false as is_inferred
     from staging.products as p
     left join staging.product_categories as c on c.category_id = p.category_id

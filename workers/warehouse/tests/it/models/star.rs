@@ -82,6 +82,29 @@ async fn facts_resolve_and_money_balances_whatever_a_gate_holds_back() {
 }
 
 #[tokio::test]
+async fn a_product_changes_when_its_supplier_or_category_does() {
+    let db = database().await;
+    sql(&db.pool, include_str!("../../fixtures/shop.sql")).await;
+    let catalog = models();
+    publish(&db.pool, &catalog).await.expect("published");
+    for change in [
+        "update staging.suppliers set name = 'Apex', updated_at = '2026-03-10 09:00'",
+        "update staging.categories set name = 'Home', updated_at = '2026-03-12 09:00' where id = 1",
+    ] {
+        sql(&db.pool, change).await;
+        publish(&db.pool, &catalog).await.expect("published again");
+    }
+    let versions = "select supplier, category, department, to_char(valid_from at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
+                    from warehouse.dim_product where product_id = 1 order by valid_from";
+    let expected = [
+        "(Acme,Pans,Kitchen,\"1900-01-01 00:00\")",
+        "(Apex,Pans,Kitchen,\"2026-03-10 09:00\")",
+        "(Apex,Pans,Home,\"2026-03-12 09:00\")",
+    ];
+    assert_eq!(rows(&db.pool, versions).await, expected);
+}
+
+#[tokio::test]
 async fn stock_of_a_day_is_the_sum_of_its_movements() {
     let db = database().await;
     sql(&db.pool, include_str!("../../fixtures/shop.sql")).await;
