@@ -14,7 +14,7 @@ use workflow::{
     kind::Registry,
     plan::{self, Known, Plan},
     project::Project,
-    yaml::Document,
+    yaml::{Document, join},
 };
 
 /// A checked project.
@@ -51,7 +51,7 @@ impl Files {
             files: project_files(dir),
         };
         let mut warnings = Vec::new();
-        let plans = plans(dir, registry, &known, &mut faults, &mut warnings);
+        let plans = plans(dir, registry, &known, &suites, &mut faults, &mut warnings);
         let streams = streams(dir, project, &mut faults);
         if faults.is_empty() {
             Ok(Self { plans, suites, models, streams, warnings })
@@ -83,6 +83,7 @@ fn plans(
     dir: &Path,
     registry: &Registry,
     known: &Known,
+    suites: &BTreeMap<String, Suite>,
     faults: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Plan> {
@@ -90,6 +91,8 @@ fn plans(
     for (file, text) in yaml_files(dir, "dags", faults) {
         let checked = Document::parse(&file, &text).map_err(|fault| vec![fault]).and_then(|document| {
             let plan = plan::check(&document, registry, known)?;
+            let problems = tasks::written::check(&plan, suites).into_iter();
+            faults.extend(problems.map(|(task, problem)| document.place(&join("tasks", &task), problem)));
             warnings.extend(plan::lint(&document, &plan));
             Ok(plan)
         });

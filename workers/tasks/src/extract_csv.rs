@@ -166,6 +166,11 @@ fn specs(config: &Config) -> Result<Vec<Spec>, Vec<Problem>> {
                 continue;
             }
         };
+        if map.from.is_some() && !config.header {
+            let message = "a file without a header has no names";
+            let hint = "name all columns in the order of the file, and leave `from` out";
+            problems.push(Problem::new(join(&field, "from"), message).hint(hint));
+        }
         if map.format.is_some() && !matches!(map.kind.as_str(), "date" | "timestamp") {
             problems.push(Problem::new(join(&field, "format"), "only a date or a timestamp has a format"));
         }

@@ -127,6 +127,10 @@ impl TaskKind for ExtractHttp {
         if config.next.is_some() && config.page.is_some() {
             problems.push(Problem::new("page", "pages are found by `next` already").hint("keep one of the two"));
         }
+        if let Some(Numbered { size_param: Some(name), size: None, .. }) = &config.page {
+            let message = format!("there is no `size` to send as `{name}`");
+            problems.push(Problem::new("page.size_param", message).hint("give `size`, or leave `size_param` out"));
+        }
         if config.rate.is_nan() || config.rate <= 0.0 {
             problems.push(Problem::new("rate", format!("{} requests a second", config.rate)).hint("more than 0"));
         }

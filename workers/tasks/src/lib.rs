@@ -13,6 +13,7 @@ pub mod report;
 pub mod sender;
 pub mod transform;
 pub mod validate;
+pub mod written;
 
 mod letter;
 mod wording;

@@ -23,7 +23,7 @@ use workflow::{
     kind::{Reference, Target, TaskContext, TaskKind},
 };
 
-use self::gate::Gate;
+pub use self::gate::Gate;
 
 /// The kind.
 pub struct Load {

@@ -54,6 +54,25 @@ impl Gate {
         }
     }
 
+    /// A limit that can never matter: only rows that a check quarantines are counted against it one by one. With any
+    /// other policy the first row that fails refuses the batch, or none does.
+    pub(crate) fn check_limits(&self, suite: &Suite) -> Option<Problem> {
+        let field = match (self.max_failed_rows, self.max_failed_percent) {
+            (Some(_), _) => "gate.max_failed_rows",
+            (None, Some(_)) => "gate.max_failed_percent",
+            (None, None) => return None,
+        };
+        let suite = suite.clone().with_default(self.on_fail);
+        if suite.checks.iter().any(|check| suite.policy(check) == OnFail::Quarantine) {
+            return None;
+        }
+        let message = format!("no check of the suite `{}` quarantines rows, so there is nothing to limit", suite.name);
+        Some(
+            Problem::new(field, message)
+                .hint("say `on_fail: quarantine` in the gate or at a check, or remove the limit"),
+        )
+    }
+
     pub(super) fn references(&self) -> Vec<Reference> {
         let mut references = vec![Reference::new("gate.suite", Target::Suite(self.suite.clone()))];
         references.extend(
@@ -74,7 +93,10 @@ impl Gate {
             let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
             TaskError::user(all.join("; "))
         })?;
-        Ok(suite.with_default(self.on_fail))
+        match self.check_limits(&suite) {
+            Some(problem) => Err(TaskError::user(format!("`{}`: {}", problem.field, problem.message))),
+            None => Ok(suite.with_default(self.on_fail)),
+        }
     }
 
     /// Judges the batch, its duplicates aside. Gives the audit, and why it refuses if it does.
