@@ -1,7 +1,10 @@
 //! Task kinds against real services.
 
+mod checks;
 mod delivery;
+mod export;
 mod extract_csv;
+mod extract_http;
 mod extract_mysql;
 mod generate;
 mod kill;
