@@ -10,6 +10,7 @@ mod consumer;
 mod error;
 mod forward;
 mod presence;
+mod prune;
 mod record;
 mod store;
 mod worker;
@@ -114,8 +115,12 @@ pub async fn run(stream: Arc<Stream>, options: Options, stop: CancellationToken)
         helpers.cancel();
         result
     };
-    let (result, (), ()) =
-        tokio::join!(work, forward::run(&stream, &options.pool, &options.brokers, &helpers), archive);
+    let (result, (), (), ()) = tokio::join!(
+        work,
+        forward::run(&stream, &options.pool, &options.brokers, &helpers),
+        prune::run(&stream, &options.pool, &helpers),
+        archive
+    );
     let Ok(result) = result else {
         let message = thread.join().err().and_then(|panic| panic.downcast_ref::<&str>().map(|m| (*m).to_owned()));
         return Err(StreamError::Thread(message.unwrap_or_else(|| "it ended by a panic".to_owned())));

@@ -32,8 +32,12 @@ pub struct Stream {
     /// The span that every window is a multiple of: lateness and duplicates are judged by it.
     pub(crate) pane: i64,
     pub(crate) operators: Vec<Operator>,
+    /// How long results outlive their last change.
+    pub(crate) retention: Span,
     pub(crate) lake: Option<LakeFile>,
 }
+
+const SHORTEST_RETENTION: Span = Span::seconds(60);
 
 /// A windowed computation: a rule's or an aggregate's.
 #[derive(Debug, Clone)]
@@ -127,6 +131,13 @@ pub(crate) fn compile(file: StreamFile) -> Result<Stream, Vec<Problem>> {
         let mut faults = Faults { base: format!("aggregates.{name}"), problems: &mut problems };
         operators.extend(compile_aggregate(name, aggregate, &mut layout, &mut faults));
     }
+    let longest = operators.iter().map(|o| o.window).max().unwrap_or(0);
+    let open = longest.saturating_add(file.event_time.allowed_lateness.micros());
+    if file.retention.micros() < open.max(SHORTEST_RETENTION.micros()) {
+        problems.push(Problem::new("retention", format!("results cannot be kept for {} only", file.retention)).hint(
+            format!("at least {SHORTEST_RETENTION}, and no less than the longest window and `allowed_lateness`"),
+        ));
+    }
     if let Some(lake) = &file.lake
         && lake.roll_records == 0
     {
@@ -149,6 +160,7 @@ pub(crate) fn compile(file: StreamFile) -> Result<Stream, Vec<Problem>> {
         max_ahead: file.event_time.max_ahead.micros(),
         pane,
         operators,
+        retention: file.retention,
         lake: file.lake,
     })
 }

@@ -50,6 +50,9 @@ pub(crate) struct StreamFile {
     pub(crate) rules: BTreeMap<String, RuleFile>,
     #[serde(default)]
     pub(crate) aggregates: BTreeMap<String, AggregateFile>,
+    /// Windows and dead letters are deleted this long after they last changed, by the clock.
+    #[serde(default = "a_week")]
+    pub(crate) retention: Span,
     /// Where raw events are kept as Parquet; without it they are not.
     #[serde(default)]
     pub(crate) lake: Option<LakeFile>,
@@ -196,6 +199,10 @@ pub fn parse_all<'a>(
 
 fn event_id() -> String {
     "event_id".to_owned()
+}
+
+fn a_week() -> Span {
+    Span::seconds(7 * 86_400)
 }
 
 fn a_minute() -> Span {

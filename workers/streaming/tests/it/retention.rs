@@ -70,3 +70,44 @@ async fn a_stream_that_retention_overtakes_goes_on_where_the_log_does() {
     assert_eq!(malformed + absent, 80, "{malformed} malformed, {absent} absent");
     assert!(malformed > 1 && absent > 1, "{malformed} malformed, {absent} absent: nothing was overtaken");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_older_than_the_retention_are_deleted_and_nothing_else_is() {
+    let bench = Bench::new(13).await;
+    // Two thousand windows and dead letters past a week, of a rule that is there and of one that is there no longer;
+    // dead letters that are not sent, or that a new owner will come across again; and some of yesterday.
+    sqlx::raw_sql(
+        "insert into sluice.stream_window (stream, agg, partition, key, window_start, window_end, events, updated_at)
+         select s, agg, 0, k::text, at - interval '5 seconds', at, 1, at
+         from unnest(array['cards', 'other']) s, unnest(array['total', 'long_gone']) agg, generate_series(1, 2500) k,
+              unnest(array[now() - interval '8 days', now() - interval '1 day']) at;
+         insert into sluice.stream_window (stream, agg, partition, key, window_start, window_end, events, updated_at)
+         values ('cards', 'total', 0, 'backfilled', '2020-01-01', '2020-01-01', 1, now());
+         insert into sluice.stream_offset (stream, topic, partition, start_offset, committed_offset, restore_offset)
+         values ('cards', 'old', 77, 0, 5000, 4000);
+         insert into sluice.dead_letter (stream, topic, partition, record_offset, reason, detail, payload, at, produced_at)
+         select s, 'old', 77, n, 'late', '', 'x', now() - interval '8 days', case when n >= 10 then now() end
+         from unnest(array['cards', 'other']) s, generate_series(0, 4009) n;
+         insert into sluice.dead_letter (stream, topic, partition, record_offset, reason, detail, payload, at, produced_at)
+         values ('cards', 'new', 0, 1, 'late', '', 'x', now() - interval '1 day', now());",
+    )
+    .execute(&bench.pool)
+    .await
+    .expect("old results");
+    let (stop, task) = bench.start(bench.options("a"));
+    let count =
+        async |sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(&bench.pool).await.expect("a count") };
+    let windows = "select count(*) from sluice.stream_window where stream = 'cards'";
+    let letters = "select count(*) from sluice.dead_letter where stream = 'cards'";
+    // Unsent letters are sent as well, and go then; ten are of records that may be read again.
+    bench.until("windows are pruned", async || count(windows).await <= 5_001).await;
+    bench.until("letters are pruned", async || count(letters).await <= 21).await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    assert_eq!(count(windows).await, 5_001);
+    assert!(count(letters).await >= 11);
+    assert_eq!(count("select count(*) from sluice.stream_window where stream = 'other'").await, 10_000);
+    assert_eq!(count("select count(*) from sluice.dead_letter where stream = 'other'").await, 4_010);
+    let least = "select min(record_offset) from sluice.dead_letter where topic = 'old' and stream = 'cards' and record_offset >= 10";
+    assert_eq!(count(least).await, 4_000);
+}
