@@ -3,13 +3,13 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig, ClientContext, Statistics,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     config::RDKafkaLogLevel,
@@ -23,6 +23,10 @@ use tokio_util::sync::CancellationToken;
 const FLUSH_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long the broker may take to make topics.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the first record may wait for the broker to give the producer its id.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the client tells of itself.
+const STATISTICS_EVERY: Duration = Duration::from_millis(100);
 /// How often a paced sender wakes.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -89,12 +93,19 @@ struct Deliveries {
     delivered: AtomicU64,
     failed: AtomicU64,
     first: Mutex<Option<KafkaError>>,
+    ready: AtomicBool,
 }
 
 #[derive(Clone, Default)]
 struct Answers(Arc<Deliveries>);
 
-impl ClientContext for Answers {}
+impl ClientContext for Answers {
+    fn stats(&self, statistics: Statistics) {
+        if statistics.eos.is_some_and(|eos| eos.idemp_state == "Assigned") {
+            self.0.ready.store(true, Ordering::Release);
+        }
+    }
+}
 
 impl ProducerContext for Answers {
     type DeliveryOpaque = ();
@@ -121,7 +132,7 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Makes the client; the connection is made when the first record goes out.
+    /// Makes the client, which connects beside it.
     pub fn connect(brokers: &str) -> Result<Self, ProduceError> {
         let answers = Answers::default();
         let mut config = ClientConfig::new();
@@ -132,11 +143,21 @@ impl Producer {
             .set("linger.ms", "5")
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", "60000")
+            .set("statistics.interval.ms", STATISTICS_EVERY.as_millis().to_string())
             .set_log_level(RDKafkaLogLevel::Critical);
         let inner = config
             .create_with_context(answers.clone())
             .map_err(|source| ProduceError::Kafka { brokers: brokers.to_owned(), source })?;
         Ok(Self { brokers: brokers.to_owned(), inner, answers, sent: AtomicU64::new(0) })
+    }
+
+    /// Waits, for some seconds at most, until records would leave at once. An idempotent producer asks for its id
+    /// every half second until it has one, and holds back for so long what it is handed.
+    pub async fn ready(&self) {
+        let until = Instant::now() + READY_TIMEOUT;
+        while !self.answers.0.ready.load(Ordering::Acquire) && Instant::now() < until {
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     /// Hands a record to the client; waits while its queue is full.
@@ -203,6 +224,7 @@ pub async fn produce(
     stop: &CancellationToken,
 ) -> Result<Sent, ProduceError> {
     let producer = Producer::connect(brokers)?;
+    producer.ready().await;
     let start = Instant::now();
     let (mut count, mut bytes) = (0_u64, 0_u64);
     let mut events = events.into_iter();

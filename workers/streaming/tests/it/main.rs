@@ -6,5 +6,6 @@ mod dead_letters;
 mod harness;
 mod lake;
 mod presence;
+mod producer;
 mod retention;
 mod runs;
