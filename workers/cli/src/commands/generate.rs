@@ -1,7 +1,7 @@
 //! `sluice generate`: a synthetic shop's past into `MySQL` or CSV files, a burst of events into Kafka, or a present
 //! that goes on until it is stopped.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -22,6 +22,8 @@ use crate::{
 const LIVE_RATE: f64 = 15.0;
 /// Events of a burst, where `--events` does not say.
 const BURST: u64 = 10_000;
+/// How far ahead of the clock the last event of a burst may be, in seconds.
+const MOST_AHEAD: f64 = 30.0;
 
 /// Arguments of `sluice generate`.
 #[derive(clap::Args)]
@@ -130,11 +132,14 @@ async fn files(args: &Args, config: Config) -> anyhow::Result<()> {
 async fn burst(ctx: &Context, args: &Args, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
     let brokers = ctx.kafka()?;
     prepare_topics(&brokers).await?;
-    let start = Utc::now();
+    let (count, rate) = (args.events.unwrap_or(BURST), args.rate.unwrap_or(1_000.0));
+    // Sent faster than they happen, the last ones would be ahead of the clock, which streams refuse.
+    let ahead = if args.rate.is_some() { 0.0 } else { (count as f64 / rate - MOST_AHEAD).max(0.0) };
+    let start = Utc::now() - Duration::from_secs_f64(ahead.min(1e9));
     let shop = Shop::new(Settings { days: 30, ..config.settings(start) });
-    let traffic = Traffic { events_per_s: args.rate.unwrap_or(1_000.0), ..Traffic::default() };
+    let traffic = Traffic { events_per_s: rate, ..Traffic::default() };
     let events = EventStream::of(shop, config.seed, start, traffic).map(Outgoing::from);
-    let pace = Pace { rate: args.rate, events: Some(args.events.unwrap_or(BURST)), duration: None };
+    let pace = Pace { rate: args.rate, events: Some(count), duration: None };
     let sent = producer::produce(&brokers, events, pace, stop).await?;
     output::line(format!("{} events, {} bytes, in {:.1} s", sent.events, sent.bytes, sent.seconds));
     Ok(())
@@ -145,6 +150,7 @@ async fn present(ctx: &Context, args: &Args, stop: &CancellationToken) -> anyhow
     let brokers = ctx.kafka()?;
     prepare_topics(&brokers).await?;
     let producer = Producer::connect(&brokers)?;
+    producer.ready().await;
     let traffic = Traffic {
         events_per_s: args.rate.unwrap_or(LIVE_RATE),
         attack_every: Some(TimeDelta::seconds(55)),
