@@ -1,9 +1,12 @@
 //! Whole runs: the results of one process, of two, of one that is fenced, of one whose Postgres goes away.
 
+use std::sync::Arc;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use streaming::spec::Stream;
 use url::Url;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, yaml};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_gives_what_the_log_says_and_its_dead_letters_reach_their_topic() {
@@ -121,4 +124,22 @@ async fn a_topic_that_appears_later_is_read_and_offsets_begin_where_it_does() {
     stop.cancel();
     task.await.expect("no panic").expect("a clean end");
     bench.assert_exact().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_postgres_does_not_take_raises_its_alert_without_what_it_refuses() {
+    let mut bench = Bench::new(14).await;
+    let text = yaml(&bench.topic).replace("severity: high,", "severity: high, message: \"a\\0b {{ key }}\",");
+    bench.stream = Arc::new(Stream::parse("cards.yaml", &text, &["team"]).expect("a valid stream"));
+    let (stop, task) = bench.start(bench.options("a"));
+    bench.send(bench.events(4_000), None).await;
+    bench.caught_up().await;
+    stop.cancel();
+    task.await.expect("no panic").expect("a clean end");
+    bench.assert_exact().await;
+    let message: String = sqlx::query_scalar("select min(message) from sluice.alert where rule = 'fast'")
+        .fetch_one(&bench.pool)
+        .await
+        .expect("an alert");
+    assert!(message.starts_with("a\u{fffd}b c_"), "{message}");
 }
