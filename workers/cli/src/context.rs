@@ -1,14 +1,20 @@
 //! The project that a command works on: its folder, its settings, and connections made when first asked for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret, SecretString};
-use services::{Service, Services};
+use services::{Service, Services, processes};
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
 use warehouse::lake::Lake;
-use workflow::{kind::Registry, project::Project};
+use workflow::{
+    kind::Registry,
+    project::{Project, Web},
+};
 
 use crate::{exit::Failure, files::Files};
 
@@ -40,6 +46,30 @@ impl Context {
     /// `.sluice/`: services, logs, outbox, lake.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.join(".sluice")
+    }
+
+    /// Where people find the web page.
+    pub(crate) fn public_url(&self) -> String {
+        self.project.web.public_url.clone().unwrap_or_else(|| self.web_url())
+    }
+
+    /// Where this project's own tasks find the web page.
+    pub(crate) fn internal_url(&self) -> String {
+        self.project.web.internal_url.clone().unwrap_or_else(|| self.web_url())
+    }
+
+    /// Where the web page is on this machine: the one in the background, whose port may be another than the one in
+    /// `sluice.yaml`, else where it would listen.
+    fn web_url(&self) -> String {
+        let running = processes::list(&self.home()).unwrap_or_default().into_iter().find_map(|process| process.url);
+        running.unwrap_or_else(|| {
+            let Web { host, port, .. } = &self.project.web;
+            match host.parse::<IpAddr>() {
+                Ok(ip) if ip.is_unspecified() => format!("http://localhost:{port}"),
+                Ok(IpAddr::V6(ip)) => format!("http://[{ip}]:{port}"),
+                _ => format!("http://{host}:{port}"),
+            }
+        })
     }
 
     /// Where a private service is, if it runs.

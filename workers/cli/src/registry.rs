@@ -54,7 +54,7 @@ fn kinds(with: Handles<'_>) -> Registry {
         .with(RunCommand::new(&ctx.dir))
         .with(ExtractCsv::new(lake.clone(), &ctx.dir))
         .with(Export::new(pool.clone(), lake.clone()))
-        .with(ExtractHttp::new(lake.clone()))
+        .with(ExtractHttp::new(lake.clone(), ctx.internal_url()))
         .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
         .with(Generate::new(connections.get("shop").cloned()))
         .with(Load::new(pool.clone(), lake.clone(), &ctx.dir))
@@ -67,11 +67,10 @@ fn kinds(with: Handles<'_>) -> Registry {
 
 /// In whose name messages are written.
 fn sender(ctx: &Context) -> Sender {
-    let web = &ctx.project.web;
     Sender {
         project: ctx.project.project.clone(),
         currency: ctx.project.currency.clone(),
-        web: Some(format!("http://{}:{}", web.host, web.port)),
+        web: Some(ctx.public_url()),
         channels: ctx.project.channels.clone(),
     }
 }

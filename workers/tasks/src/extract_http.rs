@@ -34,12 +34,13 @@ use self::{
 /// The kind.
 pub struct ExtractHttp {
     lake: Lake,
+    own: String,
 }
 
 impl ExtractHttp {
-    /// Writes into `lake`.
-    pub fn new(lake: Lake) -> Self {
-        Self { lake }
+    /// Writes into `lake`; `own` is the address of the project's own web page.
+    pub fn new(lake: Lake, own: impl Into<String>) -> Self {
+        Self { lake, own: own.into() }
     }
 }
 
@@ -47,7 +48,7 @@ impl ExtractHttp {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address of the first page, `http` or `https`.
+    /// Address of the first page, `http` or `https`; one that begins with `/` is on the project's own web page.
     pub url: String,
     /// What the records are: `ratings`. Names the folder in the lake.
     pub dataset: String,
@@ -115,9 +116,12 @@ impl TaskKind for ExtractHttp {
     fn check(config: &Config) -> Vec<Problem> {
         let mut problems = Vec::new();
         if !config.url.contains("{{")
-            && let Err(message) = address(&config.url)
+            && let Err(message) = address(&config.url, "http://localhost")
         {
-            problems.push(Problem::new("url", message).hint("write `https://host/path`"));
+            problems.push(
+                Problem::new("url", message)
+                    .hint("write `https://host/path`, or `/path` for the project's own web page"),
+            );
         }
         if config.dataset.is_empty() || !config.dataset.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
         {
@@ -141,7 +145,7 @@ impl TaskKind for ExtractHttp {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let mut pages = Pages::new(&config)?;
+        let mut pages = Pages::new(&config, &self.own)?;
         let mut records = Records::new(config.columns.clone());
         while let Some(page) = pages.next(task).await? {
             records.add(page.url.as_str(), &page.records);
@@ -227,8 +231,10 @@ impl Rejected {
     }
 }
 
-fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("`{text}` is not an address: {error}"))?;
+/// `text` as an address; `own` is that of the project's own web page.
+fn address(text: &str, own: &str) -> Result<Url, String> {
+    let whole = if text.starts_with('/') { format!("{}{text}", own.trim_end_matches('/')) } else { text.to_owned() };
+    let url = Url::parse(&whole).map_err(|error| format!("`{whole}` is not an address: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         scheme => Err(format!("`{scheme}` is not http or https")),

@@ -42,7 +42,7 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(config: &'a Config) -> Result<Self, TaskError> {
+    pub(super) fn new(config: &'a Config, own: &str) -> Result<Self, TaskError> {
         let client = Client::builder()
             .timeout(TIMEOUT)
             .default_headers(headers(config)?)
@@ -53,7 +53,7 @@ impl<'a> Pages<'a> {
             .map_err(|error| TaskError::internal("cannot make an HTTP client").because(error))?;
         let number = config.page.as_ref().map_or(1, |page| page.first);
         let mut pages = Self { config, client, next: None, number, seen: BTreeSet::new(), last: None };
-        let first = address(&config.url).map_err(TaskError::user)?;
+        let first = address(&config.url, own).map_err(TaskError::user)?;
         pages.next = Some(pages.numbered(first));
         Ok(pages)
     }

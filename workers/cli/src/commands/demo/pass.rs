@@ -17,7 +17,7 @@ use crate::{context::Context, exit::Failure, files::Files};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Runs the shop's day.
-pub(super) async fn run(ctx: &Context, files: &Files, pool: &PgPool, web: &str) -> anyhow::Result<()> {
+pub(super) async fn run(ctx: &Context, files: &Files, pool: &PgPool) -> anyhow::Result<()> {
     let day = Day { ctx, files, pool };
     for plan in files.plans.values() {
         runs::deploy(pool, plan, Utc::now()).await?;
@@ -41,9 +41,8 @@ pub(super) async fn run(ctx: &Context, files: &Files, pool: &PgPool, web: &str) 
     let daily = day.run("daily_sales", json!({})).await?;
     day.expect(&[daily])?;
     say("ratings, low stock, exports");
-    let url = format!("{web}/demo/ratings");
     let (ratings, stock, exports) = tokio::try_join!(
-        day.run("ratings", json!({ "url": url })),
+        day.run("ratings", json!({})),
         day.run("low_stock", json!({})),
         day.run("exports", json!({})),
     )?;
