@@ -156,7 +156,10 @@ impl TaskKind for ExtractMysql {
             TaskError::user(format!("there is no connection `{}`; {hint}", config.connection))
         })?;
         let mut connection = connect(url).await?;
-        let extracted = self.extract(&mut connection, &config, task).await;
+        let extracted = tokio::select! {
+            extracted = self.extract(&mut connection, &config, task) => extracted,
+            () = task.cancel.cancelled() => Err(TaskError::external("the extract was told to stop")),
+        };
         // The snapshot ends with its connection, also where reading broke off.
         let _ = connection.close().await;
         let manifest = extracted?;
@@ -184,6 +187,7 @@ impl ExtractMysql {
                 interval: task.interval,
                 timezone: task.timezone,
                 params: &task.params,
+                outputs: &task.inputs,
             };
             match template::render(&Value::String(into), &scope) {
                 Ok(Value::String(into)) => targets.push(into),

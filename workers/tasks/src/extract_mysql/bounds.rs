@@ -7,6 +7,7 @@ use sqlx::{
     error::DatabaseError,
     mysql::{MySqlDatabaseError, MySqlRow},
 };
+use tokio::sync::Mutex;
 use warehouse::manifest::{Mark, Reading};
 use workflow::{error::TaskError, log::TaskLog, span::Span};
 
@@ -124,6 +125,9 @@ fn is_denied(error: &dyn DatabaseError) -> bool {
     error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|error| error.number() == DENIED)
 }
 
+/// Held by whoever of this process reads lists of transactions. Extracts that start together then share one: the
+/// pauses of several would overlap, and leave the list no rest.
+static LOOKING: Mutex<()> = Mutex::const_new(());
 /// How long to ask for a fresh list of transactions.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -140,6 +144,8 @@ async fn bound(connection: &mut MySqlConnection, lag: Span, log: &TaskLog) -> Re
         .map_err(failed)?;
     connection.execute("start transaction with consistent snapshot, read only").await.map_err(failed)?;
     let asked = Instant::now();
+    let looking = LOOKING.lock().await;
+    let mut longest = 160_u64;
     let bound = loop {
         let listed = sqlx::query_scalar::<_, Option<String>>(include_str!("../../../../sql/extract/mysql_bound.sql"))
             .bind(&now)
@@ -148,9 +154,10 @@ async fn bound(connection: &mut MySqlConnection, lag: Span, log: &TaskLog) -> Re
             .await;
         match listed {
             Ok(Some(bound)) => break bound,
-            // Others may ask as often: a random pause lets the list rest for long enough.
+            // Other processes may ask as often: random pauses, ever longer, let the list rest for long enough.
             Ok(None) if asked.elapsed() < PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(rand::random_range(110..300))).await;
+                tokio::time::sleep(Duration::from_millis(rand::random_range(110..longest))).await;
+                longest = (longest * 3 / 2).min(2000);
             }
             Ok(None) => {
                 return Err(TaskError::external(format!(
@@ -173,6 +180,7 @@ async fn bound(connection: &mut MySqlConnection, lag: Span, log: &TaskLog) -> Re
             Err(error) => return Err(failed(error)),
         }
     };
+    drop(looking);
     connection.execute("rollback").await.map_err(failed)?;
     Ok(bound)
 }

@@ -19,7 +19,7 @@ async fn faults(tasks: &str, suites: &[&str]) -> Vec<String> {
     let pool = PgPool::connect_lazy("postgres://nobody@127.0.0.1/none").expect("a URL");
     let registry = Registry::new()
         .with(ExtractCsv::new(lake.clone(), folder.path()))
-        .with(ExtractHttp::new(lake.clone()))
+        .with(ExtractHttp::new(lake.clone(), "http://127.0.0.1:8180"))
         .with(Load::new(pool.clone(), lake.clone(), folder.path()))
         .with(Export::new(pool, lake));
     let suites: BTreeMap<String, Suite> = suites

@@ -69,7 +69,7 @@ impl Http {
     async fn run(&self, mut config: Value) -> Result<Manifest, TaskError> {
         config["dataset"] = json!("ratings");
         config["rate"] = json!(1000.0);
-        let registry = Registry::new().with(ExtractHttp::new(self.lake.clone()));
+        let registry = Registry::new().with(ExtractHttp::new(self.lake.clone(), "http://127.0.0.1:8180"));
         let task = context(Fence { attempt_id: 7, token: 1 }, &[]);
         let output = registry.get("extract_http").expect("the kind").run(config, &task).await?;
         Ok(serde_json::from_value(output).expect("a manifest"))

@@ -244,6 +244,20 @@ async fn a_transaction_is_seen_however_often_others_look() {
     tokio::join!(looking, extracting);
 }
 
+/// Each needs the list to be made anew, and reads it until it is.
+#[tokio::test]
+async fn extracts_that_start_together_do_not_keep_each_other_waiting() {
+    let world = World::new(CHANGES).await;
+    world.shop("insert into t values (1, 1, '2026-01-01 00:00:00')").await;
+    let extract = json!({"table": "t", "incremental": {"cursor": "updated_at", "key": "id", "overlap": "0s"}});
+    let all = futures::future::join_all((0..12).map(|_| world.run("extract_mysql", extract.clone(), &[])));
+    // Twelve that poll by themselves would not end before their patience of 30 seconds does.
+    let manifests = tokio::time::timeout(std::time::Duration::from_secs(20), all).await.expect("they end");
+    for manifest in manifests {
+        assert_eq!(manifest.expect("extract")["rows"], json!(1));
+    }
+}
+
 #[tokio::test]
 async fn a_table_that_is_not_there_is_the_users_fault_with_the_nearest_name() {
     let world = World::new(CHANGES).await;
