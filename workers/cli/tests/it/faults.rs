@@ -17,6 +17,7 @@ fn every_fault_of_every_file_is_said_at_once_with_its_line() {
     );
     shop.write("dags/b.yaml", "dag: b\ntasks:\n  x:\n    kind: command\n    comand: [ls]\n    needs: [y]\n  y: { kind: command, command: [ls], needs: [x] }\n");
     shop.write("quality/c.yaml", "suite: c\nchecks:\n  - expect_column_values_to_not_be_nul: { column: a }\n");
+    shop.write("dags/e.yaml", "dag: e\ntasks:\n  x: { kind: export, query: \"select '{{ ds }}'\", to: x.csv }\n");
     shop.write("sql/models/marts/d.sql", "select from where\n");
     shop.write("sql/models/marts/d.yaml", "model: d\ngrain: one row per x\nmaterialised: table\n");
     let checked = shop.sluice(["check"]);
@@ -28,6 +29,7 @@ fn every_fault_of_every_file_is_said_at_once_with_its_line() {
         "did you mean `extract_mysql`?",
         "dags/b.yaml:5",
         "did you mean `command`?",
+        "dags/e.yaml:3",
         "quality/c.yaml:3",
         "did you mean `expect_column_values_to_not_be_null`?",
         "sql/models/marts/d.sql:1",
