@@ -126,7 +126,10 @@ impl Context {
 
     /// The lake: `.sluice/lake` unless the project says otherwise.
     pub(crate) fn lake(&self) -> anyhow::Result<Lake> {
-        let place = self.project.lake.clone().unwrap_or_else(|| self.home().join("lake").display().to_string());
+        let place = match &self.project.lake {
+            Some(place) => place.clone(),
+            None => services::open_home(&self.home())?.join("lake").display().to_string(),
+        };
         Ok(Lake::open(&place)?)
     }
 

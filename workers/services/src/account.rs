@@ -1,7 +1,12 @@
 //! Who runs a server: the caller, or, where the caller is root, the user that the server's package made.
 
 use std::{
-    os::unix::{fs::chown, process::CommandExt},
+    fs::File,
+    io,
+    os::unix::{
+        fs::{fchown, lchown},
+        process::CommandExt,
+    },
     path::Path,
     process::{Command, Stdio},
 };
@@ -49,13 +54,22 @@ impl Account {
         }
     }
 
-    /// Gives a file or folder to this user.
+    /// Gives a file or folder to this user; of a link the link itself, as whoever owns the folder around may have put
+    /// one there.
     pub(crate) fn own(&self, path: &Path) -> Result<(), ServiceError> {
         match self {
             Self::Ours => Ok(()),
             Self::Other { uid, gid, .. } => {
-                chown(path, Some(*uid), Some(*gid)).map_err(ServiceError::io("change the owner of", path))
+                lchown(path, Some(*uid), Some(*gid)).map_err(ServiceError::io("change the owner of", path))
             }
+        }
+    }
+
+    /// Gives an open file to this user.
+    pub(crate) fn own_file(&self, file: &File) -> io::Result<()> {
+        match self {
+            Self::Ours => Ok(()),
+            Self::Other { uid, gid, .. } => fchown(file, Some(*uid), Some(*gid)),
         }
     }
 
@@ -75,5 +89,25 @@ impl Account {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.apply(&mut command);
         command.status().is_ok_and(|status| status.success())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use nix::unistd::Gid;
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_given_away_itself_and_not_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        let (uid, gid) = (Uid::effective().as_raw(), Gid::effective().as_raw());
+        // Whoever follows this link finds nothing.
+        symlink(folder.path().join("absent"), &link).unwrap();
+        Account::Other { name: "us", uid, gid }.own(&link).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 }

@@ -45,7 +45,7 @@ fn fetch(cache: &Path, say: &dyn Fn(String)) -> Result<PathBuf, ServiceError> {
     }
     fs::create_dir(&new).map_err(ServiceError::io("create", &new))?;
     let pom = cache.join(format!("{name}.pom.xml"));
-    state::write_private(&pom, POM)?;
+    state::write_private(&pom, POM, &Account::Ours)?;
     let output = Command::new(maven)
         .args(["--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never", "--file"])
         .arg(&pom)

@@ -107,8 +107,7 @@ fn configure(site: &Site<'_>, folder: &Path, ports: Ports) -> Result<(), Service
         folder.join("data").display()
     );
     let path = folder.join("server.properties");
-    state::write_private(&path, &text)?;
-    site.account.own(&path)
+    state::write_private(&path, &text, &site.account)
 }
 
 /// A new cluster id: 16 random bytes in URL-safe base 64, never beginning with a dash.

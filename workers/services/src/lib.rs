@@ -32,6 +32,7 @@ pub use self::{
     error::ServiceError,
     needs::{Need, needs},
     note::{Level, Note},
+    place::open_home,
     secret::ServiceUrl,
     server::Service,
     services::{Condition, Endpoints, ServiceStatus, Services},

@@ -74,8 +74,7 @@ impl Server for Mariadb {
         let setup = format!("{SETUP}{setup}").replace("{password}", password.expose());
         for (name, text) in [("mariadb.cnf", configuration), ("setup.sql", setup)] {
             let path = site.folder.join(name);
-            state::write_private(&path, &text)?;
-            site.account.own(&path)?;
+            state::write_private(&path, &text, &site.account)?;
         }
         let _ = fs::remove_file(site.folder.join("mariadb.pid"));
         Ok(Launch {

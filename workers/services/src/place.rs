@@ -2,9 +2,9 @@
 //! root's home), a folder under `/var/lib/sluice` to which `<home>/data` is then a link.
 
 use std::{
-    fs,
+    fs::{self, DirBuilder},
     io::ErrorKind,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -17,13 +17,39 @@ use crate::{
 /// Where data go that do not fit into a home.
 const ELSEWHERE: &str = "/var/lib/sluice";
 
-/// A home that exists, by its canonical path. Others may pass through it (its files stay private), because the
-/// servers' users have to reach their data.
-pub(crate) fn open_home(home: &Path) -> Result<PathBuf, ServiceError> {
+/// What of a home holds customers' data, or says where they are.
+const PRIVATE: [&str; 4] = ["lake", "outbox", "log", "run"];
+
+/// A home that exists, by its canonical path, with its folders that nobody else may look into. Where we are root,
+/// others may pass through the home itself, because the servers' users have to reach their data.
+pub fn open_home(home: &Path) -> Result<PathBuf, ServiceError> {
     fs::create_dir_all(home).map_err(ServiceError::io("create", home))?;
     let home = home.canonicalize().map_err(ServiceError::io("open", home))?;
-    pass_through(&home)?;
+    restrict(&home, if nix::unistd::Uid::effective().is_root() { 0o711 } else { 0o700 })?;
+    for name in PRIVATE {
+        let folder = home.join(name);
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => {}
+            // A link leads to where somebody wants it, with permissions of their own.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+                    restrict(&folder, 0o700)?;
+                }
+            }
+            Err(error) => return Err(ServiceError::io("create", folder)(error)),
+        }
+    }
     Ok(home)
+}
+
+/// Sets the permissions of a folder that is ours; one of somebody else is theirs to set.
+fn restrict(folder: &Path, mode: u32) -> Result<(), ServiceError> {
+    let found = fs::metadata(folder).map_err(ServiceError::io("open", folder))?;
+    if found.uid() != nix::unistd::Uid::effective().as_raw() || found.mode() & 0o777 == mode {
+        return Ok(());
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode))
+        .map_err(ServiceError::io("change the permissions of", folder))
 }
 
 fn pass_through(folder: &Path) -> Result<(), ServiceError> {
@@ -126,4 +152,33 @@ fn name_for(path: &Path) -> String {
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn nobody_else_looks_into_a_home() {
+        let around = tempfile::tempdir().unwrap();
+        let home = around.path().join("home");
+        let linked = around.path().join("large-disk");
+        for folder in [&home, &home.join("lake"), &linked] {
+            fs::create_dir(folder).unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        symlink(&linked, home.join("outbox")).unwrap();
+        let home = open_home(&home).unwrap();
+        let passed = if nix::unistd::Uid::effective().is_root() { 0o711 } else { 0o700 };
+        assert_eq!(mode(&home), passed);
+        for name in ["lake", "log", "run"] {
+            assert_eq!(mode(&home.join(name)), 0o700, "{name}");
+        }
+        assert_eq!(mode(&linked), 0o755, "what is linked keeps its permissions");
+        open_home(&home).unwrap();
+    }
 }

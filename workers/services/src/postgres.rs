@@ -83,8 +83,7 @@ impl Server for Postgres {
             ("pg_hba.conf", ACCESS.to_owned()),
         ] {
             let path = data.join(name);
-            state::write_private(&path, &text)?;
-            site.account.own(&path)?;
+            state::write_private(&path, &text, &site.account)?;
         }
         Ok(Launch {
             program: programs.join("postgres"),
@@ -198,8 +197,7 @@ fn disown_reused_pid(site: &Site<'_>) -> Result<(), ServiceError> {
         return Ok(());
     }
     site.mended(format!("its pid file names process {}, which is another program now", found.pid));
-    state::write_private(&path, &format!("{}\n{rest}", process::unused_pid()))?;
-    site.account.own(&path)
+    state::write_private(&path, &format!("{}\n{rest}", process::unused_pid()), &site.account)
 }
 
 /// The first byte of what a Postgres answers to a client: `R` (who are you?) when it takes clients, `E` before.

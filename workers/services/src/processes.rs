@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::Account,
     error::ServiceError,
+    place,
     process::{self, Ending, Identity, Launch},
     state,
 };
@@ -80,13 +81,12 @@ pub fn spawn(home: &Path, command: &Command) -> Result<Process, ServiceError> {
         folder: command.folder.clone(),
         account: Account::Ours,
     };
+    let home = &place::open_home(home)?;
     let log = log(home, &command.name);
     let from = process::log_length(&log);
     let Identity { pid, start_time } = launch.detached(&log)?;
     let started = Process { name: command.name.clone(), pid, start_time, url: command.url.clone() };
     let file = pid_file(home, &command.name);
-    let folder = home.join("run");
-    fs::create_dir_all(&folder).map_err(ServiceError::io("create", &folder))?;
     state::write_private_json(&file, &started)?;
     tracing::debug!(name = started.name, pid, log_from = from, "started");
     Ok(started)

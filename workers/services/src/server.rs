@@ -1,7 +1,8 @@
 //! What the three servers have in common, and how one of them is brought to life.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, File},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread,
@@ -268,7 +269,8 @@ impl Site<'_> {
         fs::set_permissions(&new, fs::Permissions::from_mode(0o700)).map_err(ServiceError::io("protect", &new))?;
         self.account.own(&new)?;
         server.initialise(self, &new, password)?;
-        fs::write(new.join("complete"), "").map_err(ServiceError::io("write", &new))?;
+        // The folder is the server's: nothing that stands there by that name is followed or written over.
+        File::create_new(new.join("complete")).map_err(ServiceError::io("write", &new))?;
         fs::rename(&new, &self.folder).map_err(ServiceError::io("rename", &new))?;
         Ok(true)
     }

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{error::ServiceError, process::Identity, secret::Password, server::Service};
+use crate::{account::Account, error::ServiceError, process::Identity, secret::Password, server::Service};
 
 /// What is remembered of one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,17 +103,19 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, S
 pub(crate) fn write_private_json(path: &Path, value: &impl Serialize) -> Result<(), ServiceError> {
     let text =
         serde_json::to_string_pretty(value).map_err(|source| ServiceError::State { path: path.to_owned(), source })?;
-    write_private(path, &text)
+    write_private(path, &text, &Account::Ours)
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), ServiceError> {
+/// Writes a file that only `owner` can read, whole or not at all. It is theirs before it has its name: what stands
+/// under a name in a folder of theirs may be a link by the next moment.
+pub(crate) fn write_private(path: &Path, text: &str, owner: &Account) -> Result<(), ServiceError> {
     let new = path.with_extension("new");
     let written = (|| {
         let _ = fs::remove_file(&new);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
+        owner.own_file(&file)?;
         fs::rename(&new, path)
     })();
     written.map_err(ServiceError::io("write", path))

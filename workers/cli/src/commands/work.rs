@@ -54,7 +54,7 @@ fn deliverer(ctx: &Context, pool: PgPool) -> anyhow::Result<Deliverer> {
         project: ctx.project.project.clone(),
         channels: ctx.project.channels.clone(),
         smtp: ctx.project.smtp.clone(),
-        folder: ctx.home().join("outbox"),
+        folder: services::open_home(&ctx.home())?.join("outbox"),
         policy: Policy::default(),
     };
     Deliverer::new(pool, settings).map_err(|error| match error {
