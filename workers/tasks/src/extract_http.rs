@@ -240,3 +240,17 @@ fn address(text: &str, own: &str) -> Result<Url, String> {
         scheme => Err(format!("`{scheme}` is not http or https")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_on_the_projects_own_page() {
+        let at = |text| address(text, "http://server:8180/").map(String::from);
+        assert_eq!(at("/demo/ratings"), Ok("http://server:8180/demo/ratings".to_owned()));
+        assert_eq!(at("https://other.example/x"), Ok("https://other.example/x".to_owned()));
+        assert!(at("demo/ratings").is_err());
+        assert!(at("ftp://other.example/x").is_err());
+    }
+}

@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Events of a burst to Kafka.
     #[arg(long)]
     events: Option<u64>,
-    /// Orders and clicks from now on, into `MySQL` and Kafka, until stopped.
+    /// Orders and clicks from now on, into `MySQL` and Kafka, until stopped. A shop without a past gets one first.
     #[arg(long)]
     live: bool,
 }
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     }
     let stop = stop::on_signal();
     match args.to {
-        _ if args.live => present(ctx, &args, &stop).await?,
+        _ if args.live => present(ctx, &args, &config, &stop).await?,
         Target::Mysql => past(ctx, &config, &stop).await?,
         Target::Csv => files(&args, config).await?,
         Target::Kafka => burst(ctx, &args, &config, &stop).await?,
@@ -145,8 +145,9 @@ async fn burst(ctx: &Context, args: &Args, config: &Config, stop: &CancellationT
     Ok(())
 }
 
-async fn present(ctx: &Context, args: &Args, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn present(ctx: &Context, args: &Args, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
     let pool = shop(ctx).await?;
+    mysql::complete(&pool, config, Utc::now(), stop, output::line).await.map_err(explained)?;
     let brokers = ctx.kafka()?;
     prepare_topics(&brokers).await?;
     let producer = Producer::connect(&brokers)?;

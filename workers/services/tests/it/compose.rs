@@ -94,6 +94,17 @@ fn the_project_in_the_image_is_the_one_of_the_repository() {
 }
 
 #[test]
+fn what_prometheus_scrapes_is_a_name_that_the_server_answers_as() {
+    let read = |name: &str| Document::parse(name, &fs::read_to_string(folder().join(name)).unwrap()).unwrap().value;
+    let hosts = read("sluice.yaml")["web"]["hosts"].clone();
+    let scraped = read("prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"][0].clone();
+    let (host, port) = scraped.as_str().unwrap().split_once(':').unwrap();
+    assert!(hosts.as_array().unwrap().iter().any(|known| known == host), "{host} is not in {hosts}");
+    assert_eq!(read("sluice.yaml")["web"]["port"].to_string(), port);
+    assert!(services().1.contains_key(host));
+}
+
+#[test]
 fn docker_compose_agrees() {
     let plugin = Command::new("docker").args(["compose", "version"]).output();
     if !plugin.is_ok_and(|output| output.status.success()) {

@@ -37,9 +37,7 @@ pub async fn write(
     mut note: impl FnMut(String),
 ) -> Result<Written, TaskError> {
     let mut connection = pool.acquire().await.map_err(unreachable)?;
-    for statement in simshop::schema::statements() {
-        query(statement).execute(&mut *connection).await.map_err(|e| failed("cannot create the shop's tables", e))?;
-    }
+    create_tables(&mut connection).await?;
     let settings = claim(&mut connection, config, now).await?;
     let past = Past::new(Shop::new(settings.clone()));
     let mut written = Written { until: settings.until, chunks: past.chunks(), chunks_written: 0, rows_written: 0 };
@@ -67,6 +65,28 @@ pub async fn write(
         .map_err(|e| failed("cannot close the generator's run", e))?;
     note(format!("{} of {} chunks were new: {} rows", written.chunks_written, written.chunks, written.rows_written));
     Ok(written)
+}
+
+/// Sees to it that the shop has a whole past: the one it was begun with, or, where there is none, `config`'s.
+pub async fn complete(
+    pool: &MySqlPool,
+    config: &Config,
+    now: DateTime<Utc>,
+    cancel: &CancellationToken,
+    note: impl FnMut(String),
+) -> Result<Written, TaskError> {
+    let mut connection = pool.acquire().await.map_err(unreachable)?;
+    create_tables(&mut connection).await?;
+    let begun = recorded(&mut connection).await?;
+    drop(connection);
+    write(pool, begun.as_ref().unwrap_or(config), now, cancel, note).await
+}
+
+async fn create_tables(connection: &mut MySqlConnection) -> Result<(), TaskError> {
+    for statement in simshop::schema::statements() {
+        query(statement).execute(&mut *connection).await.map_err(|e| failed("cannot create the shop's tables", e))?;
+    }
+    Ok(())
 }
 
 /// The settings that this shop was first generated from; those asked for must be the same.

@@ -109,7 +109,11 @@ async fn live_orders_and_their_events_tell_of_the_same() {
     let pool = shop().await;
     let never = CancellationToken::new();
     let tiny = Config { scale: 0.05, days: 5, ..Config::default() };
-    mysql::write(&pool, &tiny, Utc::now(), &never, drop).await.expect("a past");
+    // The living shop finds an empty database, and another time the past that it has by then.
+    let first = mysql::complete(&pool, &tiny, Utc::now(), &never, drop).await.expect("a past");
+    assert_eq!(first.chunks_written, first.chunks);
+    let again = mysql::complete(&pool, &Config::default(), Utc::now(), &never, drop).await.expect("the same past");
+    assert_eq!((again.chunks_written, again.until), (0, first.until));
     let before = count(&pool, "orders").await;
 
     let stop = CancellationToken::new();
