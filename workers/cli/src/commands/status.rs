@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use services::{Condition, Service, ServiceStatus, ServiceUrl, Services, processes};
+use services::{
+    Condition, Service, ServiceStatus, ServiceUrl, Services,
+    processes::{self, Process},
+};
 
 use crate::{
     context::Context,
@@ -77,33 +80,63 @@ fn look(home: &std::path::Path, given: [(Service, Option<String>); 3]) -> anyhow
             None => service_line(status),
         })
         .collect();
-    let web = running.iter().find(|process| process.url.is_some());
-    services.push(Line {
-        name: "web".to_owned(),
-        url: web.and_then(|process| process.url.clone()).map(ServiceUrl::new),
-        state: if web.is_some() { "running" } else { "stopped" },
-        pid: web.map(|process| process.pid),
-        detail: None,
-    });
-    let alive = running.into_iter().map(|process| Line {
+    // What serves an address stands among the services, and only there.
+    let mut processes = Vec::new();
+    let mut web = None;
+    for process in running.into_iter().map(alive).chain(ended.into_iter().map(|process| died(home, process))) {
+        if process.url.is_some() { web = web.or(Some(process)) } else { processes.push(process) }
+    }
+    services.push(web.unwrap_or(Line { name: "web".to_owned(), url: None, state: "stopped", pid: None, detail: None }));
+    Ok(Status { services, processes })
+}
+
+fn alive(process: Process) -> Line {
+    Line {
         name: process.name,
-        url: None,
+        url: process.url.map(ServiceUrl::new),
         state: "running",
         pid: Some(process.pid),
         detail: None,
-    });
-    let died = ended.into_iter().map(|process| Line {
-        detail: Some(format!(
-            "its process {} ended by itself; see {}",
-            process.pid,
-            processes::log(home, &process.name).display()
-        )),
+    }
+}
+
+fn died(home: &std::path::Path, process: Process) -> Line {
+    let log = processes::log(home, &process.name);
+    Line {
         name: process.name,
-        url: None,
+        url: process.url.map(ServiceUrl::new),
         state: "died",
         pid: None,
-    });
-    Ok(Status { services, processes: alive.chain(died).collect() })
+        detail: Some(format!("its process {} ended by itself; see {}", process.pid, log.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_web_page_has_one_line() {
+        let home = tempfile::tempdir().expect("a folder");
+        let begin = |name: &str, url: Option<&str>| {
+            let command = processes::Command {
+                name: name.to_owned(),
+                program: "/bin/sleep".into(),
+                args: vec!["600".into()],
+                folder: home.path().to_owned(),
+                url: url.map(str::to_owned),
+            };
+            processes::spawn(home.path(), &command).expect("started")
+        };
+        begin("web", Some("http://127.0.0.1:8180"));
+        begin("work", None);
+        let status = look(home.path(), Service::ALL.map(|service| (service, None))).expect("a status");
+        processes::stop_all(home.path()).expect("stopped");
+        let names = |lines: &[Line]| lines.iter().map(|line| line.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&status.processes), ["work"]);
+        let web: Vec<_> = status.services.iter().filter(|line| line.name == "web").map(|line| line.state).collect();
+        assert_eq!(web, ["running"]);
+    }
 }
 
 fn service_line(status: ServiceStatus) -> Line {

@@ -8,6 +8,11 @@ use crate::project::Project;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_day_runs_to_its_report_and_a_second_one_doubles_nothing() {
     let shop = Project::shop();
+    // The page has to step on to another port, and the ratings that it serves are found there.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("a bound socket").port();
+    let settings = std::fs::read_to_string(shop.path("sluice.yaml")).expect("settings");
+    shop.write("sluice.yaml", &settings.replace("web: {", &format!("web: {{ port: {port},")));
     let (shop, first) = pass(shop).await;
     check(&first);
     let before = tables(&shop).await;
