@@ -1,5 +1,5 @@
-//! What lies on the shelves: every order takes from them, suppliers fill them up again some days after they ran
-//! low, and what comes back is put back.
+//! What lies on the shelves: every order takes from them, suppliers fill them up again some days after purchasing
+//! ordered, and what comes back is put back.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,10 @@ use crate::{
 
 /// Share of a product's demand that each distribution center serves, about; larger ones keep more.
 const CENTER_SHARES: [f64; 4] = [0.42, 0.30, 0.17, 0.11];
+
+/// How far ahead purchasing orders beyond the demand that it expects until the goods arrive, in standard deviations
+/// of that demand: the rest run low.
+const AHEAD: f64 = 2.0;
 
 /// A row of `inventory_movements`.
 #[derive(Debug, Clone)]
@@ -39,6 +43,9 @@ pub struct Stock {
     on_hand: i64,
     reorder_point: i64,
     reorder_quantity: i64,
+    /// Purchasing orders at this level already, so that most goods arrive before the shelf is down to its reorder
+    /// point.
+    order_at: i64,
     opened_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     /// When an order to the supplier arrives, if one is under way.
@@ -84,13 +91,16 @@ impl Shop {
                 let per_day = pieces_per_day * weight * share;
                 let reorder_point = (per_day * (f64::from(lead_days) + 3.0)).ceil() as i64 + 2;
                 let reorder_quantity = (per_day * 21.0).ceil() as i64 + 6;
+                let in_lead_time = per_day * (f64::from(lead_days) + 0.5);
+                let order_at = reorder_point + (in_lead_time + AHEAD * in_lead_time.sqrt()).ceil() as i64 + 1;
                 stock.push(Stock {
                     id,
                     product_id: product.id,
                     center,
-                    on_hand: reorder_point + rng.random_range(1..=reorder_quantity),
+                    on_hand: order_at + rng.random_range(1..=reorder_quantity),
                     reorder_point,
                     reorder_quantity,
+                    order_at,
                     opened_at,
                     updated_at: opened_at,
                     arrives_at: None,
@@ -130,7 +140,7 @@ impl StockKeeper {
             let Some(stock) = self.stock.get_mut(place) else { continue };
             stock.on_hand -= item.quantity;
             stock.updated_at = at;
-            if stock.on_hand <= stock.reorder_point && stock.arrives_at.is_none() {
+            if stock.on_hand <= stock.order_at && stock.arrives_at.is_none() {
                 stock.arrives_at = Some(at + stock.lead_time);
             }
             out.push(self.movement(item.product_id, sale.center, "sale", -item.quantity, Some(sale.order.id), at));
