@@ -58,6 +58,10 @@ create table sluice.pool (
     pool   text primary key,
     slots  int not null check (slots > 0)
 );
+-- What pages and dashboards ask of a span of time.
+create index dag_run_created on sluice.dag_run (created_at);
+create index dag_run_finished on sluice.dag_run (finished_at);
+create index dag_run_success on sluice.dag_run (dag, finished_at) where state = 'success';
 
 -- One row a task of a run; its row is also its place in the queue. `needs_open` counts the predecessors
 -- that have not ended; at zero the trigger rule decides, from the counts beside it. `repeatable` says whether
@@ -131,6 +135,7 @@ create table sluice.attempt (
     unique (task_run_id, attempt)
 );
 create index attempt_leases on sluice.attempt (lease_until) where state = 'running';
+create index attempt_faults on sluice.attempt (finished_at) where state in ('failed', 'timed_out', 'lost');
 
 create table sluice.task_log (
     attempt_id  bigint not null references sluice.attempt on delete cascade,
@@ -191,6 +196,7 @@ create table sluice.load_ledger (
     check (verdict = 'failed' or read = loaded + quarantined + deduplicated)
 );
 create index load_ledger_recent on sluice.load_ledger (dataset, load_id desc);
+create index load_ledger_published on sluice.load_ledger (published_at);
 
 -- One row a row that a gate held back, with every rule that it broke and where it stood in its source.
 create table sluice.quarantined_row (
@@ -239,6 +245,7 @@ create table sluice.check_result (
     at           timestamptz not null default now()
 );
 create index check_result_recent on sluice.check_result (suite, at desc);
+create index check_result_at on sluice.check_result (at);
 create index check_result_run on sluice.check_result (run_id);
 
 -- Streams -----------------------------------------------------------------------------------------------------

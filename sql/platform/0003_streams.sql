@@ -29,3 +29,23 @@ create table sluice.stream_lake (
 
 create index dead_letter_unsent on sluice.dead_letter (stream, dead_letter_id) where produced_at is null;
 create index dead_letter_recent on sluice.dead_letter (stream, dead_letter_id desc);
+-- The letters of a span of time.
+create index dead_letter_at on sluice.dead_letter (at);
+
+-- The rules and aggregates that streams have windows of. Each is one step along the windows' key, however many
+-- windows there are.
+create view sluice.stream_rules as
+with recursive rule as (
+    (select stream, agg from sluice.stream_window order by stream, agg limit 1)
+    union all
+    select next.stream, next.agg
+    from rule
+    cross join lateral (
+        select w.stream, w.agg
+        from sluice.stream_window w
+        where (w.stream, w.agg) > (rule.stream, rule.agg)
+        order by w.stream, w.agg
+        limit 1
+    ) next
+)
+select stream, agg from rule;

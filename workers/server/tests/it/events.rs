@@ -58,7 +58,7 @@ impl Events {
 async fn raise(server: &TestServer, key: &str) -> i64 {
     sqlx::query_scalar(
         "insert into sluice.alert (dedupe_key, source, rule, severity, key, event_time, message)
-         values ($1, 'fraud', 'card_velocity', 'high', $1, now(), 'raised by the test') returning alert_id",
+         values ($1, 'stream:fraud', 'card_velocity', 'high', $1, now(), 'raised by the test') returning alert_id",
     )
     .bind(key)
     .fetch_one(server.pool())

@@ -13,14 +13,14 @@ use crate::{
 };
 
 /// One query of one panel.
-struct Query {
-    place: String,
-    source: String,
-    text: String,
+pub(crate) struct Query {
+    pub(crate) place: String,
+    pub(crate) source: String,
+    pub(crate) text: String,
 }
 
 /// Every query of every dashboard.
-fn queries() -> Vec<Query> {
+pub(crate) fn queries() -> Vec<Query> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../grafana/dashboards");
     let mut queries = Vec::new();
     for entry in std::fs::read_dir(folder).expect("grafana/dashboards") {
@@ -41,8 +41,12 @@ fn queries() -> Vec<Query> {
     queries
 }
 
-/// Puts a wide span of time where Grafana puts the one chosen on the page.
 fn over_all_time(sql: &str) -> String {
+    since(sql, "'2020-01-01T00:00:00Z'")
+}
+
+/// Puts a span of time where Grafana puts the one chosen on the page.
+pub(crate) fn since(sql: &str, start_of_span: &str) -> String {
     const MACRO: &str = "$__timeFilter(";
     let mut out = String::new();
     let mut rest = sql;
@@ -50,7 +54,7 @@ fn over_all_time(sql: &str) -> String {
         let (column, after) = rest[start + MACRO.len()..].split_once(')').expect("a closed macro");
         out.push_str(&rest[..start]);
         out.push_str(column);
-        out.push_str(" between '2020-01-01T00:00:00Z' and now() + interval '1 day'");
+        out.push_str(&format!(" between {start_of_span} and now() + interval '1 day'"));
         rest = after;
     }
     out.push_str(rest);
@@ -59,7 +63,10 @@ fn over_all_time(sql: &str) -> String {
 }
 
 async fn rows(pool: &PgPool, sql: &str) -> Result<i64, sqlx::Error> {
-    let counted = format!("select count(*) from ({}) as panel where to_jsonb(panel) <> '{{}}'", over_all_time(sql));
+    let counted = format!(
+        "select count(*) from ({}) as panel where jsonb_strip_nulls(to_jsonb(panel)) <> '{{}}'",
+        over_all_time(sql)
+    );
     sqlx::query_scalar(AssertSqlSafe(counted)).fetch_one(pool).await
 }
 
@@ -74,6 +81,8 @@ async fn every_panel_shows_something() {
     for query in queries() {
         match query.source.as_str() {
             "sluice-postgres" => match rows(server.pool(), &query.text).await {
+                // The small shop has no month before this one to compare with.
+                Ok(0) if query.text.contains("change_percent") => {}
                 Ok(0) => faults.push(format!("{}: no rows", query.place)),
                 Ok(_) => {}
                 Err(error) => faults.push(format!("{}: {error}", query.place)),

@@ -4,6 +4,7 @@ mod api;
 mod browser;
 mod events;
 mod grafana;
+mod growth;
 mod guard;
 mod hand;
 mod marts;

@@ -121,9 +121,9 @@ insert into sluice.alert (dedupe_key, source, rule, severity, key, event_time, r
 select 'a' || n, v.source, v.rule, v.severity, v.key || n, now() - n * interval '7 minutes', now() - n * interval '7 minutes' + interval '620 milliseconds', v.message, '{}',
        case when n > 8 then 'closed' else 'open' end
 from generate_series(24, 1, -1) n
-join lateral (values (0, 'fraud', 'card_velocity', 'high', 'c_', '6 orders with one card within 5 s, €412.30 in all'),
-    (1, 'bots', 'bot_browsing', 'medium', 'd_', '41 product pages in 5 s from one device'),
-    (2, 'fraud', 'high_amount_burst', 'critical', 'c_', '3 orders above €1,500 within 5 s'),
+join lateral (values (0, 'stream:fraud', 'card_velocity', 'high', 'c_', '6 orders with one card within 5 s, €412.30 in all'),
+    (1, 'stream:bots', 'bot_browsing', 'medium', 'd_', '41 product pages in 5 s from one device'),
+    (2, 'stream:fraud', 'high_amount_burst', 'critical', 'c_', '3 orders above €1,500 within 5 s'),
     (3, 'low_stock', 'low_stock', 'low', 'product ', '4 left of "Espresso machine", reorder 60')) v (k, source, rule, severity, key, message) on v.k = n % 4;
 
 insert into sluice.outbox (dedupe_key, channel, alert_id, subject, payload, state, attempts, created_at, delivered_at, location, error)
