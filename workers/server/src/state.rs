@@ -46,7 +46,7 @@ impl State {
             options,
             cancel,
             board: Cached::new(Duration::from_millis(900)),
-            metrics: Cached::new(Duration::from_secs(3)),
+            metrics: Cached::new(Duration::from_secs(10)),
         }))
     }
 
@@ -71,7 +71,7 @@ impl State {
         self.0.board.get(|| Board::read(self.pool(), self.timezone())).await
     }
 
-    /// The text of `/metrics`, computed at most once in three seconds.
+    /// The text of `/metrics`, computed at most once in ten seconds however many ask.
     pub(crate) async fn metrics(&self) -> Result<Arc<String>, StoreError> {
         self.0.metrics.get(|| crate::metrics::render(self.pool())).await
     }

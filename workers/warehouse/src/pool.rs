@@ -22,7 +22,10 @@ pub async fn connect(url: &str) -> Result<PgPool, WarehouseError> {
 
 /// As [`connect`], with the name that `pg_stat_activity` shows.
 pub async fn connect_as(url: &str, application: &str) -> Result<PgPool, WarehouseError> {
-    let options = options(url, application)?;
+    connect_with(options(url, application)?).await
+}
+
+async fn connect_with(options: PgConnectOptions) -> Result<PgPool, WarehouseError> {
     let at = place(&options);
     PgPoolOptions::new()
         .max_connections(MOST_CONNECTIONS)
@@ -31,6 +34,12 @@ pub async fn connect_as(url: &str, application: &str) -> Result<PgPool, Warehous
         .connect_with(options)
         .await
         .map_err(|error| WarehouseError::Unreachable { service: "Postgres", at, hint: HINT, source: error.into() })
+}
+
+/// As [`connect`], for a server whose pages and API nobody waits for longer than `statement_timeout`.
+pub async fn connect_bounded(url: &str, statement_timeout: Duration) -> Result<PgPool, WarehouseError> {
+    let bound = format!("{}ms", statement_timeout.as_millis());
+    connect_with(options(url, "sluice web")?.options([("statement_timeout", bound)])).await
 }
 
 /// What every connection of ours is made with.

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let streams = stream::load(ctx)?;
-    let pool = ctx.postgres().await?;
+    ctx.postgres().await?;
     let web = &ctx.project.web;
     let listener = serve::listen(&web.host, args.port.unwrap_or(web.port), 0).await?;
     output::line(format!("listening on http://{}", listener.local_addr()?));
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     };
     let options = WorkerOptions { slots: args.slots.into(), ..WorkerOptions::default() };
     let (served, scheduled, worked, streamed) = tokio::join!(
-        async { ending(serve::serve(ctx, listener, pool, false, cancel.clone()).await) },
+        async { ending(serve::serve(ctx, listener, false, cancel.clone()).await) },
         async { ending(schedule::until(ctx, cancel.clone()).await) },
         async { ending(work::until(ctx, options, cancel.clone()).await) },
         async { ending(stream::run_all(ctx, streams, None, cancel.clone()).await) },

@@ -1,6 +1,6 @@
 //! `sluice serve`: the web page, the API and the metrics.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use server::ServerOptions;
@@ -11,6 +11,9 @@ use crate::{context::Context, exit::Failure, output, stop};
 
 /// How many ports the demo tries after a taken one.
 const STEPS: u16 = 20;
+
+/// How long a query of a page, of the API or of the metrics may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `sluice serve`.
 #[derive(clap::Args)]
@@ -30,11 +33,12 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let web = &ctx.project.web;
     let host = args.host.as_deref().unwrap_or(&web.host);
     let port = args.port.unwrap_or(web.port);
-    let pool = ctx.postgres().await?;
+    // Brings the tables up to date, which may take as long as it takes.
+    ctx.postgres().await?;
     let listener = listen(host, port, if args.demo { STEPS } else { 0 }).await?;
     let bind = listener.local_addr()?;
     output::line(format!("listening on http://{bind}"));
-    serve(ctx, listener, pool, args.demo, stop::on_signal()).await?;
+    serve(ctx, listener, args.demo, stop::on_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -42,10 +46,10 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 pub(crate) async fn serve(
     ctx: &Context,
     listener: TcpListener,
-    pool: sqlx::PgPool,
     demo: bool,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
+    let pool = warehouse::pool::connect_bounded(&ctx.postgres_url()?, PATIENCE).await?;
     let options = ServerOptions {
         bind: listener.local_addr()?,
         hosts: ctx.project.web.names(),

@@ -2,4 +2,5 @@
 
 mod load;
 mod models;
+mod pool;
 mod support;
