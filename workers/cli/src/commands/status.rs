@@ -111,34 +111,6 @@ fn died(home: &std::path::Path, process: Process) -> Line {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_web_page_has_one_line() {
-        let home = tempfile::tempdir().expect("a folder");
-        let begin = |name: &str, url: Option<&str>| {
-            let command = processes::Command {
-                name: name.to_owned(),
-                program: "/bin/sleep".into(),
-                args: vec!["600".into()],
-                folder: home.path().to_owned(),
-                url: url.map(str::to_owned),
-            };
-            processes::spawn(home.path(), &command).expect("started")
-        };
-        begin("web", Some("http://127.0.0.1:8180"));
-        begin("work", None);
-        let status = look(home.path(), Service::ALL.map(|service| (service, None))).expect("a status");
-        processes::stop_all(home.path()).expect("stopped");
-        let names = |lines: &[Line]| lines.iter().map(|line| line.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&status.processes), ["work"]);
-        let web: Vec<_> = status.services.iter().filter(|line| line.name == "web").map(|line| line.state).collect();
-        assert_eq!(web, ["running"]);
-    }
-}
-
 fn service_line(status: ServiceStatus) -> Line {
     let state = match status.state {
         Condition::Running => "running",
@@ -166,5 +138,33 @@ fn mark(state: &str) -> String {
         "died" => output::paint("✗ died", Style::Bad),
         "silent" => output::paint("? silent", Style::Warn),
         other => output::paint(&format!("○ {other}"), Style::Dim),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_web_page_has_one_line() {
+        let home = tempfile::tempdir().expect("a folder");
+        let begin = |name: &str, url: Option<&str>| {
+            let command = processes::Command {
+                name: name.to_owned(),
+                program: "/bin/sleep".into(),
+                args: vec!["600".into()],
+                folder: home.path().to_owned(),
+                url: url.map(str::to_owned),
+            };
+            processes::spawn(home.path(), &command).expect("started")
+        };
+        begin("web", Some("http://127.0.0.1:8180"));
+        begin("work", None);
+        let status = look(home.path(), Service::ALL.map(|service| (service, None))).expect("a status");
+        processes::stop_all(home.path()).expect("stopped");
+        let names = |lines: &[Line]| lines.iter().map(|line| line.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&status.processes), ["work"]);
+        let web: Vec<_> = status.services.iter().filter(|line| line.name == "web").map(|line| line.state).collect();
+        assert_eq!(web, ["running"]);
     }
 }

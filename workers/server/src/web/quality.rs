@@ -24,7 +24,7 @@ pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebEr
     let loads = data::loads(pool, &LoadFilter { limit: 30, ..LoadFilter::default() }).await.or_page(&state)?.items;
     let body = html! {
         (card("Suites", html! { "latest evaluation of each" }, suite_table(&suites, &state)))
-        (card("What holds rows back", html! { a href="/quality/rows" { "All rows" } }, rule_list(&rules)))
+        (card("What held rows back in the last 7 days", html! { a href="/quality/rows" { "All rows" } }, rule_list(&rules)))
         (card("Loads", html! { "read = loaded + quarantined + deduplicated" }, load_table(&loads, &state)))
     };
     let lead = html! { "Every load passes its gate before anyone can read it. Rows that fail stay here, with the rules that they broke." };
@@ -103,7 +103,7 @@ fn rule_list(rules: &[RuleCount]) -> Markup {
     let top = rules.iter().map(|rule| rule.rows).max().unwrap_or(1);
     html! {
         @if rules.is_empty() {
-            (empty("No row has been held back", "Rows that break a rule of a gate are kept here, whole, with every rule that they broke.", None))
+            (empty("No row has been held back in the last 7 days", "Rows that break a rule of a gate are kept here, whole, with every rule that they broke.", None))
         } @else {
             ol.shares.two {
                 @for rule in rules {
