@@ -73,7 +73,8 @@ pub(super) async fn prepare(
 /// Names in the request that the batch has no column for. Left out in silence, they would make rows alike that are not.
 fn unknown_names(request: &LoadRequest, schema: &Schema) -> Vec<String> {
     let source = [SOURCE_FILE, SOURCE_LINE];
-    let data: Vec<&str> = schema.iter_names().map(|name| name.as_str()).filter(|name| !source.contains(name)).collect();
+    let data: Vec<&str> =
+        schema.iter_names().map(polars::prelude::PlSmallStr::as_str).filter(|name| !source.contains(name)).collect();
     let mut problems = Vec::new();
     let mut look = |what: &str, name: &str, found: bool| {
         if !found {

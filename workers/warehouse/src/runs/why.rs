@@ -29,6 +29,7 @@ pub struct Why {
 }
 
 #[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "as the column is called")]
 struct Task {
     task: String,
     kind: String,
@@ -75,6 +76,7 @@ struct Serving {
 }
 
 #[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "as the column is called")]
 struct Check {
     check_id: String,
     dataset: String,
@@ -126,7 +128,7 @@ impl Asker<'_> {
         match run.state.parse()? {
             RunState::Queued => self.queued_run(&mut why).await?,
             RunState::Running if run.cancel_requested => {
-                why.because = "someone cancelled it, and it waits for its running tasks to stop".to_owned();
+                why.because = "someone cancelled it, and it waits for its running tasks to stop".into();
             }
             RunState::Running => {
                 let open = [TaskState::Running, TaskState::Queued, TaskState::Waiting]
@@ -142,7 +144,7 @@ impl Asker<'_> {
                     open.join(", ")
                 );
             }
-            RunState::Success => why.because = "every task succeeded or was skipped".to_owned(),
+            RunState::Success => why.because = "every task succeeded or was skipped".into(),
             RunState::Failed => {
                 let behind = count(TaskState::UpstreamFailed);
                 why.because = format!("{} failed", n_tasks(count(TaskState::Failed)));
@@ -153,7 +155,7 @@ impl Asker<'_> {
                     Some(format!("`sluice retry {}` runs again what failed, once its cause is mended", run.run_id));
             }
             RunState::Cancelled => {
-                why.because = "someone cancelled it".to_owned();
+                why.because = "someone cancelled it".into();
                 why.hint = Some(format!("`sluice retry {}` takes it up again", run.run_id));
             }
             RunState::Skipped => {
@@ -186,7 +188,7 @@ impl Asker<'_> {
                 .bind(run.logical_time)
                 .fetch_all(self.pool)
                 .await?;
-        why.because = "as many runs of its DAG are under way as `max_active_runs` allows".to_owned();
+        why.because = "as many runs of its DAG are under way as `max_active_runs` allows".into();
         why.facts.extend(before.iter().map(|(run_id, state, _)| format!("run {run_id} is before it ({state})")));
         why.hint = Some("it begins by itself when one of them ends; `sluice cancel RUN` ends one now".to_owned());
         Ok(())
@@ -204,7 +206,7 @@ impl Asker<'_> {
             TaskState::Waiting => self.waiting(task, &mut why)?,
             TaskState::Queued => self.queued(task, &mut why).await?,
             TaskState::Running => self.running(task, &mut why),
-            TaskState::Success => self.succeeded(task, &mut why),
+            TaskState::Success => succeeded(task, &mut why),
             TaskState::Failed => self.failed(task, &mut why).await?,
             TaskState::UpstreamFailed => self.upstream_failed(task, &mut why),
             TaskState::Skipped | TaskState::Cancelled => {
@@ -299,7 +301,7 @@ impl Asker<'_> {
             why.because = format!("every worker is busy: {busy} of {slots} slots are taken");
             why.hint = Some("`sluice work --slots N` starts another worker".to_owned());
         } else {
-            why.because = "a worker is about to take it".to_owned();
+            why.because = "a worker is about to take it".into();
         }
         if ahead > 0 {
             why.facts.push(format!(
@@ -329,18 +331,6 @@ impl Asker<'_> {
         }
         if let (Some(line), Some(at)) = (&task.last_line, task.last_line_at) {
             why.facts.push(format!("its log said {} ago: {line}", span(self.now - at)));
-        }
-    }
-
-    fn succeeded(&self, task: &Task, why: &mut Why) {
-        let took = task.started_at.zip(task.finished_at).map(|(from, to)| to - from);
-        why.because =
-            took.map_or_else(|| "it succeeded".to_owned(), |took| format!("it succeeded after {}", span(took)));
-        if let Some(usual) = task.usual {
-            why.facts.push(format!("it usually takes {}", seconds(usual)));
-        }
-        if task.attempts > 1 {
-            why.facts.push(format!("it took {} attempts", task.attempts));
         }
     }
 
@@ -404,6 +394,17 @@ impl Check {
             _ => self.observed.get("observed_value").map(|value| format!(": found {value}")).unwrap_or_default(),
         };
         format!("check {} of {} failed (on_fail: {}){rows}", self.check_id, self.dataset, self.on_fail)
+    }
+}
+
+fn succeeded(task: &Task, why: &mut Why) {
+    let took = task.started_at.zip(task.finished_at).map(|(from, to)| to - from);
+    why.because = took.map_or_else(|| "it succeeded".to_owned(), |took| format!("it succeeded after {}", span(took)));
+    if let Some(usual) = task.usual {
+        why.facts.push(format!("it usually takes {}", seconds(usual)));
+    }
+    if task.attempts > 1 {
+        why.facts.push(format!("it took {} attempts", task.attempts));
     }
 }
 
