@@ -1,6 +1,18 @@
 -- Sluice's own tables. Users and Grafana read the views of 0002_views.sql; the tables are ours to change.
 -- Times are timestamptz in UTC; ids are bigint; states are text, checked here and named in `workflow::state`.
 
+-- `create schema if not exists` races with itself, and a lock around it does not help: what the session believes of the
+-- catalogue is no younger for having waited. Here the loser of the race finds the schema made.
+create function sluice.ensure_schema(name text) returns void language plpgsql as $$
+begin
+    if to_regnamespace(quote_ident(name)) is null then
+        execute format('create schema if not exists %I', name);
+    end if;
+exception
+    when unique_violation or duplicate_schema then null;
+end
+$$;
+
 -- Workflows ---------------------------------------------------------------------------------------------------
 
 -- One row a DAG: what the scheduler reads. `version` is the content hash of the file last deployed.

@@ -239,7 +239,7 @@ pub(super) async fn drop_tables(pool: &PgPool, table: &TableName, out: &TableNam
 
 /// Drops the staging tables of attempts that have ended.
 async fn sweep(connection: &mut PgConnection) -> Result<(), WarehouseError> {
-    sqlx::raw_sql(include_str!("../../../../sql/engine/staging_schema.sql")).execute(&mut *connection).await?;
+    sqlx::query("select sluice.ensure_schema($1)").bind(SCHEMA).execute(&mut *connection).await?;
     let orphans: Vec<String> = sqlx::query_scalar(include_str!("../../../../sql/engine/staging_orphans.sql"))
         .bind(SCHEMA)
         .fetch_all(&mut *connection)

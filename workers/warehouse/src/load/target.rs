@@ -143,11 +143,7 @@ async fn create(
         lines.push(format!("primary key ({})", quote_all(request.key.iter().map(String::as_str))?));
     }
     let table = &request.target;
-    // `create schema if not exists` races with itself.
-    sqlx::query("select pg_advisory_xact_lock(hashtext('sluice.schema'))").execute(&mut *connection).await?;
-    sqlx::query(AssertSqlSafe(format!("create schema if not exists {}", quote(table.schema())?)))
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query("select sluice.ensure_schema($1)").bind(table.schema()).execute(&mut *connection).await?;
     sqlx::query(AssertSqlSafe(format!("create table {} ({})", table.quoted(), lines.join(", "))))
         .execute(connection)
         .await?;

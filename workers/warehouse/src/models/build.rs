@@ -112,7 +112,7 @@ pub(super) async fn discard(pool: &PgPool, relation: &Relation) -> Result<(), Mo
 /// Takes away what attempts left behind that ended without their own clearing up.
 pub(super) async fn sweep(pool: &PgPool) -> Result<(), ModelError> {
     let mut connection = pool.acquire().await?;
-    query(AssertSqlSafe(format!("create schema if not exists {SCHEMA}"))).execute(&mut *connection).await?;
+    query("select sluice.ensure_schema($1)").bind(SCHEMA).execute(&mut *connection).await?;
     let left = include_str!("../../../../sql/engine/models/abandoned_builds.sql");
     let left: Vec<String> = query_scalar(left).bind(SCHEMA).bind(PREFIX).fetch_all(&mut *connection).await?;
     for name in left {

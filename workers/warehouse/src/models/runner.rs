@@ -13,7 +13,6 @@ use super::{
     gate::{GateOutcome, GateRequest, ModelGate},
     ledger::{self, Entry, Standing},
     publish::{Changes, publish},
-    relation::quote,
     spec::{Gate, Materialisation, Model, SCHEMAS},
 };
 use crate::fence;
@@ -78,8 +77,7 @@ impl ModelRunner<'_> {
         query("select pg_advisory_xact_lock(hashtext('sluice.definitions'))").execute(&mut *tx).await?;
         query("set local client_min_messages = warning").execute(&mut *tx).await?;
         for schema in SCHEMAS {
-            let create = format!("create schema if not exists {}", quote(schema));
-            query(AssertSqlSafe(create)).execute(&mut *tx).await?;
+            query("select sluice.ensure_schema($1)").bind(schema).execute(&mut *tx).await?;
         }
         for file in self.catalog.definitions().iter().filter(|file| file.path.ends_with(".sql")) {
             raw_sql(AssertSqlSafe(file.text.clone())).execute(&mut *tx).await.map_err(in_sql(&file.path))?;

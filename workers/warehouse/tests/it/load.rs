@@ -215,6 +215,25 @@ async fn a_row_that_an_overlap_reads_again_is_held_back_once() {
 }
 
 #[tokio::test]
+async fn first_loads_that_start_together_make_their_schemas_once() {
+    let db = testkit::database().await;
+    let (_folder, lake) = lake();
+    let mut requests = Vec::new();
+    for n in 0..8 {
+        let name = format!("b{n}");
+        let manifest = batch(&lake, &name, orders(&[1], &[10])).await;
+        requests.push(request(&format!("fresh.t{n}"), manifest, attempt(&db.pool).await));
+    }
+    let loads = requests.into_iter().map(|request| async {
+        let staged = Staged::stage(&db.pool, &lake, request).await.expect("stage");
+        staged.publish(Audit::unchecked()).await.expect("publish")
+    });
+    for outcome in futures::future::join_all(loads).await {
+        assert_eq!(counts(&outcome), (1, 1, 0, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_stale_token_publishes_nothing() {
     let db = testkit::database().await;
     let (_folder, lake) = lake();
