@@ -25,7 +25,7 @@ use warehouse::{
     manifest::{Manifest, Reading},
 };
 use workflow::{
-    diagnostic::{Problem, did_you_mean},
+    diagnostic::Problem,
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
     span::Span,
@@ -151,9 +151,8 @@ impl TaskKind for ExtractMysql {
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
         let url = self.connections.get(&config.connection).ok_or_else(|| {
-            let known = self.connections.keys().map(String::as_str);
-            let hint = did_you_mean(&config.connection, known);
-            TaskError::user(format!("there is no connection `{}`; {hint}", config.connection))
+            // The name was checked with the DAG, so what lacks is the server.
+            TaskError::external(format!("no server of the connection `{}` runs; {HINT}", config.connection))
         })?;
         let mut connection = connect(url).await?;
         let extracted = tokio::select! {

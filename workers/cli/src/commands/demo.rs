@@ -141,7 +141,7 @@ fn farewell(ctx: &Context, urls: &BTreeMap<&'static str, String>) {
         ("run daily_sales --wait", "load what was sold since"),
         ("stream list", "how far the streams are"),
     ] {
-        output::line(format!("  {:<44}{}", format!("{program} {args}"), paint(why, Style::Dim)));
+        output::line(format!("  {:<42}  {}", format!("{program} {args}"), paint(why, Style::Dim)));
     }
     output::line(format!("\n{} stops all of it.", bold("make down")));
 }

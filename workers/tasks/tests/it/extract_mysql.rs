@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
+use workflow::error::ErrorDomain;
 
 use crate::support::World;
 
@@ -256,6 +257,18 @@ async fn extracts_that_start_together_do_not_keep_each_other_waiting() {
     for manifest in manifests {
         assert_eq!(manifest.expect("extract")["rows"], json!(1));
     }
+}
+
+#[tokio::test]
+async fn a_connection_whose_server_does_not_run_is_waited_for() {
+    let world = World::new(CHANGES).await;
+    let error = world.run("extract_mysql", json!({"table": "t", "connection": "away"}), &[]).await.expect_err("away");
+    assert_eq!(error.domain, ErrorDomain::External);
+    assert_eq!(
+        error.to_string(),
+        "no server of the connection `away` runs; start the private services with `sluice up`, or set `services.mysql` \
+         in sluice.yaml"
+    );
 }
 
 #[tokio::test]

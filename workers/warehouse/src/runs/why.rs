@@ -139,7 +139,7 @@ impl Asker<'_> {
                     .collect::<Vec<_>>();
                 why.because = format!(
                     "{} of its {} have not ended: {}",
-                    n_tasks(tasks.len() - ended(run)),
+                    tasks.len() - ended(run),
                     n_tasks(tasks.len()),
                     open.join(", ")
                 );
