@@ -28,7 +28,7 @@ with picked as (
     from started
     returning attempt_id, task_run_id, token
 )
-select o.attempt_id, o.token, s.attempts as attempt, s.max_attempts, s.run_id, s.task, s.kind, r.dag, r.version,
+select o.attempt_id, o.token, s.attempts as attempt, s.max_attempts, s.run_id, s.task_run_id, s.task, s.kind, r.dag, r.version,
        r.logical_time, r.interval_start, r.interval_end, r.params, r.started_at is null as first,
        coalesce(inputs.outputs, '{}') as inputs
 from opened o

@@ -12,7 +12,7 @@ use workflow::{
     template,
 };
 
-use crate::held::{Held, Shared, StopReason};
+use crate::held::{Held, Left, Shared, StopReason};
 
 /// What a server may ask for, at most, before the next attempt.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -22,18 +22,18 @@ type Outcome = Result<serde_json::Value, TaskError>;
 /// Runs a claimed attempt and hands its end to the dispatcher. Never fails: every fault is an end.
 pub(crate) async fn run(shared: Arc<Shared>, claimed: Claimed) {
     let Some(held) = shared.get(claimed.fence.attempt_id) else { return };
-    let end = match shared.plan(&claimed.dag, &claimed.version).await {
-        Ok(plan) => match plan.task(&claimed.task) {
-            Some(task) => one(&shared, &held, &plan, task, &claimed).await,
-            None => Some(internal(format!("version {} of the DAG has no such task", claimed.version))),
+    let (end, straight_on) = match shared.plan(&claimed.dag, &claimed.version).await {
+        Ok(known) => match known.task(&claimed.task) {
+            Some(task) => (one(&shared, &held, &known.plan, task, &claimed).await, known.straight_on(&claimed.task)),
+            None => (Some(internal(format!("version {} of the DAG has no such task", claimed.version))), false),
         },
         Err(error) => {
             tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot read the plan");
-            Some(End::Released)
+            (Some(End::Released), false)
         }
     };
     let ended = end.map(|end| Ended { fence: claimed.fence, end, lines: held.log.take() });
-    shared.release(&held, ended);
+    shared.leave(Left { held, ended, straight_on });
 }
 
 fn internal(error: String) -> End {

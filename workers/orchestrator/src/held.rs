@@ -1,7 +1,7 @@
 //! What a worker holds: the attempts under way, and what all its parts share.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -15,7 +15,7 @@ use warehouse::runs::{self, Claimed, Ended, Line, RunError};
 use workflow::{
     kind::{Fence, Registry},
     log::{LogLine, TaskLog},
-    plan::Plan,
+    plan::{Plan, PlannedTask},
 };
 
 use crate::worker::WorkerOptions;
@@ -33,6 +33,8 @@ pub(crate) enum StopReason {
 pub(crate) struct Held {
     pub(crate) fence: Fence,
     pub(crate) run_id: i64,
+    pub(crate) task_run_id: i64,
+    pub(crate) task: String,
     pub(crate) log: Arc<AttemptLog>,
     /// The kind's own token: it should come to an end.
     pub(crate) cancel: CancellationToken,
@@ -44,6 +46,8 @@ impl Held {
         Self {
             fence: claimed.fence,
             run_id: claimed.run_id,
+            task_run_id: claimed.task_run_id,
+            task: claimed.task.clone(),
             log: Arc::default(),
             cancel: CancellationToken::new(),
             reason: OnceLock::new(),
@@ -85,6 +89,38 @@ impl AttemptLog {
     }
 }
 
+/// An attempt that this process is done with, on its way to the dispatcher, which lets go of it.
+pub(crate) struct Left {
+    pub(crate) held: Arc<Held>,
+    /// `None` where there is nothing to write: the lease is lost and belongs to someone else.
+    pub(crate) ended: Option<Ended>,
+    /// The task's plan says that what follows is plain: [`Plan::straight_on`].
+    pub(crate) straight_on: bool,
+}
+
+/// The plan of a version, with what is looked up for each attempt.
+pub(crate) struct KnownPlan {
+    pub(crate) plan: Plan,
+    places: HashMap<String, usize>,
+    straight_on: BTreeSet<usize>,
+}
+
+impl KnownPlan {
+    fn new(plan: Plan) -> Self {
+        let places: HashMap<_, _> = plan.tasks.iter().enumerate().map(|(place, t)| (t.name.clone(), place)).collect();
+        let straight_on = plan.straight_on().into_iter().map(|name| places[name]).collect();
+        Self { plan, places, straight_on }
+    }
+
+    pub(crate) fn task(&self, name: &str) -> Option<&PlannedTask> {
+        self.places.get(name).map(|place| &self.plan.tasks[*place])
+    }
+
+    pub(crate) fn straight_on(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|place| self.straight_on.contains(place))
+    }
+}
+
 /// What the parts of one worker share.
 pub(crate) struct Shared {
     pub(crate) name: String,
@@ -94,8 +130,8 @@ pub(crate) struct Shared {
     /// Rung when there may be something to claim.
     pub(crate) wake: Notify,
     held: Mutex<BTreeMap<i64, Arc<Held>>>,
-    plans: Mutex<HashMap<(String, String), Arc<Plan>>>,
-    ended: mpsc::UnboundedSender<Ended>,
+    plans: Mutex<HashMap<(String, String), Arc<KnownPlan>>>,
+    left: mpsc::UnboundedSender<Left>,
 }
 
 impl Shared {
@@ -104,10 +140,10 @@ impl Shared {
         pool: PgPool,
         registry: Registry,
         options: WorkerOptions,
-        ended: mpsc::UnboundedSender<Ended>,
+        left: mpsc::UnboundedSender<Left>,
     ) -> Self {
         let (wake, held, plans) = (Notify::new(), Mutex::default(), Mutex::default());
-        Self { name, pool, registry, options, wake, held, plans, ended }
+        Self { name, pool, registry, options, wake, held, plans, left }
     }
 
     /// Notes a claimed attempt as under way.
@@ -128,25 +164,24 @@ impl Shared {
         lock(&self.held).len()
     }
 
-    /// Lets go of an attempt and hands its end to the dispatcher. Without an end there is nothing to write: the
-    /// lease is lost and belongs to someone else.
-    pub(crate) fn release(&self, held: &Held, ended: Option<Ended>) {
-        if let Some(ended) = ended {
-            // The dispatcher outlives every attempt, so the channel is open.
-            let _ = self.ended.send(ended);
-        }
-        // Only then: a dispatcher that stops when nothing is under way has the end by now.
-        lock(&self.held).remove(&held.fence.attempt_id);
-        self.wake.notify_one();
+    /// Hands what has ended to the dispatcher.
+    pub(crate) fn leave(&self, left: Left) {
+        // The dispatcher outlives every attempt, so the channel is open.
+        let _ = self.left.send(left);
+    }
+
+    /// Lets go of an attempt: its slot is free. The dispatcher's to call, once it has the end in hand.
+    pub(crate) fn release(&self, attempt_id: i64) {
+        lock(&self.held).remove(&attempt_id);
     }
 
     /// The plan of a version, read once.
-    pub(crate) async fn plan(&self, dag: &str, version: &str) -> Result<Arc<Plan>, RunError> {
+    pub(crate) async fn plan(&self, dag: &str, version: &str) -> Result<Arc<KnownPlan>, RunError> {
         let key = (dag.to_owned(), version.to_owned());
         if let Some(plan) = lock(&self.plans).get(&key) {
             return Ok(Arc::clone(plan));
         }
-        let plan = Arc::new(runs::plan(&self.pool, dag, version).await?);
+        let plan = Arc::new(KnownPlan::new(runs::plan(&self.pool, dag, version).await?));
         lock(&self.plans).insert(key, Arc::clone(&plan));
         Ok(plan)
     }

@@ -78,10 +78,10 @@ impl Worker {
     /// Works until `cancel`, then lets running tasks end within [`WorkerOptions::drain`] and puts back those that
     /// do not. A database that goes away is waited for.
     pub async fn run(self, cancel: CancellationToken) {
-        let (ended_in, ended_out) = mpsc::unbounded_channel();
+        let (left_in, left_out) = mpsc::unbounded_channel();
         let (claimed_in, claimed_out) = mpsc::unbounded_channel();
         let Self { name, pool, registry, options } = self;
-        let shared = Arc::new(Shared::new(name, pool, registry, options, ended_in));
+        let shared = Arc::new(Shared::new(name, pool, registry, options, left_in));
         tracing::info!(worker = shared.name, slots = shared.options.slots, "worker started");
 
         let done = CancellationToken::new();
@@ -93,7 +93,7 @@ impl Worker {
         helpers.spawn(stop_late_ones(Arc::clone(&shared), cancel.clone(), done.clone()));
         helpers.close();
 
-        let dispatcher = tokio::spawn(dispatch::run(Arc::clone(&shared), ended_out, claimed_in, cancel));
+        let dispatcher = tokio::spawn(dispatch::run(Arc::clone(&shared), left_out, claimed_in, cancel));
         // The backend ends when the dispatcher does, which is when nothing is under way any more.
         if let Err(error) = worker_loop(&shared, ClaimedTasks(claimed_out)).await {
             tracing::error!(%error, "the worker loop ended with an error");

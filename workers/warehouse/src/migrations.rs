@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "views", include_str!("../../../sql/platform/0002_views.sql")),
     (3, "streams", include_str!("../../../sql/platform/0003_streams.sql")),
     (4, "delivery", include_str!("../../../sql/platform/0004_delivery.sql")),
+    (8, "hand_over", include_str!("../../../sql/platform/0008_hand_over.sql")),
 ];
 
 /// Creates the schema `sluice` and applies what is missing. Any number of processes may call it at once.

@@ -48,7 +48,7 @@ async fn what_nobody_takes_says_whom_it_lacks() {
         lease: Duration::ZERO,
         run_id: None,
     };
-    runs::exchange(&db.pool, &[], Some(&request)).await.expect("claimed");
+    runs::exchange(&mut db.pool.acquire().await.expect("a connection"), &[], Some(&request)).await.expect("claimed");
     assert_eq!(ask(&db.pool, run_id, "a").await.because, "every worker is busy: 1 of 1 slots are taken");
     // Its worker has said nothing since.
     let why = ask(&db.pool, run_id + 1, "a").await;

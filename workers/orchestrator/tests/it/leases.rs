@@ -25,7 +25,12 @@ async fn claim(pool: &PgPool, lease: Duration) -> Claimed {
         lease,
         run_id: None,
     };
-    runs::exchange(pool, &[], Some(&request)).await.expect("claimed").claimed.pop().expect("a task")
+    runs::exchange(&mut pool.acquire().await.expect("a connection"), &[], Some(&request))
+        .await
+        .expect("claimed")
+        .claimed
+        .pop()
+        .expect("a task")
 }
 
 fn success(claimed: &Claimed) -> Ended {
@@ -44,7 +49,9 @@ async fn a_lost_lease_is_taken_back_and_its_late_worker_refused() {
     let mut transaction = db.pool.begin().await.expect("a transaction");
     assert!(fence::check(&mut transaction, late.fence).await.is_err(), "the late worker may not publish");
     drop(transaction);
-    let refused = runs::exchange(&db.pool, &[success(&late)], None).await.expect("no error");
+    let refused = runs::exchange(&mut db.pool.acquire().await.expect("a connection"), &[success(&late)], None)
+        .await
+        .expect("no error");
     assert!(refused.accepted.is_empty(), "nor end the attempt");
     assert!(runs::renew(&db.pool, &[late.fence], Duration::from_secs(9)).await.expect("no error").is_empty());
 
@@ -60,9 +67,13 @@ async fn a_lease_that_holds_is_not_taken() {
     let run_id = start(&db.pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo } } }")).await;
     let claimed = claim(&db.pool, Duration::from_mins(1)).await;
     assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 0);
-    let end = runs::exchange(&db.pool, &[success(&claimed)], None).await.expect("no error");
+    let end = runs::exchange(&mut db.pool.acquire().await.expect("a connection"), &[success(&claimed)], None)
+        .await
+        .expect("no error");
     assert!(end.accepted.contains(&claimed.fence.attempt_id));
-    let again = runs::exchange(&db.pool, &[success(&claimed)], None).await.expect("no error");
+    let again = runs::exchange(&mut db.pool.acquire().await.expect("a connection"), &[success(&claimed)], None)
+        .await
+        .expect("no error");
     assert!(again.accepted.is_empty(), "the same end a second time changes nothing");
     assert_eq!(runs::run(&db.pool, run_id).await.expect("the run").state, "success");
 }
@@ -119,7 +130,9 @@ async fn a_long_publication_keeps_its_lease_and_holds_up_nobody() {
     let soon = async {
         let held = runs::renew(&db.pool, &[publisher.fence, other.fence], Duration::ZERO).await.expect("renewed");
         assert_eq!(held.len(), 2);
-        runs::exchange(&db.pool, &[success(&other)], None).await.expect("the other one ends");
+        runs::exchange(&mut db.pool.acquire().await.expect("a connection"), &[success(&other)], None)
+            .await
+            .expect("the other one ends");
     };
     tokio::time::timeout(Duration::from_secs(10), soon).await.expect("nobody waits");
     // The lease has run out by now, yet the attempt is closed only after its publication.

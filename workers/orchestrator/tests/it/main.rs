@@ -4,6 +4,7 @@ mod control;
 mod explain;
 mod failure;
 mod flow;
+mod hand_over;
 mod kill;
 mod kinds;
 mod leases;

@@ -37,6 +37,8 @@ pub struct Claimed {
     pub max_attempts: i32,
     /// The run.
     pub run_id: i64,
+    /// The task in its run.
+    pub task_run_id: i64,
     /// The task's name.
     pub task: String,
     /// Its kind.
@@ -56,12 +58,13 @@ pub struct Claimed {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     attempt_id: i64,
     token: i64,
     attempt: i32,
     max_attempts: i32,
-    run_id: i64,
+    pub(super) run_id: i64,
+    task_run_id: i64,
     task: String,
     kind: String,
     dag: String,
@@ -70,7 +73,7 @@ struct Row {
     interval_start: DateTime<Utc>,
     interval_end: DateTime<Utc>,
     params: Value,
-    first: bool,
+    pub(super) first: bool,
     inputs: sqlx::types::Json<BTreeMap<String, Value>>,
 }
 
@@ -91,13 +94,17 @@ pub(super) async fn claim(
     let mut started: Vec<i64> = rows.iter().filter(|row| row.first).map(|row| row.run_id).collect();
     started.sort_unstable();
     started.dedup();
-    let claimed = rows
-        .into_iter()
-        .map(|row| Claimed {
+    Ok((rows.into_iter().map(Claimed::from).collect(), started))
+}
+
+impl From<Row> for Claimed {
+    fn from(row: Row) -> Self {
+        Self {
             fence: Fence { attempt_id: row.attempt_id, token: row.token },
             attempt: row.attempt,
             max_attempts: row.max_attempts,
             run_id: row.run_id,
+            task_run_id: row.task_run_id,
             task: row.task,
             kind: row.kind,
             dag: row.dag,
@@ -106,7 +113,6 @@ pub(super) async fn claim(
             interval: DataInterval { start: row.interval_start, end: row.interval_end },
             params: row.params,
             inputs: row.inputs.0,
-        })
-        .collect();
-    Ok((claimed, started))
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 use workflow::{
     error::ErrorDomain,
     kind::Fence,
@@ -107,7 +107,11 @@ pub struct Exchange {
 
 /// Writes ends, moves their runs on, and claims tasks: those that just became ready among them. One transaction;
 /// repeating it with the same ends changes nothing more.
-pub async fn exchange(pool: &PgPool, ended: &[Ended], request: Option<&ClaimRequest>) -> Result<Exchange, RunError> {
+pub async fn exchange(
+    connection: &mut PgConnection,
+    ended: &[Ended],
+    request: Option<&ClaimRequest>,
+) -> Result<Exchange, RunError> {
     let mut exchange = Exchange::default();
     let request = request.filter(|request| request.limit > 0);
     if ended.is_empty() && request.is_none() {
@@ -117,10 +121,10 @@ pub async fn exchange(pool: &PgPool, ended: &[Ended], request: Option<&ClaimRequ
     if ended.is_empty() {
         // A claim alone is one statement and needs no transaction around it.
         if let Some(request) = request {
-            (exchange.claimed, started) = claim(&mut *pool.acquire().await?, request).await?;
+            (exchange.claimed, started) = claim(connection, request).await?;
         }
     } else {
-        let mut transaction = pool.begin().await?;
+        let mut transaction = connection.begin().await?;
         exchange.accepted = finish(&mut transaction, ended).await?;
         if let Some(request) = request {
             (exchange.claimed, started) = claim(&mut transaction, request).await?;
@@ -128,15 +132,19 @@ pub async fn exchange(pool: &PgPool, ended: &[Ended], request: Option<&ClaimRequ
         transaction.commit().await?;
     }
     if !started.is_empty() {
-        // Apart from the claim, which holds locks on tasks: runs are locked before tasks, never after.
-        let mark = "update sluice.dag_run set started_at = clock_timestamp()
-                    where run_id = any ($1) and started_at is null";
-        if let Err(error) = sqlx::query(mark).bind(&started).execute(pool).await {
-            // The claims stand, and the run's next claim marks it.
-            tracing::warn!(%error, ?started, "cannot mark runs as started");
-        }
+        mark_started(connection, &started).await;
     }
     Ok(exchange)
+}
+
+/// Says that runs have begun. Apart from the claim, which holds locks on tasks: runs are locked before tasks, never
+/// after. Where it fails the claims stand all the same, and the run's next claim says it.
+pub(super) async fn mark_started(connection: &mut PgConnection, runs: &[i64]) {
+    let mark =
+        "update sluice.dag_run set started_at = clock_timestamp() where run_id = any ($1) and started_at is null";
+    if let Err(error) = sqlx::query(mark).bind(runs).execute(connection).await {
+        tracing::warn!(%error, ?runs, "cannot mark runs as started");
+    }
 }
 
 /// Writes ends in the caller's transaction; gives the attempts that still held their token.
@@ -239,7 +247,7 @@ struct Columns {
 }
 
 /// JSON without the one character that `jsonb` refuses.
-fn clean(value: &Value) -> Value {
+pub(super) fn clean(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(without_nul(text)),
         Value::Array(items) => Value::Array(items.iter().map(clean).collect()),

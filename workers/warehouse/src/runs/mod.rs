@@ -14,6 +14,7 @@ mod deadlines;
 mod deploy;
 mod error;
 mod exchange;
+mod hand_over;
 mod lease;
 mod log;
 mod read;
@@ -27,6 +28,7 @@ pub use deadlines::miss_deadlines;
 pub use deploy::{deploy, pause, plan, retire_others, set_next_run};
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};
+pub use hand_over::{HandedOver, WellEnded, hand_over};
 pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_serves, worker_stopped};
 pub use log::{Line, write_log};
 pub use read::{

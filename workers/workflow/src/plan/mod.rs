@@ -163,6 +163,19 @@ impl Plan {
         self.tasks.iter().find(|task| task.name == name)
     }
 
+    /// The tasks after which all is plain once they went well: no slot of a pool to pass on, and behind them only tasks
+    /// that need no slot and whose rules then say yes.
+    pub fn straight_on(&self) -> BTreeSet<&str> {
+        let pooled = self.tasks.iter().filter(|task| task.pool.is_some());
+        let choosy =
+            self.tasks.iter().filter(|task| task.pool.is_some() || task.trigger_rule == TriggerRule::OneFailed);
+        let winding: BTreeSet<&str> = pooled
+            .map(|task| task.name.as_str())
+            .chain(choosy.flat_map(|task| task.needs.iter().map(String::as_str)))
+            .collect();
+        self.tasks.iter().map(|task| task.name.as_str()).filter(|name| !winding.contains(name)).collect()
+    }
+
     /// `name` and every task that needs it, near or far, in the plan's order.
     pub fn with_downstream(&self, name: &str) -> Vec<&PlannedTask> {
         let mut reached: BTreeSet<&str> = BTreeSet::from([name]);

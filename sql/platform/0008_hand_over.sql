@@ -1,0 +1,116 @@
+-- The queue's hot path.
+
+-- A task's rows are written by the run store alone, from the row that they refer to, and leave with their run: a foreign
+-- key would look up and lock that row once more for each attempt and for each line of a log. The token is part of
+-- what names an attempt, and is never looked for alone.
+alter table sluice.attempt drop constraint attempt_task_run_id_fkey, drop constraint attempt_token_key;
+alter table sluice.task_log drop constraint task_log_attempt_id_fkey;
+
+-- One task after another without a pause: the end of an attempt that went well, and the claim of the next task, in one
+-- round trip and one commit. It does what finish.sql, count_down.sql, settle.sql and claim.sql do, for the common case:
+-- one end, no pool to pass a slot of, no successor that its trigger rule leaves out, and a run that goes on. Where the run
+-- does not, it changes nothing and says so with `done = false`. An attempt that has lost its lease (SL001) and a
+-- successor about which a rule has to decide (SL002) are errors. In all three cases the caller takes the long way.
+--
+-- The caller has seen to it that neither the task nor a successor has a pool, and that no successor's rule leaves it out
+-- when all that it needs went well.
+create function sluice.hand_over(
+    ended_attempt_id bigint, ended_token bigint, ended_run_id bigint, ended_task_run_id bigint, ended_task text,
+    ended_output jsonb, log_seq bigint[], log_at timestamptz[], log_level text[], log_line text[],
+    claiming_worker text, lease_seconds float8, queues text[], kinds text[], only_run bigint
+) returns table (
+    done boolean, attempt_id bigint, token bigint, attempt int, max_attempts int, run_id bigint, task_run_id bigint,
+    task text, kind text, dag text, version text, logical_time timestamptz, interval_start timestamptz,
+    interval_end timestamptz, params jsonb, first boolean, inputs jsonb
+)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    open int;
+    ready int := 0;
+    next sluice.task_run;
+begin
+    -- First the run's lock, as all do who change its tasks.
+    select r.tasks_open into open
+    from sluice.dag_run r
+    where r.run_id = ended_run_id and r.cancel_requested_at is null
+    for update;
+    if open is null or open < 2 then
+        done := false;
+        return next;
+        return;
+    end if;
+
+    update sluice.attempt a
+    set state = 'success', finished_at = clock_timestamp()
+    where a.attempt_id = ended_attempt_id and a.token = ended_token and a.state = 'running';
+    if not found then
+        raise exception 'attempt % has lost its lease', ended_attempt_id using errcode = 'SL001';
+    end if;
+    update sluice.task_run t
+    set state = 'success', output = ended_output, reason = null, not_before = null, finished_at = clock_timestamp()
+    where t.task_run_id = ended_task_run_id;
+    if cardinality(log_seq) > 0 then
+        insert into sluice.task_log (attempt_id, seq, at, level, line)
+        select ended_attempt_id, l.* from unnest(log_seq, log_at, log_level, log_line) as l(seq, at, level, line)
+        on conflict do nothing;
+    end if;
+    for next in
+        update sluice.task_run t
+        set needs_open = t.needs_open - 1,
+            state = case when t.needs_open = 1 then 'queued' else t.state end,
+            queued_at = case when t.needs_open = 1 then clock_timestamp() end
+        from sluice.task_edge e
+        where e.run_id = ended_run_id and e.needs = ended_task
+          and t.run_id = e.run_id and t.task = e.task and t.state = 'waiting'
+        returning t.*
+    loop
+        ready := ready + (next.state = 'queued')::int;
+        if next.state = 'queued' and next.needs_failed + next.needs_skipped > 0 then
+            raise exception 'the rule of task % has to decide', next.task using errcode = 'SL002';
+        end if;
+    end loop;
+    update sluice.dag_run r set tasks_open = r.tasks_open - 1 where r.run_id = ended_run_id;
+
+    select t.* into next
+    from sluice.task_run t
+    where t.state = 'queued' and t.admitted
+      and (cardinality(queues) = 0 or t.queue = any (queues))
+      and t.kind = any (kinds)
+      and (t.not_before is null or t.not_before <= clock_timestamp())
+      and (only_run is null or t.run_id = only_run)
+    order by t.priority desc, t.task_run_id
+    limit 1
+    for update skip locked;
+    if ready > found::int then
+        perform pg_notify('sluice_queue', '');
+    end if;
+    done := true;
+    if next.task_run_id is null then
+        return next;
+        return;
+    end if;
+    update sluice.task_run t
+    set state = 'running', attempts = next.attempts + 1, not_before = null,
+        started_at = coalesce(next.started_at, clock_timestamp()), finished_at = null, reason = null
+    where t.task_run_id = next.task_run_id;
+    insert into sluice.attempt as a (task_run_id, attempt, worker, state, lease_until, queued_at, started_at)
+    values (next.task_run_id, next.attempts + 1, claiming_worker, 'running',
+            clock_timestamp() + make_interval(secs => lease_seconds), coalesce(next.queued_at, clock_timestamp()),
+            clock_timestamp())
+    returning a.attempt_id, a.token into attempt_id, token;
+    return query
+    select true, attempt_id, token, next.attempts + 1, next.max_attempts, next.run_id, next.task_run_id, next.task,
+           next.kind, r.dag, r.version, r.logical_time, r.interval_start, r.interval_end, r.params,
+           r.started_at is null,
+           coalesce((
+               select jsonb_object_agg(n.task, n.output)
+               from sluice.task_edge e
+               join sluice.task_run n on n.run_id = e.run_id and n.task = e.needs
+               where e.run_id = next.run_id and e.task = next.task and n.output is not null
+           ), '{}')
+    from sluice.dag_run r
+    where r.run_id = next.run_id;
+end
+$$;

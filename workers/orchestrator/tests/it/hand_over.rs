@@ -1,0 +1,172 @@
+//! The short way from one task to the next leaves what the long way leaves.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+use warehouse::runs::{self, ClaimRequest, Claimed, End, Ended, HandedOver, Line, WellEnded};
+use workflow::{
+    error::ErrorDomain,
+    log::{LogLevel, LogLine},
+    plan::Plan,
+};
+
+use crate::{
+    kinds::Hands,
+    support::{plan, start},
+};
+
+/// Numbers that look random and are the same in each run (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
+
+/// A DAG of 1 to 12 tasks with needs, rules, priorities and a pool here and there.
+fn dag(seed: u64) -> String {
+    let mut numbers = Numbers(seed);
+    let mut text = format!("dag: d{seed}\ntasks:\n");
+    for task in 0..=numbers.below(12) {
+        let needs: Vec<String> = (0..task).filter(|_| numbers.below(3) == 0).map(|need| format!("t{need}")).collect();
+        let rules = ["all_success", "all_success", "all_done", "none_failed", "one_success", "one_failed"];
+        let rule = rules[usize::try_from(numbers.below(6)).expect("a small number")];
+        let rule = if needs.is_empty() { "all_success" } else { rule };
+        let pool = if numbers.below(8) == 0 { ", pool: narrow" } else { "" };
+        writeln!(
+            text,
+            "  t{task}: {{ kind: echo, attempts: 1, needs: [{}], trigger_rule: {rule}, priority: {}{pool} }}",
+            needs.join(", "),
+            numbers.below(3),
+        )
+        .expect("strings take all");
+    }
+    text
+}
+
+fn request(run_id: i64, limit: usize) -> ClaimRequest {
+    ClaimRequest {
+        worker: "hand".to_owned(),
+        queues: Vec::new(),
+        kinds: vec!["echo".to_owned()],
+        limit,
+        lease: Duration::from_mins(1),
+        run_id: Some(run_id),
+    }
+}
+
+/// How a task ends, by its name alone: most of them well.
+fn end(seed: u64, task: &str) -> End {
+    let place: u64 = task[1..].parse().expect("a number");
+    if Numbers(seed ^ (place << 32)).below(5) == 0 {
+        End::Failed { domain: ErrorDomain::User, error: "it had to".to_owned(), gate: false, retry: None }
+    } else {
+        End::Success { output: json!({ "of": task, "nul": "a\0b" }) }
+    }
+}
+
+/// Takes one task after another to its end; gives how many went the short way.
+async fn walk(pool: &PgPool, plan: &Plan, seed: u64, short: bool) -> (i64, usize) {
+    let run_id = start(pool, plan).await;
+    let straight_on = plan.straight_on();
+    let mut connection = pool.acquire().await.expect("a connection");
+    let connection: &mut PgConnection = &mut connection;
+    let (mut held, mut shorts): (Option<Claimed>, usize) = (None, 0);
+    loop {
+        let Some(task) = held.take() else {
+            let claimed = runs::exchange(connection, &[], Some(&request(run_id, 1))).await.expect("claimed").claimed;
+            match claimed.into_iter().next() {
+                Some(task) => held = Some(task),
+                None if runs::admit(pool).await.is_ok() && queued(pool, run_id).await => {}
+                None => return (run_id, shorts),
+            }
+            continue;
+        };
+        let log = LogLine { at: task.logical_time, level: LogLevel::Info, line: format!("{} says\0", task.task) };
+        let lines = vec![Line { seq: 1, line: log }];
+        let end = end(seed, &task.task);
+        if short
+            && straight_on.contains(task.task.as_str())
+            && let End::Success { output } = &end
+        {
+            let Claimed { fence, run_id, task_run_id, .. } = task;
+            let well = WellEnded { fence, run_id, task_run_id, task: &task.task, output, lines: &lines };
+            if let HandedOver::Done(next) = runs::hand_over(connection, &well, &request(run_id, 1)).await.expect("told")
+            {
+                shorts += 1;
+                held = next.map(|next| *next);
+                continue;
+            }
+        }
+        let ended = Ended { fence: task.fence, end, lines };
+        let exchange = runs::exchange(connection, &[ended], Some(&request(run_id, 1))).await.expect("told");
+        assert_eq!(exchange.accepted.len(), 1);
+        held = exchange.claimed.into_iter().next();
+    }
+}
+
+async fn queued(pool: &PgPool, run_id: i64) -> bool {
+    let sql = "select exists (select from sluice.task_run where run_id = $1 and state = 'queued')";
+    sqlx::query_scalar(sql).bind(run_id).fetch_one(pool).await.expect(sql)
+}
+
+/// All that the store knows of a run but its ids and times.
+async fn left(pool: &PgPool, run_id: i64) -> BTreeMap<String, Value> {
+    let sql = "select t.task, jsonb_build_object(
+                   'task', to_jsonb(t) - '{task_run_id,run_id,queued_at,started_at,finished_at}'::text[],
+                   'times', jsonb_build_array(t.queued_at is null, t.started_at is null, t.finished_at is null),
+                   'attempts', (select jsonb_agg(to_jsonb(a) - '{attempt_id,task_run_id,token,lease_until,queued_at,started_at,finished_at}'::text[]
+                                                 || jsonb_build_object('over', a.finished_at is not null) order by a.attempt)
+                                from sluice.attempt a where a.task_run_id = t.task_run_id),
+                   'log', (select jsonb_agg(l.line order by l.seq)
+                           from sluice.task_log l join sluice.attempt a using (attempt_id)
+                           where a.task_run_id = t.task_run_id))
+               from sluice.task_run t where t.run_id = $1
+               union all
+               select '(run)', jsonb_build_object('state', state, 'open', tasks_open, 'over', finished_at is not null)
+               from sluice.dag_run where run_id = $1";
+    sqlx::query_as(sql).bind(run_id).fetch_all(pool).await.expect(sql).into_iter().collect()
+}
+
+#[tokio::test]
+async fn the_short_way_leaves_what_the_long_way_leaves() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    runs::set_pools(&db.pool, &[("narrow".to_owned(), 1)].into()).await.expect("a pool");
+    let mut shorts = 0;
+    for seed in 0..60 {
+        let text = dag(seed);
+        let plan = plan(&registry, &text);
+        let (long, none) = walk(&db.pool, &plan, seed, false).await;
+        let (short, some) = walk(&db.pool, &plan, seed, true).await;
+        assert_eq!(none, 0);
+        shorts += some;
+        let (long, short) = (left(&db.pool, long).await, left(&db.pool, short).await);
+        assert_eq!(long["(run)"]["over"], json!(true), "seed {seed} comes to its end:\n{text}");
+        assert_eq!(short, long, "seed {seed}:\n{text}");
+    }
+    assert!(shorts > 60, "only {shorts} tasks went the short way");
+}
+
+#[tokio::test]
+async fn who_has_lost_the_lease_is_refused_on_the_short_way_too() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let text = "{ dag: d, tasks: { a: { kind: echo }, b: { kind: echo, needs: a }, c: { kind: echo, needs: b } } }";
+    let run_id = start(&db.pool, &plan(&registry, text)).await;
+    let mut connection = db.pool.acquire().await.expect("a connection");
+    let mut expired = request(run_id, 1);
+    expired.lease = Duration::ZERO;
+    let late = runs::exchange(&mut connection, &[], Some(&expired)).await.expect("claimed").claimed.remove(0);
+    assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 1);
+    let Claimed { fence, run_id, task_run_id, task, .. } = late;
+    let output = json!("late");
+    let well = WellEnded { fence, run_id, task_run_id, task: &task, output: &output, lines: &[] };
+    let refused = runs::hand_over(&mut connection, &well, &request(run_id, 1)).await.expect("no error");
+    assert!(matches!(refused, HandedOver::LongWay), "{refused:?}");
+    assert_eq!(crate::support::tasks(&db.pool, run_id).await, ["a queued 1", "b waiting 0", "c waiting 0"]);
+}
