@@ -30,14 +30,13 @@ with picked as (
 )
 select o.attempt_id, o.token, s.attempts as attempt, s.max_attempts, s.run_id, s.task_run_id, s.task, s.kind, r.dag, r.version,
        r.logical_time, r.interval_start, r.interval_end, r.params, r.started_at is null as first,
-       coalesce(inputs.outputs, '{}') as inputs
+       coalesce((
+           select jsonb_object_agg(n.task, n.output)
+           from sluice.task_edge e
+           join sluice.task_run n on n.run_id = e.run_id and n.task = e.needs
+           where e.run_id = s.run_id and e.task = s.task and n.output is not null
+       ), '{}') as inputs
 from opened o
 join started s using (task_run_id)
 join sluice.dag_run r using (run_id)
-left join lateral (
-    select jsonb_object_agg(n.task, n.output) as outputs
-    from sluice.task_edge e
-    join sluice.task_run n on n.run_id = e.run_id and n.task = e.needs
-    where e.run_id = s.run_id and e.task = s.task and n.output is not null
-) inputs on true
 order by s.priority desc, s.task_run_id;

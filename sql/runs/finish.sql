@@ -5,24 +5,25 @@ with ended as (
     from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::bool[],
                 $9::float8[], $10::int[])
              as e(attempt_id, token, attempt_state, task_state, output, error_domain, error, gate, delay, extra)
+), found as materialized (
+    select e.*, t.run_id, t.task_run_id
+    from ended e
+    join sluice.attempt a using (attempt_id)
+    join sluice.task_run t using (task_run_id)
 ), runs as materialized (
     select run_id, cancel_requested_at
     from sluice.dag_run
-    where run_id in (
-        select t.run_id
-        from ended
-        join sluice.attempt a using (attempt_id)
-        join sluice.task_run t using (task_run_id)
-    )
+    where run_id in (select run_id from found)
     order by run_id
     for update
 ), locked as materialized (
-    -- The strongest lock, which waits for a publication of the attempt that is under way.
+    -- The strongest lock, which waits for a publication of the attempt that is under way. An attempt that ended well
+    -- has none: what it published is committed.
     select a.attempt_id
     from sluice.attempt a
-    join sluice.task_run t using (task_run_id)
-    join runs using (run_id)
-    where a.attempt_id in (select attempt_id from ended)
+    join found f using (attempt_id)
+    join runs r on r.run_id = f.run_id
+    where f.attempt_state <> 'success'
     order by a.attempt_id
     for update of a
 ), closed as (
@@ -32,16 +33,17 @@ with ended as (
         error_domain = e.error_domain,
         error = case when e.attempt_state <> 'success' then e.error end,
         gate = e.gate
-    from ended e, locked l, sluice.task_run t, runs r
+    from found e
+    join runs r on r.run_id = e.run_id
     where a.attempt_id = e.attempt_id
-      and l.attempt_id = e.attempt_id
       and a.token = e.token
-      and a.state = 'running'
+      -- Which is to say that it runs. By its state the planner would take the index of all that run for a short one, and
+      -- go through all of it for each end.
+      and a.finished_at is null
+      and (e.attempt_state = 'success' or a.attempt_id in (select attempt_id from locked))
       -- The reaper may take a lease only once it has run out.
       and (e.attempt_state <> 'lost' or a.lease_until < clock_timestamp())
-      and t.task_run_id = a.task_run_id
-      and r.run_id = t.run_id
-    returning a.attempt_id, a.task_run_id, e.output, e.error, e.delay, e.extra,
+    returning a.attempt_id, e.task_run_id, e.output, e.error, e.delay, e.extra,
               case when e.task_state = 'queued' and r.cancel_requested_at is not null then 'cancelled'
                    else e.task_state end as task_state
 )
@@ -58,5 +60,5 @@ set state = c.task_state,
     finished_at = case when c.task_state <> 'queued' then clock_timestamp() end
 from closed c
 where t.task_run_id = c.task_run_id
-  and t.state = 'running'
+  and t.finished_at is null
 returning c.attempt_id, t.run_id, t.task, t.state, t.pool;

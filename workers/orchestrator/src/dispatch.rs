@@ -2,9 +2,10 @@
 //!
 //! A single task that ended well is handed over: its end and the claim of what it made ready are one statement, so a
 //! chain of tasks costs one round trip and one commit a task. While a transaction is under way, further ends gather
-//! for the next, so they are written in batches as soon as there are many.
+//! for the next, so they are written in batches as soon as there are many; claims go beside them then, on a connection
+//! of their own.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
@@ -16,6 +17,9 @@ use crate::held::{Held, Left, Shared};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// As many ends are written, and as many tasks claimed, in one transaction at most: what is behind them goes on.
+const BATCH: usize = 250;
 
 /// An end that has not been written yet.
 struct Unwritten {
@@ -41,8 +45,8 @@ pub(crate) async fn run(
         lease: shared.options.lease,
         run_id: shared.options.run_id,
     };
-    let desk = Desk { shared, left, claimed, request, backlog: Vec::new(), connection: None };
-    desk.work(shutdown).await;
+    let (backlog, ends, claims) = (Vec::new(), Line::default(), Line::default());
+    Desk { shared, left, claimed, request, backlog, ends, claims }.work(shutdown).await;
 }
 
 struct Desk {
@@ -51,8 +55,28 @@ struct Desk {
     claimed: mpsc::UnboundedSender<Claimed>,
     request: ClaimRequest,
     backlog: Vec<Unwritten>,
-    /// Kept, so that an exchange need not ask the pool for one and find its statements prepared.
-    connection: Option<PoolConnection<Postgres>>,
+    /// Where ends are written, and claims made along with them.
+    ends: Line,
+    /// Where claims are made beside the ends.
+    claims: Line,
+}
+
+/// A connection that is kept: an exchange need not ask the pool for it, and finds its statements prepared.
+#[derive(Default)]
+struct Line(Option<PoolConnection<Postgres>>);
+
+impl Line {
+    async fn connected(&mut self, shared: &Shared) -> Result<&mut PgConnection, RunError> {
+        if self.0.is_none() {
+            self.0 = Some(shared.pool.acquire().await?);
+        }
+        Ok(self.0.as_mut().expect("made above"))
+    }
+
+    /// Lets go of a connection that may be broken.
+    fn hang_up(&mut self) {
+        drop(self.0.take().map(PoolConnection::detach));
+    }
 }
 
 impl Desk {
@@ -69,7 +93,12 @@ impl Desk {
             self.request.limit =
                 if stopping { 0 } else { self.shared.options.slots.saturating_sub(self.shared.running()) };
             match self.exchange().await {
-                Ok(()) => pause = FIRST_PAUSE,
+                Ok(more) => {
+                    pause = FIRST_PAUSE;
+                    if more {
+                        continue;
+                    }
+                }
                 Err(error) if error.is_transient() || self.backlog.is_empty() => {
                     tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the queue cannot be reached");
                     self.hang_up();
@@ -80,7 +109,7 @@ impl Desk {
                 Err(error) => self.one_by_one(&error).await,
             }
             tokio::select! {
-                left = self.left.recv() => left.into_iter().for_each(|left| self.take(left)),
+                Some(left) = self.left.recv() => self.take(left),
                 () = self.shared.wake.notified() => {}
                 () = tokio::time::sleep(self.shared.options.poll) => {}
                 () = shutdown.cancelled(), if !stopping => {}
@@ -94,29 +123,76 @@ impl Desk {
         self.backlog.extend(ended.map(|ended| Unwritten { held, ended, straight_on }));
     }
 
-    /// One transaction: what has ended, and as many claims as there are free slots.
-    async fn exchange(&mut self) -> Result<(), RunError> {
-        if self.backlog.is_empty() && self.request.limit == 0 {
-            return Ok(());
-        }
-        let connection = connected(&self.shared, &mut self.connection).await?;
-        if let [only] = self.backlog.as_slice()
-            && self.request.limit > 0
-            && let Some(ended) = only.well_ended()
-            && let HandedOver::Done(next) = runs::hand_over(connection, &ended, &self.request).await?
-        {
-            self.backlog.clear();
-            next.into_iter().for_each(|next| self.begin(*next));
-            return Ok(());
-        }
-        let ended: Vec<Ended> = self.backlog.iter().map(|unwritten| unwritten.ended.clone()).collect();
-        let exchange = runs::exchange(connection, &ended, Some(&self.request)).await?;
-        for end in ended.iter().filter(|end| !exchange.accepted.contains(&end.fence.attempt_id)) {
+    /// What has ended, and claims for the free slots. Whether there is more to do at once.
+    async fn exchange(&mut self) -> Result<bool, RunError> {
+        let limit = self.request.limit.min(BATCH);
+        self.request.limit = limit;
+        let ended: Vec<Ended> = self.backlog.iter().take(BATCH).map(|unwritten| unwritten.ended.clone()).collect();
+        let (accepted, claimed) = match (ended.as_slice(), limit) {
+            ([], 0) => return Ok(false),
+            ([], _) => {
+                let connection = self.claims.connected(&self.shared).await?;
+                (BTreeSet::new(), runs::exchange(connection, &[], Some(&self.request)).await?.claimed)
+            }
+            ([_], 1..) if self.hand_over().await? => return Ok(false),
+            ([_], _) => {
+                let connection = self.ends.connected(&self.shared).await?;
+                let exchange = runs::exchange(connection, &ended, Some(&self.request)).await?;
+                (exchange.accepted, exchange.claimed)
+            }
+            _ => self.side_by_side(&ended).await?,
+        };
+        for end in ended.iter().filter(|end| !accepted.contains(&end.fence.attempt_id)) {
             tracing::warn!(attempt_id = end.fence.attempt_id, "an attempt ended after its lease was lost");
         }
+        self.backlog.drain(..ended.len());
+        let more = !self.backlog.is_empty() || claimed.len() == BATCH;
+        for task in claimed {
+            self.begin(task);
+        }
+        Ok(more)
+    }
+
+    /// Ends on one connection and claims on another. Tasks that the ends make ready are for the next claims.
+    async fn side_by_side(&mut self, ended: &[Ended]) -> Result<(BTreeSet<i64>, Vec<Claimed>), RunError> {
+        let (ends, claims) = tokio::join!(
+            async { runs::exchange(self.ends.connected(&self.shared).await?, ended, None).await },
+            async { runs::exchange(self.claims.connected(&self.shared).await?, &[], Some(&self.request)).await },
+        );
+        // What was claimed is ours, whatever became of the ends.
+        let (claimed, lost) = match claims {
+            Ok(claims) => (claims.claimed, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        match (ends, lost) {
+            (Ok(ends), None) => Ok((ends.accepted, claimed)),
+            (Ok(ends), Some(error)) => {
+                // The ends are written; the next exchange meets the error again, if it lasts.
+                tracing::warn!(%error, "nothing can be claimed for now");
+                self.claims.hang_up();
+                Ok((ends.accepted, claimed))
+            }
+            (Err(error), _) => {
+                for task in claimed {
+                    self.begin(task);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Goes the short way with the one end there is, where that is open.
+    async fn hand_over(&mut self) -> Result<bool, RunError> {
+        let Some(ended) = self.backlog[0].well_ended() else { return Ok(false) };
+        let connection = self.ends.connected(&self.shared).await?;
+        let HandedOver::Done(next) = runs::hand_over(connection, &ended, &self.request).await? else {
+            return Ok(false);
+        };
         self.backlog.clear();
-        exchange.claimed.into_iter().for_each(|task| self.begin(task));
-        Ok(())
+        if let Some(next) = next {
+            self.begin(*next);
+        }
+        Ok(true)
     }
 
     fn begin(&self, task: Claimed) {
@@ -125,9 +201,9 @@ impl Desk {
         let _ = self.claimed.send(task);
     }
 
-    /// Lets go of a connection that may be broken.
     fn hang_up(&mut self) {
-        self.connection.take().into_iter().for_each(|connection| drop(connection.detach()));
+        self.ends.hang_up();
+        self.claims.hang_up();
     }
 
     /// Writes ends apart from each other, after they were refused together: one that cannot be written is a failure of
@@ -152,19 +228,9 @@ impl Desk {
     }
 
     async fn write(&mut self, ended: &Ended) -> Result<(), RunError> {
-        let connection = connected(&self.shared, &mut self.connection).await?;
+        let connection = self.ends.connected(&self.shared).await?;
         runs::exchange(connection, std::slice::from_ref(ended), None).await.map(drop)
     }
-}
-
-async fn connected<'c>(
-    shared: &Shared,
-    connection: &'c mut Option<PoolConnection<Postgres>>,
-) -> Result<&'c mut PgConnection, RunError> {
-    if connection.is_none() {
-        *connection = Some(shared.pool.acquire().await?);
-    }
-    Ok(connection.as_mut().expect("made above"))
 }
 
 impl Unwritten {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::PgPool;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 use warehouse::runs::{self, Claimed, Ended, Line, RunError};
 use workflow::{
@@ -121,6 +121,9 @@ impl KnownPlan {
     }
 }
 
+/// Where a plan is, or will be once someone has read it.
+type PlanCell = Arc<OnceCell<Arc<KnownPlan>>>;
+
 /// What the parts of one worker share.
 pub(crate) struct Shared {
     pub(crate) name: String,
@@ -130,7 +133,7 @@ pub(crate) struct Shared {
     /// Rung when there may be something to claim.
     pub(crate) wake: Notify,
     held: Mutex<BTreeMap<i64, Arc<Held>>>,
-    plans: Mutex<HashMap<(String, String), Arc<KnownPlan>>>,
+    plans: Mutex<HashMap<(String, String), PlanCell>>,
     left: mpsc::UnboundedSender<Left>,
 }
 
@@ -175,15 +178,11 @@ impl Shared {
         lock(&self.held).remove(&attempt_id);
     }
 
-    /// The plan of a version, read once.
+    /// The plan of a version, read once, however many ask for it at once.
     pub(crate) async fn plan(&self, dag: &str, version: &str) -> Result<Arc<KnownPlan>, RunError> {
-        let key = (dag.to_owned(), version.to_owned());
-        if let Some(plan) = lock(&self.plans).get(&key) {
-            return Ok(Arc::clone(plan));
-        }
-        let plan = Arc::new(KnownPlan::new(runs::plan(&self.pool, dag, version).await?));
-        lock(&self.plans).insert(key, Arc::clone(&plan));
-        Ok(plan)
+        let cell = Arc::clone(lock(&self.plans).entry((dag.to_owned(), version.to_owned())).or_default());
+        let read = async { Ok(Arc::new(KnownPlan::new(runs::plan(&self.pool, dag, version).await?))) };
+        cell.get_or_try_init(|| read).await.cloned()
     }
 }
 
