@@ -5,6 +5,8 @@
 //! tests run side by side.
 
 pub mod bench;
+pub mod grafana;
+pub mod prometheus;
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;

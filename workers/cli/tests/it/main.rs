@@ -5,5 +5,6 @@ mod day;
 mod example;
 mod faults;
 mod online_retail;
+mod panels;
 mod project;
 mod runs;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 /// A project in a temporary folder. What it started is stopped when it goes.
@@ -71,6 +72,14 @@ impl Project {
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--project").arg(self.folder.path()).args(args).output().expect("run sluice")
+    }
+
+    /// A connection to the project's Postgres, which must run.
+    pub(crate) async fn postgres(&self) -> PgConnection {
+        let status = self.json(["status", "--json"]);
+        let services = status["services"].as_array().expect("services");
+        let postgres = services.iter().find(|service| service["name"] == "postgres").expect("Postgres");
+        PgConnection::connect(postgres["url"].as_str().expect("a URL")).await.expect("connect")
     }
 
     /// Runs `sluice`, which must succeed, and reads the JSON that it prints.

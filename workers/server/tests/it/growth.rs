@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool};
+use testkit::grafana::queries;
 
-use crate::{
-    grafana::{queries, since},
-    marts, seed,
-};
+use crate::{marts, seed};
 
 /// Rows of each kind that are months old.
 const OLD: u64 = 60_000;
@@ -65,7 +63,8 @@ async fn what_is_asked_on_a_timer_does_not_read_the_history() {
     .map(|(name, sql)| (name.to_owned(), sql.replace("$1", "20")))
     .into();
     for query in queries().into_iter().filter(|query| query.source == "sluice-postgres") {
-        asked.push((query.place, since(&query.text, "now() - interval '6 hours'")));
+        let sql = query.since("now() - interval '6 hours'");
+        asked.push((query.place, sql));
     }
     let mut faults = Vec::new();
     for (name, sql) in asked {

@@ -11,7 +11,6 @@ mod marts;
 mod metrics;
 mod openapi;
 mod page;
-mod prometheus;
 mod seed;
 
 use std::net::SocketAddr;

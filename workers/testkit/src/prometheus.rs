@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes a test server every second.
+//! A real Prometheus that scrapes a server of ours every second, with the alert rules of `compose/`.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -6,15 +6,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::TestServer;
-
-/// The folder of Prometheus' own files for `compose/`.
-pub(crate) fn compose() -> std::path::PathBuf {
+/// The folder of Prometheus' own files.
+///
+/// # Panics
+/// Outside a checkout.
+pub fn compose() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose").canonicalize().expect("compose/")
 }
 
 /// A running Prometheus, stopped when dropped.
-pub(crate) struct Prometheus {
+pub struct Prometheus {
     url: String,
     client: reqwest::Client,
     _process: Child,
@@ -22,15 +23,18 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one on `server` with the rules of `compose/alerts.yml`, and waits until it has scraped twice.
-    pub(crate) async fn watching(server: &TestServer) -> Self {
+    /// Starts one on the server at `url` with the rules of `compose/alerts.yml`, and waits until it has scraped twice.
+    ///
+    /// # Panics
+    /// Where it is not installed, or does not get there within a minute.
+    pub async fn watching(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = serde_json::json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [compose().join("alerts.yml")],
             "scrape_configs": [{
                 "job_name": "sluice",
-                "static_configs": [{ "targets": [server.url.trim_start_matches("http://")] }],
+                "static_configs": [{ "targets": [url.trim_start_matches("http://")] }],
             }],
         });
         let file = folder.path().join("prometheus.yml");
@@ -58,7 +62,10 @@ impl Prometheus {
     }
 
     /// The result of an instant query; null while Prometheus does not answer.
-    pub(crate) async fn query(&self, expression: &str) -> Value {
+    ///
+    /// # Panics
+    /// Where Prometheus refuses the expression.
+    pub async fn query(&self, expression: &str) -> Value {
         let request = self.client.get(format!("{}/api/v1/query", self.url)).query(&[("query", expression)]);
         let Ok(response) = request.send().await else { return Value::Null };
         let text = response.text().await.unwrap_or_default();
@@ -71,7 +78,10 @@ impl Prometheus {
     }
 
     /// The alerts that fire now, by name.
-    pub(crate) async fn firing(&self) -> Vec<String> {
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    pub async fn firing(&self) -> Vec<String> {
         let response = self.client.get(format!("{}/api/v1/alerts", self.url)).send().await.expect("an answer");
         let answer: Value = response.json().await.expect("JSON");
         let alerts = answer["data"]["alerts"].as_array().cloned().unwrap_or_default();
@@ -80,7 +90,10 @@ impl Prometheus {
     }
 
     /// Waits until `done`.
-    pub(crate) async fn until(&self, what: &str, done: impl AsyncFn() -> bool) {
+    ///
+    /// # Panics
+    /// After a minute.
+    pub async fn until(&self, what: &str, done: impl AsyncFn() -> bool) {
         for _ in 0..300 {
             if done().await {
                 return;
