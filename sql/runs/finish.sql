@@ -3,8 +3,8 @@
 with ended as (
     select *
     from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[], $8::bool[],
-                $9::float8[], $10::int[])
-             as e(attempt_id, token, attempt_state, task_state, output, error_domain, error, gate, delay, extra)
+                $9::float8[], $10::int[], $11::text[])
+             as e(attempt_id, token, attempt_state, task_state, output, error_domain, error, gate, delay, extra, service)
 ), found as materialized (
     select e.*, t.run_id, t.task_run_id
     from ended e
@@ -32,7 +32,8 @@ with ended as (
         finished_at = clock_timestamp(),
         error_domain = e.error_domain,
         error = case when e.attempt_state <> 'success' then e.error end,
-        gate = e.gate
+        gate = e.gate,
+        service = e.service
     from found e
     join runs r on r.run_id = e.run_id
     where a.attempt_id = e.attempt_id

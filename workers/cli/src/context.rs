@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use tokio::sync::OnceCell;
 use warehouse::lake::Lake;
 use workflow::{
+    endpoint::Endpoint,
     kind::Registry,
     project::{Project, Web},
 };
@@ -102,14 +103,29 @@ impl Context {
         self.url(Service::Postgres, self.given_url(Service::Postgres))
     }
 
-    /// URL of the shop's `MySQL`.
-    pub(crate) fn mysql_url(&self) -> anyhow::Result<String> {
-        self.url(Service::Mariadb, self.given_url(Service::Mariadb))
-    }
-
     /// Kafka's brokers.
     pub(crate) fn kafka(&self) -> anyhow::Result<String> {
         self.url(Service::Kafka, self.given_url(Service::Kafka))
+    }
+
+    /// Where tasks find a service, each time they connect: a private one that was started again may be elsewhere.
+    pub(crate) fn endpoint(&self, service: Service) -> Endpoint {
+        let name = service_name(service);
+        if let Some(given) = self.given_url(service) {
+            return Endpoint::fixed(name, given);
+        }
+        let home = self.home();
+        Endpoint::found_by(name, move || {
+            let found = Services::at(home.clone()).endpoints().map_err(|error| error.to_string())?;
+            found.get(service).map(|url| url.expose().to_owned().into()).ok_or_else(|| {
+                let noted = home.join("services.json");
+                format!(
+                    "{name} cannot be reached: no URL is set in sluice.yaml, and {} names none that runs; \
+                     start the private one with `sluice up`",
+                    noted.display()
+                )
+            })
+        })
     }
 
     /// A pool on the platform's Postgres, its tables up to date. Connected once.
@@ -145,28 +161,17 @@ impl Context {
     }
 
     fn not_started(&self, service: Service) -> anyhow::Error {
-        let service = match service {
-            Service::Postgres => "Postgres",
-            Service::Mariadb => "MariaDB",
-            Service::Kafka => "Kafka",
-        };
         let at = self.home().join("services.json").display().to_string();
         let cause = "no URL is set and the private one does not run".to_owned();
-        Failure::Service { service, at, cause }.into()
+        Failure::Service { service: service_name(service), at, cause }.into()
     }
 }
 
-/// The URL without its password.
-pub(crate) fn masked(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut url) => {
-            if url.password().is_some() {
-                // Only a URL that cannot have a password refuses one, and this one has.
-                let _ = url.set_password(Some("***"));
-            }
-            url.to_string()
-        }
-        Err(_) => "(a URL that cannot be read)".to_owned(),
+fn service_name(service: Service) -> &'static str {
+    match service {
+        Service::Postgres => "Postgres",
+        Service::Mariadb => "MariaDB",
+        Service::Kafka => "Kafka",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use services::Service;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
 use tasks::{
@@ -20,20 +20,11 @@ struct Handles<'a> {
     ctx: &'a Context,
     pool: PgPool,
     lake: Lake,
-    connections: BTreeMap<String, SecretString>,
-    kafka: String,
 }
 
 /// The kinds, wired to the project's services. `MySQL` and Kafka are looked for when a task needs them.
 pub(crate) async fn connected(ctx: &Context) -> anyhow::Result<Registry> {
-    let pool = ctx.postgres().await?;
-    Ok(kinds(Handles {
-        ctx,
-        pool,
-        lake: ctx.lake()?,
-        connections: ctx.mysql_url().map(|url| ("shop".to_owned(), url.into())).into_iter().collect(),
-        kafka: ctx.kafka().unwrap_or_default(),
-    }))
+    Ok(kinds(Handles { ctx, pool: ctx.postgres().await?, lake: ctx.lake()? }))
 }
 
 /// The kinds for checking files: nothing is connected, and nothing is made on disk but the lake's folder.
@@ -42,27 +33,27 @@ pub(crate) fn offline(ctx: &Context) -> anyhow::Result<Registry> {
         ctx,
         pool: PgPoolOptions::new().connect_lazy("postgres://127.0.0.1/unconnected")?,
         lake: ctx.lake()?,
-        connections: BTreeMap::new(),
-        kafka: String::new(),
     }))
 }
 
 fn kinds(with: Handles<'_>) -> Registry {
-    let Handles { ctx, pool, lake, connections, kafka } = with;
+    let Handles { ctx, pool, lake } = with;
+    let shop = ctx.endpoint(Service::Mariadb);
+    let connections = BTreeMap::from([("shop".to_owned(), shop.clone())]);
     let sender = sender(ctx);
     Registry::new()
         .with(RunCommand::new(&ctx.dir))
         .with(ExtractCsv::new(lake.clone(), &ctx.dir))
         .with(Export::new(pool.clone(), lake.clone()))
         .with(ExtractHttp::new(lake.clone(), ctx.internal_url()))
-        .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
-        .with(Generate::new(connections.get("shop").cloned()))
+        .with(ExtractMysql::new(connections, pool.clone(), lake.clone()))
+        .with(Generate::new(shop))
         .with(Load::new(pool.clone(), lake.clone(), &ctx.dir))
         .with(Report::new(pool.clone(), sender.clone()))
         .with(AlertLowStock::new(pool.clone(), sender))
         .with(Transform::new(pool.clone(), &ctx.dir, ctx.project.timezone))
         .with(Validate::new(pool, lake, &ctx.dir))
-        .with(ProduceEvents::new(kafka))
+        .with(ProduceEvents::new(ctx.endpoint(Service::Kafka)))
 }
 
 /// In whose name messages are written.

@@ -115,12 +115,14 @@ impl Report {
         Ok(Self { seconds, tasks: runs::tasks(pool, run_id).await?, run })
     }
 
-    /// 0 for success, 3 where a gate is all that failed, else 1.
+    /// 0 for success, 3 where gates are all that failed, 4 where services out of reach are, else 1.
     pub(crate) fn code(&self) -> ExitCode {
         let failed: Vec<_> = self.tasks.iter().filter(|task| task.state == TaskState::Failed.as_str()).collect();
         match self.run.state.as_str() {
             state if state == RunState::Success.as_str() => ExitCode::SUCCESS,
-            _ if !failed.is_empty() && failed.iter().all(|task| task.gate) => exit::GATE.into(),
+            _ if failed.is_empty() => exit::FAILED.into(),
+            _ if failed.iter().all(|task| task.gate) => exit::GATE.into(),
+            _ if failed.iter().all(|task| task.service.is_some()) => exit::SERVICE.into(),
             _ => exit::FAILED.into(),
         }
     }

@@ -37,7 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, claimed: Claimed) {
 }
 
 fn internal(error: String) -> End {
-    End::Failed { domain: ErrorDomain::Internal, error, gate: false, retry: None }
+    End::Failed { domain: ErrorDomain::Internal, error, gate: false, service: None, retry: None }
 }
 
 async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &Claimed) -> Option<End> {
@@ -162,7 +162,7 @@ fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, error: &TaskError)
     if let Some(wait) = retry {
         log.info(format!("attempt {} of {}; the next in {wait:.1?}", claimed.attempt, claimed.max_attempts));
     }
-    End::Failed { domain: error.domain, error: text, gate: error.gate, retry }
+    End::Failed { domain: error.domain, error: text, gate: error.gate, service: error.service, retry }
 }
 
 /// How long until the next attempt; `None` where there is none.

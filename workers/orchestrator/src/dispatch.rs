@@ -219,7 +219,8 @@ impl Desk {
                 continue;
             }
             let text = format!("the end of the attempt cannot be written: {error}");
-            let end = End::Failed { domain: ErrorDomain::Internal, error: text, gate: false, retry: None };
+            let end =
+                End::Failed { domain: ErrorDomain::Internal, error: text, gate: false, service: None, retry: None };
             if let Err(error) = self.write(&Ended { fence, end, lines: Vec::new() }).await {
                 // Its lease runs out, and the reaper takes it from there.
                 tracing::error!(attempt_id = fence.attempt_id, %error, "an attempt cannot be ended");

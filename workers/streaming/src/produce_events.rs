@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use simshop::{Event, EventStream, Settings, Shop, Traffic};
 use workflow::{
     diagnostic::Problem,
+    endpoint::Endpoint,
     error::TaskError,
     kind::{TaskContext, TaskKind},
 };
@@ -19,13 +21,14 @@ use crate::producer::{self, Outgoing, Pace};
 pub const TOPICS: [&str; 2] = ["shop.orders", "shop.clicks"];
 /// Partitions that they are made with.
 pub const PARTITIONS: i32 = 4;
+const HINT: &str = "start the private services with `sluice up`, or set `services.kafka` in sluice.yaml";
 /// A burst holds about this many attacks.
 const ATTACKS: u32 = 10;
 
 /// The kind, with the brokers that it sends to.
 #[derive(Debug, Clone)]
 pub struct ProduceEvents {
-    brokers: String,
+    brokers: Endpoint,
 }
 
 /// Keys of a `produce_events` task.
@@ -45,8 +48,8 @@ pub struct Config {
 
 impl ProduceEvents {
     /// Sends to `brokers`.
-    pub fn new(brokers: impl Into<String>) -> Self {
-        Self { brokers: brokers.into() }
+    pub fn new(brokers: Endpoint) -> Self {
+        Self { brokers }
     }
 }
 
@@ -83,7 +86,12 @@ impl TaskKind for ProduceEvents {
         }
         let (events, seed) = (config.events as u64, config.seed as u64);
         let failed = |error| TaskError::external("the events could not be sent").because(error);
-        producer::create_topics(&self.brokers, &TOPICS, PARTITIONS).await.map_err(failed)?;
+        let brokers = self.brokers.locate()?;
+        let brokers = brokers.expose_secret();
+        producer::create_topics(brokers, &TOPICS, PARTITIONS).await.map_err(|error| {
+            let message = format!("{} cannot be reached at {brokers}; {HINT}", self.brokers.service());
+            TaskError::unreachable(self.brokers.service(), message).because(error)
+        })?;
         let start = Utc::now();
         let attack_every = TimeDelta::milliseconds((config.events / config.rate * 1e3 / f64::from(ATTACKS)) as i64 + 1);
         let shop = Shop::new(Settings { days: 30, ..Settings::new(seed, start) });
@@ -95,8 +103,7 @@ impl TaskKind for ProduceEvents {
             attacks += u64::from(event.truth.as_ref().is_some_and(|truth| truth.kind == "attack"));
         });
         let pace = Pace { rate: Some(config.rate), events: Some(events), duration: None };
-        let sent =
-            producer::produce(&self.brokers, stream.map(Outgoing::from), pace, &task.cancel).await.map_err(failed)?;
+        let sent = producer::produce(brokers, stream.map(Outgoing::from), pace, &task.cancel).await.map_err(failed)?;
         if task.cancel.is_cancelled() {
             return Err(TaskError::external(format!("stopped after {} of {events} events", sent.events)));
         }

@@ -12,6 +12,7 @@ use tasks::{extract_mysql::ExtractMysql, load::Load};
 use testkit::bench::{Figure, peak_mib, report};
 use warehouse::lake::Lake;
 use workflow::{
+    endpoint::Endpoint,
     kind::{DataInterval, Registry, TaskContext},
     log::TaskLog,
 };
@@ -71,7 +72,7 @@ async fn main() {
 
 fn registry(pool: &PgPool, mysql: &str, folder: &Path) -> Registry {
     let lake = Lake::open(folder.join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
-    let connections = BTreeMap::from([("shop".to_owned(), mysql.to_owned().into())]);
+    let connections = BTreeMap::from([("shop".to_owned(), Endpoint::fixed("MariaDB", mysql))]);
     Registry::new().with(ExtractMysql::new(connections, pool.clone(), lake.clone())).with(Load::new(
         pool.clone(),
         lake,

@@ -10,22 +10,21 @@ mod columns;
 mod decode;
 mod sink;
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgPool, mysql::MySqlConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgPool};
 use warehouse::{
-    WarehouseError,
     lake::{Lake, attempt_stem},
     load::marks,
     manifest::{Manifest, Reading},
 };
 use workflow::{
     diagnostic::Problem,
+    endpoint::Endpoint,
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
     span::Span,
@@ -38,22 +37,21 @@ use self::{
     decode::{Decoder, RowFault},
     sink::Sink,
 };
+use crate::mysql;
 
 /// Rows of one row group, and of what is decoded before it is handed on.
 const ROW_GROUP: usize = 64 * 1024;
-const SERVICE: &str = "MariaDB";
-const HINT: &str = "start the private services with `sluice up`, or set `services.mysql` in sluice.yaml";
 
 /// The kind.
 pub struct ExtractMysql {
-    connections: BTreeMap<String, SecretString>,
+    connections: BTreeMap<String, Endpoint>,
     marks: PgPool,
     lake: Lake,
 }
 
 impl ExtractMysql {
-    /// Reads through these connections (name and URL), from the marks in `marks`, into `lake`.
-    pub fn new(connections: BTreeMap<String, SecretString>, marks: PgPool, lake: Lake) -> Self {
+    /// Reads through these connections (by name), from the marks in `marks`, into `lake`.
+    pub fn new(connections: BTreeMap<String, Endpoint>, marks: PgPool, lake: Lake) -> Self {
         Self { connections, marks, lake }
     }
 }
@@ -150,11 +148,11 @@ impl TaskKind for ExtractMysql {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let url = self.connections.get(&config.connection).ok_or_else(|| {
-            // The name was checked with the DAG, so what lacks is the server.
-            TaskError::external(format!("no server of the connection `{}` runs; {HINT}", config.connection))
-        })?;
-        let mut connection = connect(url).await?;
+        let endpoint = self
+            .connections
+            .get(&config.connection)
+            .ok_or_else(|| TaskError::user(format!("there is no connection `{}`", config.connection)))?;
+        let mut connection = mysql::connect(endpoint).await?;
         let extracted = tokio::select! {
             extracted = self.extract(&mut connection, &config, task) => extracted,
             () = task.cancel.cancelled() => Err(TaskError::external("the extract was told to stop")),
@@ -311,18 +309,6 @@ async fn stream(
         _ => None,
     };
     Ok((sink.finish().await?, mark))
-}
-
-async fn connect(url: &SecretString) -> Result<MySqlConnection, TaskError> {
-    let options = MySqlConnectOptions::from_str(url.expose_secret())
-        .map_err(|error| TaskError::user(format!("the MySQL URL is not usable: {error}")))?
-        .timezone(Some("+00:00".to_owned()))
-        .charset("utf8mb4");
-    let at = format!("{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or_default());
-    options
-        .connect()
-        .await
-        .map_err(|error| WarehouseError::Unreachable { service: SERVICE, at, hint: HINT, source: error.into() }.into())
 }
 
 /// An error of the source's server: a table or right that is missing is the user's, the rest may pass.

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simshop::Settings;
-use sqlx::MySqlPool;
 use workflow::{
     diagnostic::Problem,
+    endpoint::Endpoint,
     error::TaskError,
     kind::{TaskContext, TaskKind},
 };
@@ -100,12 +99,12 @@ impl Config {
 
 /// The kind.
 pub struct Generate {
-    shop: Option<SecretString>,
+    shop: Endpoint,
 }
 
 impl Generate {
-    /// Writes to the database at this URL, whose tables it creates. Connects when it runs.
-    pub fn new(shop: Option<SecretString>) -> Self {
+    /// Writes to the database at this address, whose tables it creates. Connects when it runs.
+    pub fn new(shop: Endpoint) -> Self {
         Self { shop }
     }
 }
@@ -124,12 +123,7 @@ impl TaskKind for Generate {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let Some(url) = &self.shop else {
-            return Err(TaskError::external(
-                "the shop's MySQL is not known; start it with `sluice up`, or set `services.mysql`",
-            ));
-        };
-        let shop = MySqlPool::connect(url.expose_secret()).await.map_err(mysql::unreachable)?;
+        let shop = crate::mysql::pool(&self.shop).await?;
         let note = |line| task.log.info(line);
         let written = mysql::write(&shop, &config, task.logical_time, &task.cancel, note).await?;
         Ok(json!({

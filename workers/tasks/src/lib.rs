@@ -9,6 +9,7 @@ pub mod extract_http;
 pub mod extract_mysql;
 pub mod generate;
 pub mod load;
+pub mod mysql;
 pub mod report;
 pub mod sender;
 pub mod transform;

@@ -115,10 +115,10 @@ impl From<WarehouseError> for TaskError {
     fn from(error: WarehouseError) -> Self {
         let message = error.to_string();
         let task = match &error {
-            WarehouseError::Unreachable { .. }
-            | WarehouseError::StagingLost { .. }
-            | WarehouseError::Lake { .. }
-            | WarehouseError::File { .. } => Self::external(message),
+            WarehouseError::Unreachable { service, .. } => Self::unreachable(service, message),
+            WarehouseError::StagingLost { .. } | WarehouseError::Lake { .. } | WarehouseError::File { .. } => {
+                Self::external(message)
+            }
             WarehouseError::Address { .. }
             | WarehouseError::Name { .. }
             | WarehouseError::Contract { .. }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "streams", include_str!("../../../sql/platform/0003_streams.sql")),
     (4, "delivery", include_str!("../../../sql/platform/0004_delivery.sql")),
     (8, "hand_over", include_str!("../../../sql/platform/0008_hand_over.sql")),
+    (9, "service", include_str!("../../../sql/platform/0009_service.sql")),
 ];
 
 /// Creates the schema `sluice` and applies what is missing. Any number of processes may call it at once.

@@ -47,6 +47,8 @@ pub struct TaskError {
     pub retry: RetryHint,
     /// A gate stopped it (exit code 3 of the CLI) rather than a fault.
     pub gate: bool,
+    /// The service that cannot be reached, where that is the fault (exit code 4 of the CLI).
+    pub service: Option<&'static str>,
     message: String,
     cause: Option<Cause>,
 }
@@ -72,8 +74,14 @@ impl TaskError {
         Self { gate: true, ..Self::user(message) }
     }
 
+    /// A service that cannot be reached: the message says which, where it was looked for, and how to start it. Retried
+    /// with backoff.
+    pub fn unreachable(service: &'static str, message: impl Into<String>) -> Self {
+        Self { service: Some(service), ..Self::external(message) }
+    }
+
     fn new(domain: ErrorDomain, retry: RetryHint, message: String) -> Self {
-        Self { domain, retry, gate: false, message, cause: None }
+        Self { domain, retry, gate: false, service: None, message, cause: None }
     }
 
     /// Adds what lies beneath.

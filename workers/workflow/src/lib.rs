@@ -4,6 +4,7 @@
 
 pub mod dag;
 pub mod diagnostic;
+pub mod endpoint;
 pub mod error;
 pub mod kind;
 pub mod log;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use services::Service;
 use simshop::{Event, EventStream, Settings, Shop, Traffic};
 use sqlx::MySqlPool;
 use streaming::producer::{self, Outgoing, Pace, Producer};
@@ -13,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use workflow::error::{ErrorDomain, TaskError};
 
 use crate::{
-    context::{Context, masked},
-    exit::Failure,
+    context::Context,
+    exit::{self, Failure},
     output, stop,
 };
 
@@ -24,6 +25,9 @@ const LIVE_RATE: f64 = 15.0;
 const BURST: u64 = 10_000;
 /// How far ahead of the clock the last event of a burst may be, in seconds.
 const MOST_AHEAD: f64 = 30.0;
+
+/// How long the living shop waits for a service that does not answer before it looks again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Arguments of `sluice generate`.
 #[derive(clap::Args)]
@@ -145,8 +149,10 @@ async fn burst(ctx: &Context, args: &Args, config: &Config, stop: &CancellationT
     Ok(())
 }
 
+/// The shop lives until it is stopped. A service that goes away is waited for.
 async fn present(ctx: &Context, args: &Args, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
-    let pool = shop(ctx).await?;
+    let mysql = ctx.endpoint(Service::Mariadb);
+    let pool = tasks::mysql::pool(&mysql).await.map_err(explained)?;
     mysql::complete(&pool, config, Utc::now(), stop, output::line).await.map_err(explained)?;
     let brokers = ctx.kafka()?;
     prepare_topics(&brokers).await?;
@@ -167,9 +173,25 @@ async fn present(ctx: &Context, args: &Args, config: &Config, stop: &Cancellatio
             .await
             .map_err(|e| TaskError::external("cannot send an event").because(e))
     };
-    let tally = live::run(&pool, traffic, stop, send).await.map_err(explained)?;
-    producer.flush().await?;
-    tracing::info!(tally.events, tally.orders, tally.customers, tally.attacks, "stopped");
+    while !stop.is_cancelled() {
+        let lived = async {
+            let pool = tasks::mysql::pool(&mysql).await?;
+            live::run(&pool, traffic.clone(), stop, send).await
+        };
+        match lived.await {
+            Ok(tally) => tracing::info!(tally.events, tally.orders, tally.customers, tally.attacks, "stopped"),
+            Err(error) if error.domain == ErrorDomain::External => {
+                tracing::warn!(error = error.chain(), "the shop pauses");
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+            Err(error) => return Err(explained(error)),
+        }
+    }
+    // What is on its way to a broker that does not answer is not worth waiting for.
+    let _ = tokio::time::timeout(PAUSE, producer.flush()).await;
     Ok(())
 }
 
@@ -181,16 +203,17 @@ async fn prepare_topics(brokers: &str) -> anyhow::Result<()> {
 }
 
 async fn shop(ctx: &Context) -> anyhow::Result<MySqlPool> {
-    let url = ctx.mysql_url()?;
-    MySqlPool::connect(&url)
-        .await
-        .map_err(|error| Failure::Service { service: "MariaDB", at: masked(&url), cause: error.to_string() }.into())
+    tasks::mysql::pool(&ctx.endpoint(Service::Mariadb)).await.map_err(explained)
 }
 
-/// What the user can mend is the user's to mend; the rest is a failure.
+/// What the user can mend is the user's to mend, a service out of reach has a code of its own, the rest is a failure.
 fn explained(error: TaskError) -> anyhow::Error {
-    match error.domain {
-        ErrorDomain::User => Failure::usage(error.chain()).into(),
-        ErrorDomain::External | ErrorDomain::Internal => error.into(),
+    match (error.service, error.domain) {
+        (Some(_), _) => {
+            eprintln!("error: {}", error.chain());
+            Failure::Code(exit::SERVICE).into()
+        }
+        (None, ErrorDomain::User) => Failure::usage(error.chain()).into(),
+        (None, ErrorDomain::External | ErrorDomain::Internal) => error.into(),
     }
 }

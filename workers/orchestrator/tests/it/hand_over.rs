@@ -65,7 +65,13 @@ fn request(run_id: i64, limit: usize) -> ClaimRequest {
 fn end(seed: u64, task: &str) -> End {
     let place: u64 = task[1..].parse().expect("a number");
     if Numbers(seed ^ (place << 32)).below(5) == 0 {
-        End::Failed { domain: ErrorDomain::User, error: "it had to".to_owned(), gate: false, retry: None }
+        End::Failed {
+            domain: ErrorDomain::User,
+            error: "it had to".to_owned(),
+            gate: false,
+            service: None,
+            retry: None,
+        }
     } else {
         End::Success { output: json!({ "of": task, "nul": "a\0b" }) }
     }

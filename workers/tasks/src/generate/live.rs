@@ -50,23 +50,29 @@ where
     let events = EventStream::of(shop, live_seed(&config, start), opened, traffic);
     for mut event in events.skip_while(|event| event.sent_at < start) {
         let wait = (event.sent_at - Utc::now()).to_std().unwrap_or_default();
+        let happen = async {
+            tokio::time::sleep(wait).await;
+            if event.sale.is_some() {
+                store(pool, &mut event).await.map_err(|e| failed("cannot place an order", e))?;
+                tally.orders += 1;
+                tally.customers += u64::from(event.new_customer.is_some());
+            }
+            if let Some(truth) = &event.truth {
+                insert(&mut connection, &TableRows::of([truth]), 0)
+                    .await
+                    .map_err(|e| failed("cannot label an attack", e))?;
+                tally.attacks += u64::from(truth.kind == "attack");
+            }
+            send(event).await?;
+            tally.events += 1;
+            Ok::<_, TaskError>(())
+        };
+        // A server that does not answer must not keep it from stopping; an order that is half written is rolled back.
         tokio::select! {
+            biased;
             () = cancel.cancelled() => break,
-            () = tokio::time::sleep(wait) => {}
+            happened = happen => happened?,
         }
-        if event.sale.is_some() {
-            store(pool, &mut event).await.map_err(|e| failed("cannot place an order", e))?;
-            tally.orders += 1;
-            tally.customers += u64::from(event.new_customer.is_some());
-        }
-        if let Some(truth) = &event.truth {
-            insert(&mut connection, &TableRows::of([truth]), 0)
-                .await
-                .map_err(|e| failed("cannot label an attack", e))?;
-            tally.attacks += u64::from(truth.kind == "attack");
-        }
-        send(event).await?;
-        tally.events += 1;
     }
     Ok(tally)
 }

@@ -9,6 +9,7 @@ use tasks::{extract_mysql::ExtractMysql, load::Load};
 use tempfile::TempDir;
 use warehouse::lake::Lake;
 use workflow::{
+    endpoint::Endpoint,
     error::TaskError,
     kind::{DataInterval, Fence, Registry, TaskContext},
     log::TaskLog,
@@ -88,7 +89,7 @@ impl World {
 /// The kinds on these services.
 pub(crate) fn registry(pool: &PgPool, mysql_url: &str, project: &std::path::Path) -> Registry {
     let lake = Lake::open(project.join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
-    let connections = BTreeMap::from([("shop".to_owned(), mysql_url.to_owned().into())]);
+    let connections = BTreeMap::from([("shop".to_owned(), Endpoint::fixed("MariaDB", mysql_url))]);
     Registry::new().with(ExtractMysql::new(connections, pool.clone(), lake.clone())).with(Load::new(
         pool.clone(),
         lake,

@@ -34,6 +34,8 @@ pub enum End {
         error: String,
         /// A gate stopped it.
         gate: bool,
+        /// The service that could not be reached, where that was it.
+        service: Option<&'static str>,
         /// Another attempt follows after this long.
         retry: Option<Duration>,
     },
@@ -184,13 +186,15 @@ async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<Mov
         columns.token.push(fence.token);
         columns.attempt_state.push(attempt.as_str());
         columns.task_state.push(task.as_str());
-        let (mut output, mut domain, mut error, mut gated, mut delay, mut extra) = (None, None, None, false, 0.0, 0);
+        let (mut output, mut domain, mut error, mut gated, mut away, mut delay, mut extra) =
+            (None, None, None, false, None, 0.0, 0);
         match end {
             End::Success { output: value } => output = Some(clean(value)),
-            End::Failed { domain: whose, error: text, gate, retry } => {
+            End::Failed { domain: whose, error: text, gate, service, retry } => {
                 domain = Some(whose.as_str());
                 error = Some(without_nul(text));
                 gated = *gate;
+                away = *service;
                 delay = retry.map_or(0.0, |wait| wait.as_secs_f64());
             }
             End::TimedOut { error: text, retry } => {
@@ -214,6 +218,7 @@ async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<Mov
         columns.domain.push(domain);
         columns.error.push(error);
         columns.gate.push(gated);
+        columns.service.push(away);
         columns.delay.push(delay);
         columns.extra.push(extra);
     }
@@ -228,6 +233,7 @@ async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<Mov
         .bind(columns.gate)
         .bind(columns.delay)
         .bind(columns.extra)
+        .bind(columns.service)
         .fetch_all(connection)
         .await?)
 }
@@ -242,6 +248,7 @@ struct Columns {
     domain: Vec<Option<&'static str>>,
     error: Vec<Option<String>>,
     gate: Vec<bool>,
+    service: Vec<Option<&'static str>>,
     delay: Vec<f64>,
     extra: Vec<i32>,
 }

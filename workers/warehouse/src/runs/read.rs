@@ -149,6 +149,8 @@ pub struct TaskRow {
     pub needs: Vec<String>,
     /// Whether a gate stopped it.
     pub gate: bool,
+    /// The service that it could not reach, where that made it fail.
+    pub service: Option<String>,
 }
 
 /// A run's tasks, in the plan's order.

@@ -1,0 +1,73 @@
+//! A service that dies while the platform runs: it is named with its place, its runs are retried, and they go on once it
+//! is back, wherever that is.
+
+use std::{net::TcpListener, process::Command, time::Duration};
+
+use serde_json::Value;
+use sqlx::{PgConnection, query_scalar};
+
+use crate::project::{Project, text};
+
+/// One task that asks MariaDB for a table.
+const DAG: &str = "
+dag: look
+tasks:
+  read: { kind: extract_mysql, table: heights, attempts: ATTEMPTS, backoff: { from: 1s, to: 1s } }
+";
+
+fn mariadb(shop: &Project) -> Value {
+    let status = shop.json(["status", "--json"]);
+    let services = status["services"].as_array().expect("services");
+    services.iter().find(|service| service["name"] == "mariadb").expect("MariaDB").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_needs_a_dead_service_says_so_and_goes_on_when_it_is_back_elsewhere() {
+    let shop = Project::shop();
+    let up = shop.sluice(["up", "postgres", "mariadb"]);
+    assert!(up.status.success(), "{}", text(&up));
+    let service = mariadb(&shop);
+    let url = service["url"].as_str().expect("a URL").to_owned();
+    let pool = sqlx::MySqlPool::connect(&url).await.expect("connect");
+    sqlx::query("create table heights (id int primary key, metres decimal(7,2))")
+        .execute(&pool)
+        .await
+        .expect("a table");
+    pool.close().await;
+    let pid = service["pid"].as_u64().expect("a process").to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
+    let port = url::Url::parse(&url).expect("a URL").port().expect("a port");
+    shop.write("dags/look.yaml", &DAG.replace("ATTEMPTS", "1"));
+    let refused = shop.sluice(["run", "look", "--wait"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
+    for part in ["MariaDB cannot be reached", "services.json names none that runs", "sluice up"] {
+        assert!(text(&refused).contains(part), "no {part} in\n{}", text(&refused));
+    }
+    let password = url::Url::parse(&url).expect("a URL").password().expect("a password").to_owned();
+    assert!(!text(&refused).contains(&password), "{}", text(&refused));
+
+    shop.write("dags/look.yaml", &DAG.replace("ATTEMPTS", "60"));
+    let mut postgres = shop.postgres().await;
+    let (ended, taken) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| shop.sluice(["run", "look", "--wait"]));
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(failed_twice(&mut postgres)));
+        // The one that comes back cannot have its port: somebody else listens there, and says nothing.
+        let taken = TcpListener::bind(("127.0.0.1", port)).expect("the dead server's port");
+        let up = shop.sluice(["up", "mariadb"]);
+        assert!(up.status.success(), "{}", text(&up));
+        (run.join().expect("the run ends"), taken)
+    });
+    drop(taken);
+    assert!(ended.status.success(), "{}", text(&ended));
+    let now = mariadb(&shop)["url"].as_str().expect("a URL").to_owned();
+    assert_ne!(now, url, "it is elsewhere now");
+}
+
+/// Returns once a second attempt has failed for want of the server.
+async fn failed_twice(postgres: &mut PgConnection) {
+    let failed = "select exists (select from sluice.attempts
+                                 where state = 'failed' and attempt >= 2 and error like 'MariaDB%')";
+    while !query_scalar::<_, bool>(failed).fetch_one(&mut *postgres).await.expect("attempts") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
