@@ -29,7 +29,7 @@ pub async fn pool(endpoint: &Endpoint) -> Result<MySqlPool, TaskError> {
     Ok(MySqlPoolOptions::new().acquire_timeout(PATIENCE).connect_lazy_with(options))
 }
 
-/// What listens there may be no MySQL, or one that hangs: it has so long to greet.
+/// What listens there may be another server, or one that hangs: it has so long to greet.
 async fn first(endpoint: &Endpoint, options: &MySqlConnectOptions) -> Result<MySqlConnection, TaskError> {
     let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
     connected
