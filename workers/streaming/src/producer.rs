@@ -177,8 +177,13 @@ impl Producer {
 
     /// Waits until the broker has answered for everything sent so far; an error if it refused any.
     pub async fn flush(&self) -> Result<u64, ProduceError> {
+        self.flush_within(FLUSH_TIMEOUT).await
+    }
+
+    /// As [`Self::flush`], for so long at most.
+    pub async fn flush_within(&self, patience: Duration) -> Result<u64, ProduceError> {
         let client = self.inner.clone();
-        let flushed = tokio::task::spawn_blocking(move || client.flush(FLUSH_TIMEOUT)).await;
+        let flushed = tokio::task::spawn_blocking(move || client.flush(patience)).await;
         if let Ok(Err(source)) = flushed {
             return Err(self.failed(source));
         }

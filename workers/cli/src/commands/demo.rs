@@ -72,7 +72,7 @@ async fn day(ctx: &Context, files: &crate::files::Files, services_seconds: f64) 
     let pool = ctx.postgres().await?;
     let before = summary::Baseline::read(&pool).await?;
     let web = start_processes(ctx).await?;
-    pass::run(ctx, files, &pool).await?;
+    pass::run(ctx, files, &pool, before.at).await?;
     let home = ctx.home();
     let urls = BTreeMap::from([
         ("web", web),

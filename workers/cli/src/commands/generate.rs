@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
 use services::Service;
 use simshop::{Event, EventStream, Settings, Shop, Traffic};
 use sqlx::MySqlPool;
@@ -151,13 +152,8 @@ async fn burst(ctx: &Context, args: &Args, config: &Config, stop: &CancellationT
 
 /// The shop lives until it is stopped. A service that goes away is waited for.
 async fn present(ctx: &Context, args: &Args, config: &Config, stop: &CancellationToken) -> anyhow::Result<()> {
-    let mysql = ctx.endpoint(Service::Mariadb);
-    let pool = tasks::mysql::pool(&mysql).await.map_err(explained)?;
+    let pool = shop(ctx).await?;
     mysql::complete(&pool, config, Utc::now(), stop, output::line).await.map_err(explained)?;
-    let brokers = ctx.kafka()?;
-    prepare_topics(&brokers).await?;
-    let producer = Producer::connect(&brokers)?;
-    producer.ready().await;
     let traffic = Traffic {
         events_per_s: args.rate.unwrap_or(LIVE_RATE),
         attack_every: Some(TimeDelta::seconds(55)),
@@ -165,20 +161,8 @@ async fn present(ctx: &Context, args: &Args, config: &Config, stop: &Cancellatio
         ..Traffic::default()
     };
     tracing::info!(events_per_s = traffic.events_per_s, "the shop lives");
-    let producer = &producer;
-    let send = |event: Event| async move {
-        let event = Outgoing::from(event);
-        producer
-            .send(&event.topic, &event.key, &event.payload)
-            .await
-            .map_err(|e| TaskError::external("cannot send an event").because(e))
-    };
     while !stop.is_cancelled() {
-        let lived = async {
-            let pool = tasks::mysql::pool(&mysql).await?;
-            live::run(&pool, traffic.clone(), stop, send).await
-        };
-        match lived.await {
+        match live(ctx, &traffic, stop).await {
             Ok(tally) => tracing::info!(tally.events, tally.orders, tally.customers, tally.attacks, "stopped"),
             Err(error) if error.domain == ErrorDomain::External => {
                 tracing::warn!(error = error.chain(), "the shop pauses");
@@ -190,9 +174,28 @@ async fn present(ctx: &Context, args: &Args, config: &Config, stop: &Cancellatio
             Err(error) => return Err(explained(error)),
         }
     }
-    // What is on its way to a broker that does not answer is not worth waiting for.
-    let _ = tokio::time::timeout(PAUSE, producer.flush()).await;
     Ok(())
+}
+
+/// Until it is stopped, or a service goes away.
+async fn live(ctx: &Context, traffic: &Traffic, stop: &CancellationToken) -> Result<live::Tally, TaskError> {
+    let pool = tasks::mysql::pool(&ctx.endpoint(Service::Mariadb)).await?;
+    let kafka = ctx.endpoint(Service::Kafka);
+    let brokers = kafka.locate()?;
+    let brokers = brokers.expose_secret();
+    let away = |error| TaskError::unreachable(kafka.service(), format!("cannot send to {brokers}")).because(error);
+    producer::create_topics(brokers, &streaming::TOPICS, streaming::PARTITIONS).await.map_err(away)?;
+    let producer = Producer::connect(brokers).map_err(away)?;
+    producer.ready().await;
+    let producer = &producer;
+    let send = |event: Event| async move {
+        let event = Outgoing::from(event);
+        producer.send(&event.topic, &event.key, &event.payload).await.map_err(away)
+    };
+    let lived = live::run(&pool, traffic.clone(), stop, send).await;
+    // A broker that does not answer must not keep the shop from stopping.
+    let flushed = producer.flush_within(PAUSE).await.map_err(away);
+    lived.and_then(|tally| flushed.map(|_| tally))
 }
 
 async fn prepare_topics(brokers: &str) -> anyhow::Result<()> {

@@ -1,7 +1,11 @@
 //! A service that dies while the platform runs: it is named with its place, its runs are retried, and they go on once it
 //! is back, wherever that is.
 
-use std::{net::TcpListener, process::Command, time::Duration};
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sqlx::{PgConnection, query_scalar};
@@ -70,4 +74,36 @@ async fn failed_twice(postgres: &mut PgConnection) {
     while !query_scalar::<_, bool>(failed).fetch_one(&mut *postgres).await.expect("attempts") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_shop_stops_in_time_though_its_database_is_dead() {
+    let shop = Project::shop();
+    let up = shop.sluice(["up", "mariadb", "kafka"]);
+    assert!(up.status.success(), "{}", text(&up));
+    let mut living = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .arg("--project")
+        .arg(shop.path(""))
+        .args(["generate", "--live", "--scale", "0.02", "--days", "3", "--rate", "50"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run sluice");
+    let service = mariadb(&shop);
+    let pool = sqlx::MySqlPool::connect(service["url"].as_str().expect("a URL")).await.expect("connect");
+    // It lives once orders come in beyond the three days that it began with.
+    let alive = "select count(*) from orders where ordered_at > utc_timestamp() - interval 20 second";
+    let lives = async {
+        while !matches!(query_scalar::<_, i64>(alive).fetch_one(&pool).await, Ok(1..)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), lives).await.expect("orders come in");
+    pool.close().await;
+    let pid = service["pid"].as_u64().expect("a process").to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
+    assert!(Command::new("kill").arg(living.id().to_string()).status().expect("kill").success());
+    let ended = tokio::task::spawn_blocking(move || living.wait());
+    let ended = tokio::time::timeout(Duration::from_secs(15), ended).await.expect("it stops in time");
+    assert!(ended.expect("waited").expect("waited").success());
 }

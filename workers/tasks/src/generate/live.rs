@@ -2,7 +2,7 @@
 //! with all its rows in one transaction, and only then its event is handed on, so that both tell of the same
 //! orders.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use simshop::{Event, EventStream, Row, Sale, Shop, TableRows, Traffic};
@@ -14,6 +14,9 @@ use super::{
     Config,
     mysql::{failed, insert, recorded, unreachable},
 };
+
+/// How long an order that is under way may take once the shop is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What has happened so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,28 +53,35 @@ where
     let events = EventStream::of(shop, live_seed(&config, start), opened, traffic);
     for mut event in events.skip_while(|event| event.sent_at < start) {
         let wait = (event.sent_at - Utc::now()).to_std().unwrap_or_default();
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+        }
         let happen = async {
-            tokio::time::sleep(wait).await;
             if event.sale.is_some() {
                 store(pool, &mut event).await.map_err(|e| failed("cannot place an order", e))?;
                 tally.orders += 1;
                 tally.customers += u64::from(event.new_customer.is_some());
             }
-            if let Some(truth) = &event.truth {
+            let truth = event.truth.clone();
+            send(event).await?;
+            tally.events += 1;
+            if let Some(truth) = &truth {
                 insert(&mut connection, &TableRows::of([truth]), 0)
                     .await
                     .map_err(|e| failed("cannot label an attack", e))?;
                 tally.attacks += u64::from(truth.kind == "attack");
             }
-            send(event).await?;
-            tally.events += 1;
             Ok::<_, TaskError>(())
         };
-        // A server that does not answer must not keep it from stopping; an order that is half written is rolled back.
+        // An order that is placed gets its event, unless a server gives no answer for so long that it is not worth it.
+        let grace = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
         tokio::select! {
-            biased;
-            () = cancel.cancelled() => break,
             happened = happen => happened?,
+            () = grace => break,
         }
     }
     Ok(tally)

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::{PgPool, query_scalar};
 use warehouse::runs::{self, NewRun, Trigger};
@@ -16,15 +16,28 @@ use crate::{context::Context, exit::Failure, files::Files};
 /// How long the streams may take to process what was sent, and the deliverer to deliver.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Runs the shop's day.
-pub(super) async fn run(ctx: &Context, files: &Files, pool: &PgPool) -> anyhow::Result<()> {
+/// Runs the shop's day, by processes that were started after `since`.
+pub(super) async fn run(ctx: &Context, files: &Files, pool: &PgPool, since: DateTime<Utc>) -> anyhow::Result<()> {
     let day = Day { ctx, files, pool };
     for plan in files.plans.values() {
         runs::deploy(pool, plan, Utc::now()).await?;
     }
     let sent_before = day.processed().await?;
     say("a month of history into MySQL; orders, clicks and attacks into Kafka");
-    let (history, events) = tokio::try_join!(day.run("shop_history", json!({})), day.run("shop_events", json!({})))?;
+    let events = async {
+        // As in a shop that lives: its streams watch before somebody buys. A new broker takes seconds to give out partitions.
+        day.until("every stream watches its topic", async || {
+            let watching: i64 =
+                query_scalar("select count(distinct stream) from sluice.stream_progress where seen_at >= $1")
+                    .bind(since)
+                    .fetch_one(pool)
+                    .await?;
+            Ok(watching >= i64::try_from(files.streams.len())?)
+        })
+        .await?;
+        day.run("shop_events", json!({})).await
+    };
+    let (history, events) = tokio::try_join!(day.run("shop_history", json!({})), events)?;
     day.expect(&[history, events])?;
     day.until("the streams have processed what was sent", async || {
         let sent: i64 = query_scalar(

@@ -79,7 +79,7 @@ pub(super) struct Baseline {
     run_id: i64,
     outbox_id: i64,
     events: i64,
-    at: DateTime<Utc>,
+    pub(super) at: DateTime<Utc>,
 }
 
 impl Baseline {
