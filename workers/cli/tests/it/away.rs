@@ -98,7 +98,7 @@ async fn a_living_shop_stops_in_time_though_its_database_is_dead() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), lives).await.expect("orders come in");
+    tokio::time::timeout(Duration::from_mins(1), lives).await.expect("orders come in");
     pool.close().await;
     let pid = service["pid"].as_u64().expect("a process").to_string();
     assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill").success());
