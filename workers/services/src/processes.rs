@@ -16,6 +16,7 @@ use crate::{
     error::ServiceError,
     place,
     process::{self, Ending, Identity, Launch},
+    services::lock,
     state,
 };
 
@@ -49,12 +50,37 @@ pub struct Process {
     /// The address that it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The program; files written before it was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<PathBuf>,
+    /// Its arguments.
+    #[serde(default)]
+    args: Vec<OsString>,
+    /// Where it runs.
+    #[serde(default)]
+    folder: PathBuf,
 }
 
 impl Process {
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
         self.identity().is_alive()
+    }
+
+    /// Whether [`revive`] can start it again.
+    pub fn can_be_revived(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// What started it.
+    fn command(&self) -> Option<Command> {
+        Some(Command {
+            name: self.name.clone(),
+            program: self.program.clone()?,
+            args: self.args.clone(),
+            folder: self.folder.clone(),
+            url: self.url.clone(),
+        })
     }
 
     fn identity(&self) -> Identity {
@@ -74,6 +100,18 @@ pub struct Stopped {
 /// Starts a process, in place of one of that name, which is stopped first.
 pub fn spawn(home: &Path, command: &Command) -> Result<Process, ServiceError> {
     stop(home, &command.name)?;
+    launch(home, command)
+}
+
+/// Starts again those that ended without being stopped, and tells which. One that cannot be started keeps its file.
+pub fn revive(home: &Path) -> Result<Vec<Process>, ServiceError> {
+    // Two at once must not both start one.
+    let _lock = lock(&place::open_home(home)?)?;
+    let commands = ended(home)?.into_iter().filter_map(|process| process.command());
+    commands.map(|command| launch(home, &command)).collect()
+}
+
+fn launch(home: &Path, command: &Command) -> Result<Process, ServiceError> {
     let launch = Launch {
         program: command.program.clone(),
         args: command.args.clone(),
@@ -85,7 +123,15 @@ pub fn spawn(home: &Path, command: &Command) -> Result<Process, ServiceError> {
     let log = log(home, &command.name);
     let from = process::log_length(&log);
     let Identity { pid, start_time } = launch.detached(&log)?;
-    let started = Process { name: command.name.clone(), pid, start_time, url: command.url.clone() };
+    let started = Process {
+        name: command.name.clone(),
+        pid,
+        start_time,
+        url: command.url.clone(),
+        program: Some(command.program.clone()),
+        args: command.args.clone(),
+        folder: command.folder.clone(),
+    };
     let file = pid_file(home, &command.name);
     state::write_private_json(&file, &started)?;
     tracing::debug!(name = started.name, pid, log_from = from, "started");

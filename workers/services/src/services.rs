@@ -227,8 +227,8 @@ fn log(home: &Path, service: Service) -> PathBuf {
     home.join("log").join(format!("{}.log", service.name()))
 }
 
-/// Held while services start or stop, so that two commands do not both start one.
-fn lock(home: &Path) -> Result<File, ServiceError> {
+/// Held while services start or stop, and processes are revived, so that two commands do not both start one.
+pub(crate) fn lock(home: &Path) -> Result<File, ServiceError> {
     let path = home.join("services.lock");
     let file = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(ServiceError::io("open", &path))?;
     file.lock().map_err(ServiceError::io("lock", &path))?;

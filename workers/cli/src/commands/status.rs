@@ -13,6 +13,9 @@ use crate::{
     output::{self, Style},
 };
 
+/// What to do about what has died.
+const REVIVES: &str = "; `sluice up` starts it again";
+
 /// Arguments of `sluice status`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -102,13 +105,9 @@ fn alive(process: Process) -> Line {
 
 fn died(home: &std::path::Path, process: Process) -> Line {
     let log = processes::log(home, &process.name);
-    Line {
-        name: process.name,
-        url: process.url.map(ServiceUrl::new),
-        state: "died",
-        pid: None,
-        detail: Some(format!("its process {} ended by itself; see {}", process.pid, log.display())),
-    }
+    let again = if process.can_be_revived() { REVIVES } else { "" };
+    let detail = format!("its process {} ended by itself; see {}{again}", process.pid, log.display());
+    Line { name: process.name, url: process.url.map(ServiceUrl::new), state: "died", pid: None, detail: Some(detail) }
 }
 
 fn service_line(status: ServiceStatus) -> Line {
@@ -118,7 +117,11 @@ fn service_line(status: ServiceStatus) -> Line {
         Condition::Stopped => "stopped",
         Condition::Died => "died",
     };
-    Line { name: status.name.to_owned(), url: status.url, state, pid: status.pid, detail: status.detail }
+    let detail = match status.state {
+        Condition::Died => Some(format!("{}{REVIVES}", status.detail.as_deref().unwrap_or("it ended by itself"))),
+        _ => status.detail,
+    };
+    Line { name: status.name.to_owned(), url: status.url, state, pid: status.pid, detail }
 }
 
 fn row(line: &Line) -> Vec<String> {

@@ -1,9 +1,9 @@
-//! `sluice up`: the private services that the project uses.
+//! `sluice up`: the private services that the project uses, and the background processes that died.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, process::ExitCode};
 
 use serde_json::Value;
-use services::{Endpoints, Level, Note, Service, Services};
+use services::{Endpoints, Level, Note, Service, Services, processes};
 use workflow::yaml::Document;
 
 use crate::{
@@ -38,10 +38,18 @@ impl From<Name> for Service {
 
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let named: Vec<Service> = args.services.into_iter().map(Service::from).collect();
-    let wanted = if named.is_empty() { needed(ctx) } else { named };
+    // With only some of the services, the processes may lack the others.
+    let everything = named.is_empty();
+    let wanted = if everything { needed(ctx) } else { named };
     let endpoints = start(ctx, wanted).await?;
     for (service, url) in endpoints.iter() {
         output::line(format!("{:<9} {url}", service.name()));
+    }
+    if everything {
+        let home = ctx.home();
+        for process in tokio::task::spawn_blocking(move || processes::revive(&home)).await?? {
+            output::line(format!("{:<9} had died; started again as process {}", process.name, process.pid));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

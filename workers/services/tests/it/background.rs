@@ -1,5 +1,9 @@
 //! Sluice's own processes in the background.
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use services::processes::{self, Command};
 
 use crate::home::Home;
@@ -53,4 +57,38 @@ fn a_second_start_replaces_the_first() {
     assert!(!first.is_alive());
     assert_eq!(processes::list(home.path()).unwrap(), [second]);
     processes::stop_all(home.path()).unwrap();
+}
+
+#[test]
+fn one_that_was_killed_is_revived_and_one_that_was_stopped_is_not() {
+    let home = Home::new();
+    let first = processes::spawn(home.path(), &shell(&home, "serve", "exec sleep 600")).unwrap();
+    let other = processes::spawn(home.path(), &shell(&home, "work", "exec sleep 600")).unwrap();
+    processes::spawn(home.path(), &shell(&home, "gone", "exec sleep 600")).unwrap();
+    processes::stop(home.path(), "gone").unwrap();
+    kill(Pid::from_raw(first.pid), Signal::SIGKILL).unwrap();
+    while first.is_alive() {
+        std::thread::yield_now();
+    }
+    let revived = processes::revive(home.path()).unwrap();
+    assert_eq!(revived.iter().map(|process| process.name.as_str()).collect::<Vec<_>>(), ["serve"]);
+    assert_ne!(revived[0].pid, first.pid);
+    assert_eq!(revived[0].url, first.url);
+    assert_eq!(processes::list(home.path()).unwrap(), [revived[0].clone(), other]);
+    assert!(processes::revive(home.path()).unwrap().is_empty());
+    processes::stop_all(home.path()).unwrap();
+}
+
+#[test]
+fn a_file_that_does_not_tell_the_program_is_left_as_it_is() {
+    let home = Home::new();
+    let started = processes::spawn(home.path(), &shell(&home, "work", "exit 3")).unwrap();
+    while started.is_alive() {
+        std::thread::yield_now();
+    }
+    let file = home.path().join("run/work.json");
+    let older = format!(r#"{{ "name": "work", "pid": {}, "start_time": "{}" }}"#, started.pid, started.start_time);
+    std::fs::write(&file, older).unwrap();
+    assert!(processes::revive(home.path()).unwrap().is_empty());
+    assert!(!processes::ended(home.path()).unwrap()[0].can_be_revived());
 }
