@@ -27,7 +27,7 @@ const BATCH_BYTES: i64 = 16 << 20;
 const LONGEST: &str = "1000000000";
 /// How often the table is asked.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long the broker may take for one letter.
+/// How long the broker may take for one letter: to have room for it, and then to answer for it.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(FromRow)]
@@ -55,7 +55,12 @@ pub(super) async fn run(stream: &Stream, pool: &PgPool, brokers: &str, stop: &Ca
     let mut producer = None;
     let mut failing = false;
     while !stop.is_cancelled() {
-        match forward(stream, pool, brokers, &mut producer).await {
+        let forwarded = tokio::select! {
+            // What was not marked is sent again by the next process.
+            () = stop.cancelled() => return,
+            forwarded = forward(stream, pool, brokers, &mut producer) => forwarded,
+        };
+        match forwarded {
             Ok(sent) => {
                 failing = false;
                 if sent > 0 {
@@ -102,6 +107,7 @@ async fn forward(
                 .set("enable.idempotence", "true")
                 .set("linger.ms", "5")
                 .set("message.max.bytes", LONGEST)
+                .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string())
                 .set_log_level(RDKafkaLogLevel::Critical);
             none.insert(config.create()?)
         }
