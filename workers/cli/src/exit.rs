@@ -7,7 +7,7 @@ use std::{fmt, process::ExitCode};
 
 use services::ServiceError;
 use warehouse::error::WarehouseError;
-use workflow::diagnostic::Diagnostic;
+use workflow::{diagnostic::Diagnostic, error::TaskError};
 
 /// A run or task failed.
 pub(crate) const FAILED: u8 = 1;
@@ -106,7 +106,20 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(SERVICE);
     }
     eprintln!("error: {}", chain(error.as_ref()));
+    if lost_postgres(error) {
+        eprintln!("    hint: Postgres was lost; `sluice status` says where it is, `sluice up` starts the private one");
+        return ExitCode::from(SERVICE);
+    }
     ExitCode::from(FAILED)
+}
+
+/// Whether a connection of the command's own was lost. It has them to Postgres alone; a task names its services itself.
+fn lost_postgres(error: &anyhow::Error) -> bool {
+    !error.chain().any(|cause| cause.is::<TaskError>())
+        && error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
+            .any(|error| matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut))
 }
 
 /// The message and each cause beneath it, none twice.
@@ -121,4 +134,17 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_postgres_is_told_beneath_other_errors_and_from_a_tasks_service() {
+        let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert!(lost_postgres(&anyhow::Error::from(WarehouseError::Database(lost())).context("cannot list the runs")));
+        assert!(!lost_postgres(&sqlx::Error::RowNotFound.into()));
+        assert!(!lost_postgres(&TaskError::external("no shop").because(lost()).into()));
+    }
 }

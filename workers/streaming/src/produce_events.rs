@@ -15,7 +15,7 @@ use workflow::{
     kind::{TaskContext, TaskKind},
 };
 
-use crate::producer::{self, Outgoing, Pace};
+use crate::producer::{self, Outgoing, Pace, ProduceError};
 
 /// Topics of the shop's events.
 pub const TOPICS: [&str; 2] = ["shop.orders", "shop.clicks"];
@@ -85,9 +85,15 @@ impl TaskKind for ProduceEvents {
             return Err(TaskError::user(format!("{}: {}", problem.field, problem.message)));
         }
         let (events, seed) = (config.events as u64, config.seed as u64);
-        let failed = |error| TaskError::external("the events could not be sent").because(error);
         let brokers = self.brokers.locate()?;
         let brokers = brokers.expose_secret();
+        let failed = |error: ProduceError| {
+            if error.is_lost_connection() {
+                let message = format!("{} was lost at {brokers}; {HINT}", self.brokers.service());
+                return TaskError::unreachable(self.brokers.service(), message).because(error);
+            }
+            TaskError::external("the events could not be sent").because(error)
+        };
         producer::create_topics(brokers, &TOPICS, PARTITIONS).await.map_err(|error| {
             let message = format!("{} cannot be reached at {brokers}; {HINT}", self.brokers.service());
             TaskError::unreachable(self.brokers.service(), message).because(error)

@@ -55,6 +55,23 @@ pub enum ProduceError {
     },
 }
 
+impl ProduceError {
+    /// Whether the broker was away, and did not refuse.
+    pub fn is_lost_connection(&self) -> bool {
+        let (Self::Kafka { source, .. } | Self::Undelivered { source, .. }) = self;
+        matches!(
+            source.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::MessageTimedOut
+                    | RDKafkaErrorCode::OperationTimedOut
+            )
+        )
+    }
+}
+
 /// A record on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
@@ -250,4 +267,17 @@ pub async fn produce(
     }
     let events = producer.flush().await?;
     Ok(Sent { events, bytes, seconds: start.elapsed().as_secs_f64() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_is_away_is_told_from_one_that_refuses() {
+        let undelivered =
+            |code| ProduceError::Undelivered { sent: 2, failed: 1, source: KafkaError::MessageProduction(code) };
+        assert!(undelivered(RDKafkaErrorCode::MessageTimedOut).is_lost_connection());
+        assert!(!undelivered(RDKafkaErrorCode::MessageSizeTooLarge).is_lost_connection());
+    }
 }

@@ -10,7 +10,7 @@ use sqlx::{
 use warehouse::WarehouseError;
 use workflow::{endpoint::Endpoint, error::TaskError};
 
-const HINT: &str = "start the private services with `sluice up`, or set `services.mysql` in sluice.yaml";
+pub(crate) const HINT: &str = "start the private services with `sluice up`, or set `services.mysql` in sluice.yaml";
 /// How long a server has to answer, and a caller waits for a connection of a pool.
 const PATIENCE: Duration = Duration::from_secs(5);
 

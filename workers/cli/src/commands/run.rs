@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// A parameter that differs from its default
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
-    /// Work on the run here, and end when it ends: 0 success, 1 failed, 3 stopped by a gate
+    /// Work on the run here, and end when it ends: 0 success, 1 failed, 3 stopped by a gate, 4 a service is away
     #[arg(long)]
     wait: bool,
     /// As JSON

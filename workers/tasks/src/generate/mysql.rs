@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use workflow::error::TaskError;
 
 use super::Config;
+use crate::mysql::HINT;
 
 /// Placeholders of one statement at most; the protocol allows 65,535.
 const PLACEHOLDERS: usize = 12_000;
@@ -181,9 +182,29 @@ fn bind(tuple: &mut sqlx::query_builder::Separated<'_, MySql, &'static str>, cel
 }
 
 pub(super) fn unreachable(error: sqlx::Error) -> TaskError {
-    TaskError::external("cannot reach the shop's MySQL").because(error)
+    failed("cannot connect to the shop's MySQL", error)
 }
 
+/// A connection that was lost has the exit code of a service out of reach.
 pub(super) fn failed(message: &str, error: sqlx::Error) -> TaskError {
+    if is_lost_connection(&error) {
+        return TaskError::unreachable("MariaDB", format!("{message}: MariaDB was lost; {HINT}")).because(error);
+    }
     TaskError::external(message).because(error)
+}
+
+fn is_lost_connection(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_told_from_a_refused_statement() {
+        let reset = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        assert_eq!(failed("cannot write a chunk", reset).service, Some("MariaDB"));
+        assert_eq!(failed("cannot write a chunk", sqlx::Error::RowNotFound).service, None);
+    }
 }
