@@ -1,12 +1,23 @@
--- Moves runs of a DAG on that wait for their turn, the oldest logical time first, as far as there is room. Gives the
--- pools of the tasks that are ready with them. Call it under the DAG's lock.
-with picked as (
-    select run_id
-    from sluice.dag_run
-    where dag = $1 and state = 'queued'
-    order by logical_time
+-- Moves runs of a DAG on that wait for their turn, as far as there is room: first those that a schedule or a person
+-- asked for one by one, the oldest logical time first, then those of backfills in each one's order, as many as each one
+-- allows at once. Gives the pools of the tasks that are ready with them. Call it under the DAG's lock.
+with waiting as (
+    select r.run_id, r.backfill_id is null as single, b.parallel,
+           row_number() over (partition by r.backfill_id
+                              order by case when b.newest_first then r.logical_time end desc, r.logical_time) as place,
+           (select count(*) from sluice.dag_run o
+            where o.backfill_id = r.backfill_id and o.state = 'running') as under_way
+    from sluice.dag_run r
+    left join sluice.backfill b using (backfill_id)
+    where r.dag = $1 and r.state = 'queued'
+), picked as (
+    select r.run_id
+    from sluice.dag_run r
+    join waiting w using (run_id)
+    where r.state = 'queued' and (w.single or w.place + w.under_way <= w.parallel)
+    order by w.single desc, w.place
     limit greatest($2 - (select count(*) from sluice.dag_run where dag = $1 and state = 'running'), 0)
-    for update skip locked
+    for update of r skip locked
 ), runs as (
     update sluice.dag_run r
     set state = 'running', reason = null

@@ -1,5 +1,6 @@
 -- The runs whose last task has ended: how they stand, and what a notice about them needs.
-select r.run_id, r.dag, r.logical_time, r.state, (v.plan ->> 'max_active_runs')::int as max_active_runs,
+select r.run_id, r.dag, r.logical_time, r.state, coalesce((v.plan ->> 'max_active_runs')::int, case when r.backfill_id is not null then 2147483647 end)
+           as max_active_runs,
        v.plan -> 'on_failure' as on_failure, v.plan ->> 'timezone' as timezone,
        coalesce(f.faults, '[]') as faults, f.attempts, f.stopped
 from sluice.dag_run r

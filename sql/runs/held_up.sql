@@ -5,8 +5,7 @@ where pool is not null and state = 'queued' and not admitted
   and (not_before is null or not_before <= clock_timestamp())
 group by pool
 union all
-select 'dag', r.dag, max((v.plan ->> 'max_active_runs')::int)
-from sluice.dag_run r
+select 'dag', r.dag, max(coalesce((v.plan ->> 'max_active_runs')::int, 2147483647))
+from (select distinct dag, version from sluice.dag_run where state = 'queued') r
 join sluice.dag_version v using (dag, version)
-where r.state = 'queued'
 group by r.dag;

@@ -10,6 +10,7 @@ set state = n.state,
     not_before = null,
     admitted = t.pool is null,
     finished_at = null,
+    marked_by = null,
     queued_at = case when n.state = 'queued' then clock_timestamp() end
 from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::int[])
          as n(task, state, open, failed, skipped, allowed)

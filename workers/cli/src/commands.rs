@@ -1,9 +1,11 @@
 //! One file a subcommand.
 
 pub(crate) mod all;
+pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod cancel;
 pub(crate) mod check;
+pub(crate) mod clear;
 pub(crate) mod dag;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -11,6 +13,7 @@ pub(crate) mod down;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod logs;
+pub(crate) mod mark;
 pub(crate) mod ps;
 pub(crate) mod quality;
 pub(crate) mod retry;
@@ -20,6 +23,7 @@ pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod stream;
+pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod why;
 pub(crate) mod work;

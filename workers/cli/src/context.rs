@@ -10,7 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use services::{Service, Services, processes};
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
-use warehouse::lake::Lake;
+use warehouse::{
+    lake::Lake,
+    runs::{Actor, Via},
+};
 use workflow::{
     endpoint::Endpoint,
     kind::Registry,
@@ -132,7 +135,7 @@ impl Context {
     pub(crate) async fn postgres(&self) -> anyhow::Result<PgPool> {
         let connect = async {
             let pool = warehouse::pool::connect(&self.postgres_url()?).await?;
-            warehouse::migrate(&pool).await.context("cannot bring Sluice's tables up to date")?;
+            warehouse::migrate(&pool).await?;
             let sizes = self.project.pools.iter().map(|(name, slots)| (name.clone(), i32::from(slots.get()))).collect();
             warehouse::runs::set_pools(&pool, &sizes).await?;
             anyhow::Ok(pool)
@@ -173,6 +176,17 @@ fn service_name(service: Service) -> &'static str {
         Service::Mariadb => "MariaDB",
         Service::Kafka => "Kafka",
     }
+}
+
+/// Who is at the keyboard: `SLUICE_ACTOR`, else the user that this process runs as.
+pub(crate) fn actor() -> Actor {
+    let given = std::env::var("SLUICE_ACTOR").ok().filter(|name| !name.trim().is_empty());
+    let name = given.unwrap_or_else(|| {
+        let uid = nix::unistd::Uid::current();
+        let user = nix::unistd::User::from_uid(uid).ok().flatten();
+        user.map_or_else(|| format!("user {uid}"), |user| user.name)
+    });
+    Actor { name, via: Via::Cli }
 }
 
 fn find_project(from: &Path) -> anyhow::Result<PathBuf> {

@@ -6,7 +6,7 @@
 use std::{fmt, process::ExitCode};
 
 use services::ServiceError;
-use warehouse::error::WarehouseError;
+use warehouse::{error::WarehouseError, migrations::MigrationError};
 use workflow::{diagnostic::Diagnostic, error::TaskError};
 
 /// A run or task failed.
@@ -110,12 +110,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         eprintln!("    hint: Postgres was lost; `sluice status` says where it is, `sluice up` starts the private one");
         return ExitCode::from(SERVICE);
     }
-    ExitCode::from(FAILED)
+    // Nothing failed where an older build refuses what it does not know: it is the wrong program.
+    let newer = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(MigrationError::Newer { .. })));
+    ExitCode::from(if newer { USAGE } else { FAILED })
 }
 
 /// Whether a connection of the command's own was lost. It has them to Postgres alone; a task names its services itself.
 fn lost_postgres(error: &anyhow::Error) -> bool {
-    !error.chain().any(|cause| cause.is::<TaskError>())
+    !error.chain().any(<dyn std::error::Error>::is::<TaskError>)
         && error
             .chain()
             .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())

@@ -64,8 +64,16 @@ enum Command {
     Cancel(c::cancel::Args),
     /// Retry what failed in a run
     Retry(c::retry::Args),
+    /// Let a task count as succeeded, failed or skipped
+    Mark(c::mark::Args),
+    /// Run again what was done in a span of time
+    Clear(c::clear::Args),
     /// Run a DAG for each interval of a span of time
     Backfill(c::backfill::Args),
+    /// List what people did
+    Audit(c::audit::Args),
+    /// Make, list and revoke tokens for the API and the page
+    Token(c::token::Args),
     /// List, show and draw DAGs
     Dag(c::dag::Args),
     /// Run suites of checks, and see how they went
@@ -110,6 +118,10 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => c::logs::run(args, &open()?).await,
         Command::Cancel(args) => c::cancel::run(args, &open()?).await,
         Command::Retry(args) => c::retry::run(args, &open()?).await,
+        Command::Mark(args) => c::mark::run(args, &open()?).await,
+        Command::Clear(args) => c::clear::run(args, &open()?).await,
+        Command::Audit(args) => c::audit::run(args, &open()?).await,
+        Command::Token(args) => c::token::run(args, &open()?).await,
         Command::Backfill(args) => c::backfill::run(args, &open()?).await,
         Command::Dag(args) => c::dag::run(args, &open()?).await,
         Command::Quality(args) => c::quality::run(args, &open()?).await,

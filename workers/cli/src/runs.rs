@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,7 +11,6 @@ use warehouse::runs::{self, RunError, RunRow, TaskRow};
 use workflow::{
     diagnostic::did_you_mean,
     plan::Plan,
-    schedule::start_of_day,
     state::{RunState, TaskState},
 };
 
@@ -32,6 +31,15 @@ pub(crate) fn find<'a>(plans: &'a BTreeMap<String, Plan>, dag: &str) -> anyhow::
         let hint = did_you_mean(dag, plans.keys().map(String::as_str));
         Failure::usage_hint(format!("there is no DAG `{dag}` in dags/"), hint).into()
     })
+}
+
+/// Which run of a span goes first.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Order {
+    /// By logical time
+    Oldest,
+    /// By logical time, backwards
+    Newest,
 }
 
 /// `daily_sales.load_orders` or `12.load_orders`, in two.
@@ -65,15 +73,6 @@ pub(crate) fn params(pairs: &[String]) -> anyhow::Result<Map<String, Value>> {
             }
         })
         .collect()
-}
-
-/// The logical times of a DAG on local days: those of its schedule, else each day's first instant.
-pub(crate) fn logical_times(plan: &Plan, from: NaiveDate, to: NaiveDate) -> Vec<DateTime<Utc>> {
-    let fires = plan.schedule.as_ref().map(|schedule| schedule.fires_on(from, to)).unwrap_or_default();
-    if !fires.is_empty() {
-        return fires;
-    }
-    from.iter_days().take_while(|day| *day <= to).map(|day| start_of_day(plan.timezone, day)).collect()
 }
 
 /// A time as people in `zone` read it.

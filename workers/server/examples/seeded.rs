@@ -18,6 +18,7 @@ async fn main() {
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,
         demo: true,
+        closed_metrics: false,
     };
     server::serve(options, CancellationToken::new()).await.expect("serve");
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -46,6 +46,12 @@ pub(crate) enum ApiError {
     /// Another site's page sent it.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// Nobody in particular asks, or with a token that is no good.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Their role does not allow it.
+    #[error("{0}")]
+    Denied(String),
     /// The route has no such method.
     #[error("this address does not answer that method")]
     MethodNotAllowed,
@@ -64,10 +70,23 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Store(error) if unreachable(error) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What to do about it, where that is not plain.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized(_) => {
+                Some("`sluice token create NAME --role viewer` makes a token; send it as `Authorization: Bearer …`")
+            }
+            Self::Denied(_) => Some("`sluice token create NAME --role ROLE` makes a token with another role"),
+            Self::Store(error) if unreachable(error) => Some("`sluice up` starts the project's services"),
+            _ => None,
         }
     }
 
@@ -98,6 +117,9 @@ pub(crate) struct Problem {
     status: u16,
     /// What went wrong, in one sentence.
     detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
 }
 
 impl IntoResponse for ApiError {
@@ -109,7 +131,14 @@ impl IntoResponse for ApiError {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: self.to_string(),
+            hint: self.hint(),
         };
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

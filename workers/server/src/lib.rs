@@ -1,10 +1,11 @@
 //! What people and machines see of a project: REST under `/api/v1` with its OpenAPI document, a web page that
 //! moves by server-sent events, and `/metrics` for Prometheus.
 //!
-//! Reads go through the views of schema `sluice`; the few writes (trigger, cancel, retry) go through the run
-//! store. Nothing here knows a task kind, runs a task or keeps state that a second server would miss: any
+//! Reads go through the views of schema `sluice`; what people do goes through the run store, which keeps the audit log.
+//! Who may do what is one table (`access`). Nothing here knows a task kind, runs a task or keeps state that a second server would miss: any
 //! number of servers may stand side by side. Database errors are logged and never reach a client.
 
+mod access;
 mod actions;
 mod api;
 mod demo;
@@ -24,6 +25,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use access::{Need, need};
 pub use api::openapi;
 pub use error::ServeError;
 pub use state::{ServerOptions, State};
@@ -36,6 +38,7 @@ pub fn router(state: State) -> Router {
     }
     router
         .fallback(web::not_found)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), access::require))
         .layer(axum::middleware::from_fn_with_state(state.clone(), guard::guard))
         .with_state(state)
 }

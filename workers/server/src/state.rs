@@ -24,6 +24,8 @@ pub struct ServerOptions {
     pub currency: String,
     /// The shop's time zone: where its day begins, and how pages write times.
     pub timezone: Tz,
+    /// Whether `/metrics` asks for a token where the rest does.
+    pub closed_metrics: bool,
     /// Whether to serve `/demo/ratings`, the small service that the demo extracts from.
     pub demo: bool,
 }

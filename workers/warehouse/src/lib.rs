@@ -1,5 +1,6 @@
 //! Postgres: migrations, run store, staging, publication, load ledger, models. And the lake beside it.
 
+pub mod access;
 pub mod alerts;
 pub mod copy;
 pub mod error;

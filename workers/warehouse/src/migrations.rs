@@ -14,12 +14,35 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "views", include_str!("../../../sql/platform/0002_views.sql")),
     (3, "streams", include_str!("../../../sql/platform/0003_streams.sql")),
     (4, "delivery", include_str!("../../../sql/platform/0004_delivery.sql")),
-    (8, "hand_over", include_str!("../../../sql/platform/0008_hand_over.sql")),
-    (9, "service", include_str!("../../../sql/platform/0009_service.sql")),
+    (5, "control", include_str!("../../../sql/platform/0005_control.sql")),
+    (6, "hand_over", include_str!("../../../sql/platform/0006_hand_over.sql")),
+    (7, "service", include_str!("../../../sql/platform/0007_service.sql")),
 ];
 
+/// Why Sluice's tables could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// A newer Sluice has been here.
+    #[error(
+        "the database is at version {found} of Sluice's tables, and this build knows them up to {known}: a newer Sluice \
+         has been at work there; run that one, or a newer one"
+    )]
+    Newer {
+        /// The newest migration that was applied.
+        found: i64,
+        /// The newest one that this build knows.
+        known: i64,
+    },
+    /// Postgres refused.
+    #[error("cannot bring Sluice's tables up to date")]
+    Failed(#[from] MigrateError),
+    /// Postgres was lost on the way.
+    #[error("cannot bring Sluice's tables up to date")]
+    Database(#[from] sqlx::Error),
+}
+
 /// Creates the schema `sluice` and applies what is missing. Any number of processes may call it at once.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrationError> {
     let mut connection = pool.acquire().await?;
     // `create schema if not exists` races with itself; the same lock makes first starts take turns.
     query("select pg_advisory_lock(hashtext('sluice.migrate'))").execute(&mut *connection).await?;
@@ -33,7 +56,14 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
             })
             .collect();
         let migrator = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
-        migrator.run(&mut *connection).await
+        match migrator.run(&mut *connection).await {
+            Err(MigrateError::VersionMissing(_)) => {
+                let newest = "select max(version) from sluice._sqlx_migrations";
+                let found: Option<i64> = sqlx::query_scalar(newest).fetch_one(&mut *connection).await?;
+                Err(MigrationError::Newer { found: found.unwrap_or(0), known: latest() })
+            }
+            done => Ok(done?),
+        }
     }
     .await;
     query("reset search_path").execute(&mut *connection).await?;

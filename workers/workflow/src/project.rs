@@ -79,9 +79,23 @@ pub struct Web {
     /// How Sluice's own tasks reach it, where that is not where it listens.
     #[serde(default)]
     pub internal_url: Option<String>,
+    /// Who may read `/metrics`: everyone who reaches it, or whoever has a token.
+    #[serde(default)]
+    pub metrics: Metrics,
     /// Whether it serves the demo's product ratings at `/demo/ratings`.
     #[serde(default)]
     pub demo: bool,
+}
+
+/// Who may read the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metrics {
+    /// Everyone who reaches the server.
+    #[default]
+    Open,
+    /// Whoever has a token, where the API asks for one.
+    Token,
 }
 
 impl Default for Web {
@@ -92,6 +106,7 @@ impl Default for Web {
             hosts: Vec::new(),
             public_url: None,
             internal_url: None,
+            metrics: Metrics::default(),
             demo: false,
         }
     }

@@ -75,8 +75,10 @@ pub enum RunEvent {
     SomeFailed,
     /// Its last task ended after someone had asked to cancel.
     Stopped,
-    /// A person retried one of its tasks.
+    /// A person retried or marked one of its tasks.
     Retried,
+    /// A person asked for it again with others, in turn.
+    Cleared,
 }
 
 impl RunState {
@@ -88,6 +90,7 @@ impl RunState {
             (Self::Queued, RunEvent::Admitted) => Some(Self::Running),
             (Self::Queued | Self::Running, RunEvent::Stopped) => Some(Self::Cancelled),
             (state, RunEvent::Retried) if state != Self::Queued => Some(Self::Running),
+            (state, RunEvent::Cleared) if state.is_final() => Some(Self::Queued),
             _ => None,
         }
     }
@@ -155,6 +158,14 @@ pub enum TaskEvent {
     Retried,
     /// A person retried a task before it.
     Rewound,
+    /// A person let it count as having ended well.
+    MarkedSuccess,
+    /// A person let it count as having failed.
+    MarkedFailed,
+    /// A person let it count as left out.
+    MarkedSkipped,
+    /// Its run goes on with a version of the DAG that does not have it.
+    Dropped,
 }
 
 impl TaskState {
@@ -170,6 +181,12 @@ impl TaskState {
             (Self::Waiting | Self::Queued | Self::Running, TaskEvent::Cancel) => Some(Self::Cancelled),
             (state, TaskEvent::Retried) if state.is_final() => Some(Self::Queued),
             (state, TaskEvent::Rewound) if state.is_final() => Some(Self::Waiting),
+            // Nothing is marked under a worker's hands.
+            (Self::Running, _) => None,
+            (_, TaskEvent::MarkedSuccess) => Some(Self::Success),
+            (_, TaskEvent::MarkedFailed) => Some(Self::Failed),
+            (_, TaskEvent::MarkedSkipped) => Some(Self::Skipped),
+            (state, TaskEvent::Dropped) if state.is_final() && state != Self::Success => Some(Self::Skipped),
             _ => None,
         }
     }
@@ -343,6 +360,81 @@ mod tests {
         // No state is a dead end before the end: each open one has a way on.
         for state in TaskState::ALL.iter().filter(|s| !s.is_final()) {
             assert!(own.iter().any(|event| state.on(*event).is_some()), "{state}");
+        }
+    }
+
+    #[test]
+    fn every_way_of_a_task_is_in_this_table() {
+        use TaskEvent::{
+            Cancel, Claimed, Dropped, GaveUp, MarkedFailed, MarkedSkipped, MarkedSuccess, Ready, Retried, Rewound,
+            Skip, Succeeded, WillRetry,
+        };
+        use TaskState as S;
+        let events = [
+            Ready,
+            Claimed,
+            Succeeded,
+            WillRetry,
+            GaveUp,
+            Skip,
+            TaskEvent::UpstreamFailed,
+            Cancel,
+            Retried,
+            Rewound,
+            MarkedSuccess,
+            MarkedFailed,
+            MarkedSkipped,
+            Dropped,
+        ];
+        let marks = [(MarkedSuccess, S::Success), (MarkedFailed, S::Failed), (MarkedSkipped, S::Skipped)];
+        let again = [(Retried, S::Queued), (Rewound, S::Waiting)];
+        for state in TaskState::ALL.iter().copied() {
+            let mut ways: Vec<(TaskEvent, TaskState)> = match state {
+                S::Waiting => vec![
+                    (Ready, S::Queued),
+                    (Skip, S::Skipped),
+                    (TaskEvent::UpstreamFailed, S::UpstreamFailed),
+                    (Cancel, S::Cancelled),
+                ],
+                S::Queued => vec![(Claimed, S::Running), (Cancel, S::Cancelled)],
+                S::Running => vec![
+                    (Succeeded, S::Success),
+                    (WillRetry, S::Queued),
+                    (GaveUp, S::Failed),
+                    (Skip, S::Skipped),
+                    (Cancel, S::Cancelled),
+                ],
+                S::Success => again.to_vec(),
+                S::Failed | S::Skipped | S::UpstreamFailed | S::Cancelled => {
+                    again.into_iter().chain([(Dropped, S::Skipped)]).collect()
+                }
+            };
+            if state != S::Running {
+                ways.extend(marks);
+            }
+            for event in events {
+                let expected = ways.iter().find(|(way, _)| *way == event).map(|(_, to)| *to);
+                assert_eq!(state.on(event), expected, "{state} on {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_of_a_run_is_in_this_table() {
+        use RunEvent::{Admitted, AllWell, Cleared, Retried, SomeFailed, Stopped};
+        use RunState as S;
+        for state in RunState::ALL.iter().copied() {
+            let ways: &[(RunEvent, RunState)] = match state {
+                S::Queued => &[(Admitted, S::Running), (Stopped, S::Cancelled)],
+                S::Running => {
+                    &[(AllWell, S::Success), (SomeFailed, S::Failed), (Stopped, S::Cancelled), (Retried, S::Running)]
+                }
+                S::Success | S::Failed | S::Cancelled | S::Skipped => &[(Retried, S::Running), (Cleared, S::Queued)],
+            };
+            for event in [Admitted, AllWell, SomeFailed, Stopped, Retried, Cleared] {
+                let expected = ways.iter().find(|(way, _)| *way == event).map(|(_, to)| *to);
+                assert_eq!(state.on(event), expected, "{state} on {event:?}");
+            }
         }
     }
 

@@ -1,25 +1,54 @@
-//! `sluice backfill`: the runs of a DAG for a span of days, shown first and made with `--yes`.
+//! `sluice backfill`: the runs of a DAG for a span of days, shown first and made with `--yes`. The store holds them to
+//! their order and to so many at once, so nothing has to stay open for them.
 
 use std::process::ExitCode;
 
 use chrono::NaiveDate;
-use serde::Serialize;
-use warehouse::runs::{self as store, Created, NewRun, Trigger};
+use warehouse::runs::{self as store, NewBackfill, Planned};
 
 use crate::{
     commands::work,
-    context::Context,
+    context::{self, Context},
     exit::{self, Failure},
     output,
-    runs::{self, Report},
+    runs::{self, Order, Report},
 };
-
-/// Most runs that one call makes.
-const MOST: usize = 5000;
 
 /// Arguments of `sluice backfill`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    span: Option<Span>,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List the backfills and clears, newest first
+    List {
+        /// Only those of this DAG
+        dag: Option<String>,
+        /// At most so many
+        #[arg(long, short = 'n', default_value_t = 20)]
+        limit: u32,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop a backfill: what waits is cancelled, what runs is told to end, nothing new starts
+    Stop {
+        /// Its number
+        backfill: i64,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Span {
     /// The DAG
     dag: String,
     /// First day, in the DAG's time zone
@@ -31,6 +60,12 @@ pub(crate) struct Args {
     /// A parameter that differs from its default
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
+    /// Which run goes first
+    #[arg(long, value_enum, default_value_t = Order::Oldest)]
+    order: Order,
+    /// How many of the runs may be under way at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
     /// Make the runs; without it they are only shown
     #[arg(long, short)]
     yes: bool,
@@ -42,59 +77,45 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Line {
-    logical_time: chrono::DateTime<chrono::Utc>,
-    interval: workflow::kind::DataInterval,
-    run_id: Option<i64>,
-    /// `new`, or the state of the run that exists.
-    state: String,
+pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
+    match (args.action, args.span) {
+        (Some(Action::List { dag, limit, json }), _) => list(ctx, dag.as_deref(), limit, json).await,
+        (Some(Action::Stop { backfill, json }), _) => stop(ctx, backfill, json).await,
+        (None, Some(span)) => make(ctx, span).await,
+        (None, None) => Err(Failure::usage("which DAG, and from when to when?").into()),
+    }
 }
 
-pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
-    if args.to < args.from {
-        return Err(Failure::usage(format!("--to {} comes before --from {}", args.to, args.from)).into());
-    }
+async fn make(ctx: &Context, args: Span) -> anyhow::Result<ExitCode> {
     let params = runs::params(&args.params)?;
     let plans = runs::plans(ctx)?;
-    let plan = runs::find(&plans, &args.dag)?;
-    plan.params(&params).map_err(|error| runs::refused(error.into()))?;
-    let times = runs::logical_times(plan, args.from, args.to);
-    if times.len() > MOST {
-        let message = format!("that is {} runs, more than {MOST} at once", times.len());
-        return Err(Failure::usage_hint(message, "take a shorter span").into());
+    let new = NewBackfill {
+        plan: runs::find(&plans, &args.dag)?,
+        from: args.from,
+        to: args.to,
+        params,
+        parallel: args.parallel.into(),
+        newest_first: args.order == Order::Newest,
+    };
+    let (pool, actor) = (ctx.postgres().await?, context::actor());
+    let mut lines = store::plan_backfill(&pool, &new).await.map_err(runs::refused)?;
+    let mut made = None;
+    if args.yes && lines.iter().any(|line| line.run_id.is_none()) {
+        let (backfill_id, runs) = store::Person::new(&pool, &actor).backfill(&new).await.map_err(runs::refused)?;
+        (made, lines) = (Some(backfill_id), runs);
     }
-    let pool = ctx.postgres().await?;
-    let mut lines = Vec::new();
-    for logical_time in times {
-        let known: Option<(i64, String)> =
-            sqlx::query_as("select run_id, state from sluice.dag_run where dag = $1 and logical_time = $2")
-                .bind(&plan.dag)
-                .bind(logical_time)
-                .fetch_optional(&pool)
-                .await?;
-        let interval = plan.interval(logical_time);
-        let (run_id, state) = known.map_or_else(|| (None, "new".to_owned()), |(id, state)| (Some(id), state));
-        lines.push(Line { logical_time, interval, run_id, state });
+    if args.json {
+        output::json(&lines)?;
+    } else {
+        show(ctx, &lines);
     }
-    if args.yes {
-        for line in lines.iter_mut().filter(|line| line.run_id.is_none()) {
-            let trigger = Trigger::Backfill;
-            let new = NewRun { plan, logical_time: line.logical_time, trigger, params: params.clone(), only: None };
-            if let Created::New(run_id) = store::create(&pool, &new).await.map_err(runs::refused)? {
-                line.run_id = Some(run_id);
-                "queued".clone_into(&mut line.state);
-            }
-        }
+    if let Some(id) = made.filter(|_| !args.json) {
+        output::line(format!("backfill {id} has begun; `sluice backfill stop {id}` stops it"));
     }
-    show(&args, ctx, &lines)?;
     if args.wait { work(ctx, &lines, args.json).await } else { Ok(ExitCode::SUCCESS) }
 }
 
-fn show(args: &Args, ctx: &Context, lines: &[Line]) -> anyhow::Result<()> {
-    if args.json {
-        return output::json(&lines);
-    }
+fn show(ctx: &Context, lines: &[Planned]) {
     let zone = ctx.project.timezone;
     let cells: Vec<Vec<String>> = lines
         .iter()
@@ -112,17 +133,57 @@ fn show(args: &Args, ctx: &Context, lines: &[Line]) -> anyhow::Result<()> {
         })
         .collect();
     output::table(&["logical time", "data", "run", "state"], &cells);
-    let new = lines.iter().filter(|line| line.state == "new").count();
+    let new = lines.iter().filter(|line| line.run_id.is_none()).count();
     if new > 0 {
         output::line(format!("{} would be made; add --yes to make them", exit::count(new, "run")));
     }
-    Ok(())
 }
 
-async fn work(ctx: &Context, lines: &[Line], json: bool) -> anyhow::Result<ExitCode> {
+async fn list(ctx: &Context, dag: Option<&str>, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
+    let rows = store::backfills(&ctx.postgres().await?, dag, None, limit.into()).await?;
+    if json {
+        output::json(&rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.backfill_id.to_string(),
+                row.kind.clone(),
+                row.dag.clone(),
+                format!("{} – {}", row.from_day, row.to_day),
+                row.state.clone(),
+                format!("{}/{}", row.runs - row.queued - row.running, row.runs),
+                row.failed.to_string(),
+                row.parallel.to_string(),
+                row.actor.clone(),
+            ]
+        })
+        .collect();
+    output::table(&["backfill", "kind", "dag", "days", "state", "ended", "failed", "parallel", "by"], &cells);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stop(ctx: &Context, backfill_id: i64, json: bool) -> anyhow::Result<ExitCode> {
+    let (pool, actor) = (ctx.postgres().await?, context::actor());
+    let stopped = store::Person::new(&pool, &actor).stop_backfill(backfill_id).await.map_err(runs::refused)?;
+    if json {
+        output::json(&stopped)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(format!(
+        "backfill {backfill_id} is stopped: {} cancelled before they began, {} told to end",
+        exit::count(usize::try_from(stopped.cancelled)?, "run"),
+        exit::count(usize::try_from(stopped.stopping)?, "run"),
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn work(ctx: &Context, lines: &[Planned], json: bool) -> anyhow::Result<ExitCode> {
     let pool = ctx.postgres().await?;
     let mut code = ExitCode::SUCCESS;
-    for run_id in lines.iter().filter(|line| line.state == "queued").filter_map(|line| line.run_id) {
+    for run_id in lines.iter().filter(|line| line.made).filter_map(|line| line.run_id) {
         work::drain(ctx, &pool, run_id).await?;
         let report = Report::read(&pool, run_id).await?;
         if !json {

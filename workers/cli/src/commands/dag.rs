@@ -1,5 +1,6 @@
 //! `sluice dag`: the DAGs of the project and how they are scheduled.
 
+pub(crate) mod diff;
 mod graph;
 
 use std::{collections::BTreeMap, process::ExitCode};
@@ -11,7 +12,7 @@ use warehouse::runs::{self as store, DagRow};
 use workflow::plan::Plan;
 
 use crate::{
-    context::Context,
+    context::{self, Context},
     output::{self, Style},
     runs,
 };
@@ -55,6 +56,16 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// List the versions of a DAG that were ever deployed or run
+    Versions {
+        /// The DAG
+        dag: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what changed between two versions of a DAG
+    Diff(diff::Args),
     /// Let a DAG's schedule rest
     Pause {
         /// The DAG
@@ -74,6 +85,8 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Action::Show { dag, json } => show(runs::find(&plans, &dag)?, json)?,
         Action::Graph { dag } => graph::draw(runs::find(&plans, &dag)?).iter().for_each(output::line),
         Action::Plan { dag, next, json } => plan(runs::find(&plans, &dag)?, next, json)?,
+        Action::Versions { dag, json } => diff::versions(ctx, &dag, json).await?,
+        Action::Diff(args) => diff::run(args, ctx, &plans).await?,
         Action::Pause { dag } => rest(ctx, runs::find(&plans, &dag)?, true).await?,
         Action::Resume { dag } => rest(ctx, runs::find(&plans, &dag)?, false).await?,
     }
@@ -205,7 +218,7 @@ fn clock_changes(zone: Tz, day: NaiveDate) -> bool {
 async fn rest(ctx: &Context, plan: &Plan, pause: bool) -> anyhow::Result<()> {
     let pool = ctx.postgres().await?;
     store::deploy(&pool, plan, Utc::now()).await?;
-    store::pause(&pool, plan, pause, Utc::now()).await?;
+    store::Person::new(&pool, &context::actor()).pause(plan, pause, Utc::now()).await?;
     output::line(format!("{} is {}", plan.dag, if pause { "paused" } else { "scheduled again" }));
     Ok(())
 }

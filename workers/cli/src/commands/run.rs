@@ -8,7 +8,7 @@ use workflow::diagnostic::did_you_mean;
 
 use crate::{
     commands::work,
-    context::Context,
+    context::{self, Context},
     exit::Failure,
     output::{self, Style},
     runs::{self, Report},
@@ -45,11 +45,10 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         let hint = did_you_mean(task, plan.tasks.iter().map(|t| t.name.as_str()));
         return Err(Failure::usage_hint(format!("`{dag}` has no task `{task}`"), hint).into());
     }
-    let logical_time =
-        args.date.and_then(|day| runs::logical_times(plan, day, day).first().copied()).unwrap_or_else(Utc::now);
+    let logical_time = args.date.and_then(|day| plan.logical_times(day, day).first().copied()).unwrap_or_else(Utc::now);
     let pool = ctx.postgres().await?;
     let new = NewRun { plan, logical_time, trigger: Trigger::Manual, params, only };
-    let created = store::create(&pool, &new).await.map_err(runs::refused)?;
+    let created = store::Person::new(&pool, &context::actor()).create(&new).await.map_err(runs::refused)?;
     let run_id = created.run_id();
     if let Created::Existing(_) = created {
         let state = store::run(&pool, run_id).await?.state;

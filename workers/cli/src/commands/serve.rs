@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use server::ServerOptions;
 use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
+use workflow::project::Metrics;
 
 use crate::{context::Context, exit::Failure, output, stop};
 
@@ -57,6 +58,7 @@ pub(crate) async fn serve(
         project: ctx.project.project.clone(),
         currency: ctx.project.currency.clone(),
         timezone: ctx.project.timezone,
+        closed_metrics: ctx.project.web.metrics == Metrics::Token,
         demo: demo || ctx.project.web.demo,
     };
     Ok(server::serve_on(listener, options, cancel).await?)

@@ -1,5 +1,6 @@
 //! The program as people and scripts meet it: arguments in, text, JSON and exit codes out.
 
+mod acts;
 mod away;
 mod compose;
 mod day;

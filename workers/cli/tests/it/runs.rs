@@ -38,13 +38,13 @@ tasks:
   only: { kind: command, command: ['true'] }
 ";
 
-struct Project {
+pub(crate) struct Project {
     dir: TempDir,
-    database: TestDatabase,
+    pub(crate) database: TestDatabase,
 }
 
 impl Project {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let project = Self { dir: TempDir::new().expect("a folder"), database: testkit::empty_database().await };
         project
             .write("sluice.yaml", "project: Test\ntimezone: Europe/Berlin\nservices: { postgres: \"${TEST_URL}\" }\n");
@@ -55,11 +55,11 @@ impl Project {
         project
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(crate) fn write(&self, file: &str, text: &str) {
         fs::write(self.dir.path().join(file), text).expect("a writable folder");
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         sluice(self.dir.path(), &self.database.url, arguments)
     }
 
@@ -68,14 +68,14 @@ impl Project {
     }
 
     /// Standard output of a call that ends with `code`.
-    fn text(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn text(&self, arguments: &[&str], code: i32) -> String {
         let output = self.run(arguments);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "sluice {arguments:?}\n{out}\n{err}");
         if code == 0 { out.into_owned() } else { format!("{out}{err}") }
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.text(arguments, 0)).expect("JSON")
     }
 }

@@ -1,5 +1,6 @@
 //! Runs through the real queue: a Postgres database a test, kinds that a test holds in its hand.
 
+mod acts;
 mod control;
 mod explain;
 mod failure;
@@ -8,6 +9,7 @@ mod hand_over;
 mod kill;
 mod kinds;
 mod leases;
+mod model;
 mod places;
 mod scheduling;
 mod support;

@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
@@ -17,6 +18,9 @@ pub(crate) struct ApiPath<T>(pub(crate) T);
 
 /// [`Json`], refusing with a problem.
 pub(crate) struct ApiJson<T>(pub(crate) T);
+
+/// As [`ApiJson`], and the default where the request has no body.
+pub(crate) struct ApiOptional<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     type Rejection = ApiError;
@@ -42,6 +46,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let read = Json::from_request(request, state).await;
         read.map(|Json(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for ApiOptional<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let read = Bytes::from_request(request, state).await;
+        let body = read.map_err(|refused| ApiError::BadRequest(refused.body_text()))?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        serde_json::from_slice(&body).map(Self).map_err(|fault| ApiError::BadRequest(fault.to_string()))
     }
 }
 

@@ -1,9 +1,11 @@
 //! REST under `/api/v1`, described by the OpenAPI document that the handlers themselves generate.
 
+mod control;
 mod data;
 pub(crate) mod extract;
 pub(crate) mod runs;
 mod streams;
+mod versions;
 
 use axum::{Json, Router, response::IntoResponse, routing::get};
 use utoipa::OpenApi;
@@ -38,6 +40,17 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(events::log_stream))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::retry))
+        .routes(routes!(control::mark))
+        .routes(routes!(control::backfill))
+        .routes(routes!(control::clear))
+        .routes(routes!(control::list_backfills))
+        .routes(routes!(control::stop_backfill))
+        .routes(routes!(control::pause))
+        .routes(routes!(control::resume))
+        .routes(routes!(control::list_audit))
+        .routes(routes!(versions::list_versions))
+        .routes(routes!(versions::diff))
+        .routes(routes!(versions::list_workers))
         .routes(routes!(data::list_loads))
         .routes(routes!(data::list_checks))
         .routes(routes!(data::list_quarantine))

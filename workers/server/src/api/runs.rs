@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{ApiJson, ApiPath, ApiQuery, cursor, limit};
+use super::{
+    extract::{ApiJson, ApiOptional, ApiPath, ApiQuery, cursor, limit},
+    versions::Diff,
+};
 use crate::{
-    actions,
+    access::By,
+    actions::{self, Again},
     error::{ApiError, Problem},
     state::State,
     store::{
@@ -268,42 +272,87 @@ pub(super) struct Done {
     ))]
 pub(super) async fn trigger(
     Extract(state): Extract<State>,
+    By(actor): By,
     ApiJson(trigger): ApiJson<Trigger>,
 ) -> Result<Response, ApiError> {
-    let run_id = actions::trigger(state.pool(), &trigger.dag, trigger.logical_time, trigger.params).await?;
+    let run_id = actions::trigger(state.pool(), &actor, &trigger.dag, trigger.logical_time, trigger.params).await?;
     let location = format!("/api/v1/runs/{run_id}");
     let done = Done { run_id, state: "running".to_owned() };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(done)).into_response())
 }
 
+/// Why a run is cancelled.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CancelWish {
+    /// It is kept in the audit log.
+    reason: Option<String>,
+}
+
 /// Cancels a run: what waits is not started, what runs is told to stop.
 #[utoipa::path(post, path = "/api/v1/runs/{run_id}/cancel", tag = "runs", params(("run_id" = i64, Path)),
+    request_body = Option<CancelWish>,
     responses(
         (status = 200, body = Done),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn cancel(
     Extract(state): Extract<State>,
+    By(actor): By,
     ApiPath(run_id): ApiPath<i64>,
+    ApiOptional(wish): ApiOptional<CancelWish>,
 ) -> Result<Json<Done>, ApiError> {
-    actions::cancel(state.pool(), run_id).await?;
+    actions::cancel(state.pool(), &actor, run_id, wish.reason.as_deref()).await?;
     done(&state, run_id).await
 }
 
-/// Runs what failed again, and what did not run because of it.
+/// What to run again. An empty body means all that failed or was cancelled, with what stands behind it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RetryWish {
+    /// This task, whatever its state.
+    task: Option<String>,
+    /// Not those behind it.
+    only: bool,
+    /// The version of the DAG to go on with: `old` (the run's own), `new` (the deployed one), or how a version begins.
+    on: Option<String>,
+    /// Show what would run again and what the other version changes, and change nothing.
+    preview: bool,
+}
+
+/// What a retry came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RetryDone {
+    run_id: i64,
+    /// What the run's state is now.
+    state: String,
+    /// The tasks that run again.
+    tasks: Vec<String>,
+    /// What the other version changes; null where the run keeps its own.
+    diff: Option<Diff>,
+}
+
+/// Runs what failed again, and what did not run because of it; or one task, alone or with those behind it.
 #[utoipa::path(post, path = "/api/v1/runs/{run_id}/retry", tag = "runs", params(("run_id" = i64, Path)),
+    request_body = Option<RetryWish>,
     responses(
-        (status = 200, body = Done),
+        (status = 200, body = RetryDone),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn retry(
     Extract(state): Extract<State>,
+    By(actor): By,
     ApiPath(run_id): ApiPath<i64>,
-) -> Result<Json<Done>, ApiError> {
-    actions::retry(state.pool(), run_id).await?;
-    done(&state, run_id).await
+    ApiOptional(wish): ApiOptional<RetryWish>,
+) -> Result<Json<RetryDone>, ApiError> {
+    let again = Again { task: wish.task.as_deref(), only: wish.only, on: wish.on.as_deref(), preview: wish.preview };
+    let retried = actions::retry(state.pool(), &actor, run_id, &again).await?;
+    let Json(Done { state, .. }) = done(&state, run_id).await?;
+    Ok(Json(RetryDone { run_id, state, tasks: retried.tasks, diff: retried.diff.map(Diff::from) }))
 }
 
 async fn done(state: &State, run_id: i64) -> Result<Json<Done>, ApiError> {

@@ -16,6 +16,7 @@ use super::{
     runs::run_table,
 };
 use crate::{
+    access::By,
     actions,
     api::runs::no_dag,
     error::ApiError,
@@ -155,6 +156,12 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
         }
     };
     let actions = html! {
+        @if dag.schedule.is_some() {
+            @let (act, label) = if dag.paused { ("resume", "Resume") } else { ("pause", "Pause") };
+            form method="post" action={ "/dags/" (encode(&name)) "/" (act) } data-confirm={ (label) " the schedule of " (name) "?" } {
+                button.button type="submit" { (label) }
+            }
+        }
         form method="post" action={ "/dags/" (encode(&name)) "/trigger" } data-confirm={ "Start a run of " (name) " now?" } {
             button.button.primary type="submit" { (icon("runs")) "Run now" }
         }
@@ -230,8 +237,33 @@ fn task_grid(runs: &[GridRun], tasks: &[GridTask], edges: &[Edge]) -> Markup {
 }
 
 /// Starts a run and goes to it.
-pub(super) async fn trigger(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Redirect, WebError> {
-    let started: Result<i64, ApiError> = actions::trigger(state.pool(), &name, None, serde_json::Map::new()).await;
+pub(super) async fn trigger(
+    Extract(state): Extract<State>,
+    By(actor): By,
+    Path(name): Path<String>,
+) -> Result<Redirect, WebError> {
+    let started: Result<i64, ApiError> =
+        actions::trigger(state.pool(), &actor, &name, None, serde_json::Map::new()).await;
     let run_id = started.or_page(&state)?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
+}
+
+/// Lets a DAG's schedule rest, and shows it.
+pub(super) async fn pause(
+    Extract(state): Extract<State>,
+    By(actor): By,
+    Path(name): Path<String>,
+) -> Result<Redirect, WebError> {
+    actions::rest(state.pool(), &actor, &name, true).await.or_page(&state)?;
+    Ok(Redirect::to(&format!("/dags/{}", encode(&name))))
+}
+
+/// Takes a DAG's schedule up again, and shows it.
+pub(super) async fn resume(
+    Extract(state): Extract<State>,
+    By(actor): By,
+    Path(name): Path<String>,
+) -> Result<Redirect, WebError> {
+    actions::rest(state.pool(), &actor, &name, false).await.or_page(&state)?;
+    Ok(Redirect::to(&format!("/dags/{}", encode(&name))))
 }

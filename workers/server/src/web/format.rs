@@ -115,7 +115,7 @@ fn ago_text(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 /// A path segment or query value, percent-encoded.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

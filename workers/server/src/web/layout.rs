@@ -110,6 +110,7 @@ impl Page {
                             div.side-foot {
                                 a href="/api/v1/openapi.json" { "API" }
                                 a href="/metrics" { "Metrics" }
+                                a href="/login" { "Access" }
                                 span.version { "v" (env!("CARGO_PKG_VERSION")) }
                             }
                         }
@@ -143,7 +144,7 @@ fn logo() -> Markup {
 }
 
 /// An error as a page.
-pub(super) struct WebError {
+pub(crate) struct WebError {
     state: State,
     error: ApiError,
 }
@@ -155,6 +156,10 @@ impl IntoResponse for WebError {
         let hint = match status {
             StatusCode::SERVICE_UNAVAILABLE => "Start the project's services with `sluice up`, then reload this page.",
             StatusCode::NOT_FOUND => "It may have been renamed or removed since the link was made.",
+            StatusCode::FORBIDDEN => {
+                "Log in with a token that has that role, or ask whoever runs this platform for one."
+            }
+            StatusCode::UNAUTHORIZED => "Log in first.",
             _ => "Go back and look at the state of the run; the server's log says more.",
         };
         let title = status.canonical_reason().unwrap_or("Error");
@@ -171,7 +176,7 @@ impl IntoResponse for WebError {
 }
 
 /// Turns an error into a page of the same look.
-pub(super) trait OrPage<T> {
+pub(crate) trait OrPage<T> {
     fn or_page(self, state: &State) -> Result<T, WebError>;
 }
 

@@ -9,6 +9,7 @@ mod dags;
 mod format;
 mod graph;
 mod layout;
+mod login;
 mod parts;
 mod quality;
 mod runs;
@@ -21,7 +22,7 @@ use axum::{
     routing::{get, post},
 };
 
-use self::layout::OrPage;
+pub(crate) use self::{format::encode, layout::OrPage};
 use crate::{error::ApiError, state::State};
 
 pub(crate) fn router() -> Router<State> {
@@ -30,10 +31,15 @@ pub(crate) fn router() -> Router<State> {
         .route("/dags", get(dags::list))
         .route("/dags/{dag}", get(dags::detail))
         .route("/dags/{dag}/trigger", post(dags::trigger))
+        .route("/dags/{dag}/pause", post(dags::pause))
+        .route("/dags/{dag}/resume", post(dags::resume))
         .route("/runs", get(runs::list))
         .route("/runs/{run_id}", get(runs::detail))
         .route("/runs/{run_id}/cancel", post(runs::cancel))
         .route("/runs/{run_id}/retry", post(runs::retry))
+        .route("/runs/{run_id}/mark", post(runs::mark))
+        .route("/login", get(login::page).post(login::login))
+        .route("/logout", post(login::logout))
         .route("/quality", get(quality::page))
         .route("/quality/suites/{suite}", get(quality::suite))
         .route("/quality/rows", get(quality::rows))

@@ -1,6 +1,7 @@
 //! Runs as a list, and one run: its graph, its tasks on a time line, the log of a task.
 
 use axum::{
+    Form,
     extract::{Path, Query, State as Extract},
     response::Redirect,
 };
@@ -18,7 +19,8 @@ use super::{
     quality::load_table,
 };
 use crate::{
-    actions,
+    access::By,
+    actions::{self, Again},
     api::{extract::cursor, runs::no_run},
     error::{ApiError, StoreError},
     state::State,
@@ -212,6 +214,7 @@ fn failure(run: &Run, task: &Task, attempts: &[Attempt]) -> Markup {
                     " failed after " (task.attempts) (if task.attempts == 1 { " attempt" } else { " attempts" })
                     @if let Some(domain) = last.and_then(|attempt| attempt.error_domain.as_deref()) { " · " (whose(domain)) } }
                 @if let Some(error) = last.and_then(|attempt| attempt.error.as_deref()).or(task.reason.as_deref()) { pre { (error) } }
+                (mark_form(run, task))
             }
         }
     }
@@ -303,15 +306,60 @@ fn level(level: &str) -> &'static str {
 }
 
 /// Cancels the run and shows it.
-pub(super) async fn cancel(Extract(state): Extract<State>, Path(run_id): Path<i64>) -> Result<Redirect, WebError> {
-    let done: Result<(), ApiError> = actions::cancel(state.pool(), run_id).await;
+pub(super) async fn cancel(
+    Extract(state): Extract<State>,
+    By(actor): By,
+    Path(run_id): Path<i64>,
+) -> Result<Redirect, WebError> {
+    let done: Result<(), ApiError> = actions::cancel(state.pool(), &actor, run_id, None).await;
     done.or_page(&state)?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 
 /// Retries the run and shows it.
-pub(super) async fn retry(Extract(state): Extract<State>, Path(run_id): Path<i64>) -> Result<Redirect, WebError> {
-    let done: Result<(), ApiError> = actions::retry(state.pool(), run_id).await;
-    done.or_page(&state)?;
+pub(super) async fn retry(
+    Extract(state): Extract<State>,
+    By(actor): By,
+    Path(run_id): Path<i64>,
+) -> Result<Redirect, WebError> {
+    actions::retry(state.pool(), &actor, run_id, &Again::default()).await.or_page(&state)?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
+}
+
+/// A task put into a state by hand, as the form sends it.
+#[derive(Deserialize)]
+pub(super) struct MarkForm {
+    task: String,
+    state: String,
+    reason: String,
+}
+
+/// Marks a task and shows the run.
+pub(super) async fn mark(
+    Extract(state): Extract<State>,
+    By(actor): By,
+    Path(run_id): Path<i64>,
+    Form(form): Form<MarkForm>,
+) -> Result<Redirect, WebError> {
+    let wish = (form.state.as_str(), form.reason.as_str());
+    actions::mark(state.pool(), &actor, run_id, &form.task, wish).await.or_page(&state)?;
+    Ok(Redirect::to(&format!("/runs/{run_id}")))
+}
+
+/// What lets a task that failed count as something else.
+fn mark_form(run: &Run, task: &Task) -> Markup {
+    html! {
+        details.mark {
+            summary { "Mark it instead" }
+            form method="post" action={ "/runs/" (run.run_id) "/mark" } {
+                input type="hidden" name="task" value=(task.task);
+                select name="state" aria-label="As" {
+                    option value="success" { "as succeeded" }
+                    option value="skipped" { "as skipped" }
+                }
+                input type="text" name="reason" placeholder="Why" aria-label="Why" required maxlength="500";
+                button.button type="submit" { "Mark" }
+            }
+        }
+    }
 }

@@ -32,6 +32,21 @@ impl TaskKind for Nothing {
 /// Deploys the DAG `by_hand`: two tasks, one after the other, and a parameter.
 pub(crate) async fn deploy(pool: &PgPool) {
     let text = "dag: by_hand\nparams: { size: 1 }\ntasks:\n  first: { kind: nothing }\n  then: { kind: nothing, needs: [first] }\n";
+    deploy_text(pool, text).await;
+}
+
+/// Deploys another version of it: a third task, and another default.
+pub(crate) async fn deploy_longer(pool: &PgPool) {
+    let text = "dag: by_hand\nparams: { size: 2 }\ntasks:\n  first: { kind: nothing }\n  then: { kind: nothing, needs: [first] }\n  last: { kind: nothing, needs: [then] }\n";
+    deploy_text(pool, text).await;
+}
+
+/// Deploys the DAG `daily`, which has a schedule.
+pub(crate) async fn deploy_daily(pool: &PgPool) {
+    deploy_text(pool, "dag: daily\nschedule: { cron: '0 2 * * *' }\ntasks: { only: { kind: nothing } }\n").await;
+}
+
+async fn deploy_text(pool: &PgPool, text: &str) {
     let document = Document::parse("dags/by_hand.yaml", text).expect("valid YAML");
     let plan = plan::check(&document, &Registry::new().with(Nothing), &Known::default()).expect("a good DAG");
     warehouse::runs::deploy(pool, &plan, Utc::now()).await.expect("deployed");

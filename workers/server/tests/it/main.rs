@@ -1,7 +1,9 @@
 //! The server over a real Postgres: what programs, browsers and Prometheus get from it.
 
+mod access;
 mod api;
 mod browser;
+mod control;
 mod events;
 mod grafana;
 mod growth;
@@ -112,6 +114,7 @@ pub(crate) fn options(bind: SocketAddr, pool: PgPool) -> ServerOptions {
         project: "SimMart".to_owned(),
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,
+        closed_metrics: false,
         demo: true,
     }
 }

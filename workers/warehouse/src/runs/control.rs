@@ -2,13 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use workflow::{
-    plan::Plan,
+    plan::{Plan, PlanDiff, PlannedTask, diff},
     state::{RunEvent, RunState, TaskEvent, TaskState},
 };
 
-use super::{RunError, admit::admit_tasks, advance::settle_counts, deploy::read_plan};
+use super::{
+    RunError,
+    admit::admit_tasks,
+    advance::settle_counts,
+    audit::{Act, Actor, record},
+    deploy::{self, read_plan},
+};
 
 /// What came of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,52 +30,121 @@ pub enum Cancelled {
 
 /// Cancels a run: what has not started never will, what runs is told to stop.
 pub async fn cancel(pool: &PgPool, run_id: i64) -> Result<Cancelled, RunError> {
+    cancel_by(pool, run_id, None, None).await
+}
+
+/// As [`cancel`]; where a person asked for it, their act is written down with it.
+pub(super) async fn cancel_by(
+    pool: &PgPool,
+    run_id: i64,
+    by: Option<&Actor>,
+    reason: Option<&str>,
+) -> Result<Cancelled, RunError> {
     let mut transaction = pool.begin().await?;
-    let Locked { state, plan, .. } = lock(&mut transaction, run_id).await?;
+    let (cancelled, pools) = cancel_in(&mut transaction, run_id).await?;
+    if matches!(cancelled, Cancelled::AlreadyOver(_)) {
+        return Ok(cancelled);
+    }
+    admit_tasks(&mut transaction, &pools).await?;
+    if let Some(actor) = by {
+        let dag = dag_of(&mut transaction, run_id).await?;
+        record(&mut transaction, actor, Act { run_id: Some(run_id), dag: Some(&dag), reason, ..Act::of("cancel") })
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(cancelled)
+}
+
+/// Cancels a run within a transaction. Gives the pools that it may have left room in.
+pub(super) async fn cancel_in(
+    connection: &mut PgConnection,
+    run_id: i64,
+) -> Result<(Cancelled, BTreeSet<String>), RunError> {
+    let Locked { state, plan, .. } = lock(connection, run_id).await?;
     if state.is_final() {
-        return Ok(Cancelled::AlreadyOver(state));
+        return Ok((Cancelled::AlreadyOver(state), BTreeSet::new()));
     }
     let request = "update sluice.dag_run set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
                    where run_id = $1 returning pg_notify('sluice_run', run_id || ' cancel')::text";
-    sqlx::query(request).bind(run_id).execute(&mut *transaction).await?;
+    sqlx::query(request).bind(run_id).execute(&mut *connection).await?;
     let stopped = sqlx::query(include_str!("../../../../sql/runs/cancel_tasks.sql"))
         .bind(run_id)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?
         .rows_affected();
-    let mut pools = settle_counts(&mut transaction, run_id, i32::try_from(stopped).unwrap_or(i32::MAX)).await?;
+    let mut pools = settle_counts(connection, run_id, i32::try_from(stopped).unwrap_or(i32::MAX)).await?;
     pools.extend(plan_pools(&plan));
-    admit_tasks(&mut transaction, &pools).await?;
     let running: i64 =
         sqlx::query_scalar("select count(*) from sluice.task_run where run_id = $1 and state = 'running'")
             .bind(run_id)
-            .fetch_one(&mut *transaction)
+            .fetch_one(connection)
             .await?;
-    transaction.commit().await?;
-    Ok(if running == 0 { Cancelled::Now } else { Cancelled::Stopping(running) })
+    Ok((if running == 0 { Cancelled::Now } else { Cancelled::Stopping(running) }, pools))
+}
+
+async fn dag_of(connection: &mut PgConnection, run_id: i64) -> Result<String, RunError> {
+    let dag = sqlx::query_scalar("select dag from sluice.dag_run where run_id = $1").bind(run_id);
+    Ok(dag.fetch_one(connection).await?)
+}
+
+/// How far a retry reaches from the tasks that it begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// To all that need them, near or far.
+    #[default]
+    Downstream,
+    /// No further: what stands behind them stays as it is.
+    Only,
+}
+
+/// What to run again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Retry<'a> {
+    /// This task, whatever its state; where absent, all that failed or was cancelled.
+    pub task: Option<&'a str>,
+    /// How far it reaches.
+    pub reach: Reach,
+    /// The plan to go on with; the run's own where absent.
+    pub on: Option<&'a Plan>,
+}
+
+/// What a retry comes to.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Retried {
+    /// The tasks that run again.
+    pub tasks: Vec<String>,
+    /// What the new plan changes, where the run goes on with another one.
+    pub diff: Option<PlanDiff>,
 }
 
 /// Runs again what failed in a run, or `task` whatever its state, with everything behind it. Each task has its
 /// plan's attempts anew; earlier attempts stay. Gives the names of the tasks that run again.
 pub async fn retry(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<String>, RunError> {
+    Ok(retry_by(pool, run_id, &Retry { task, ..Retry::default() }, None, false).await?.tasks)
+}
+
+/// As [`retry`], as far as `wish` says. A preview does all of it and takes it back.
+pub(super) async fn retry_by(
+    pool: &PgPool,
+    run_id: i64,
+    wish: &Retry<'_>,
+    by: Option<&Actor>,
+    preview: bool,
+) -> Result<Retried, RunError> {
     let mut transaction = pool.begin().await?;
-    let run = lock(&mut transaction, run_id).await?;
-    if run.stopping && !run.state.is_final() {
-        return Err(RunError::Stopping(run_id));
+    let mut run = lock(&mut transaction, run_id).await?;
+    run.may_change(run_id)?;
+    let mut states = states(&mut transaction, run_id).await?;
+    let was = run.plan.version.clone();
+    let mut added = BTreeSet::new();
+    let mut changes = None;
+    if let Some(new) = wish.on {
+        changes = Some(diff(&run.plan, new));
+        added = adopt(&mut transaction, run_id, &run, new, &mut states).await?;
+        run.plan = new.clone();
     }
-    if run.state.on(RunEvent::Retried).is_none() {
-        return Err(RunError::NotStarted(run_id));
-    }
-    let rows: Vec<(String, String)> = sqlx::query_as("select task, state from sluice.task_run where run_id = $1")
-        .bind(run_id)
-        .fetch_all(&mut *transaction)
-        .await?;
-    let mut states: BTreeMap<String, TaskState> = BTreeMap::new();
-    for (task, state) in rows {
-        states.insert(task, state.parse()?);
-    }
-    let chosen = choose(&run.plan, run_id, &states, task)?;
-    let again = rewind(&run.plan, &states, &chosen);
+    let chosen = choose(&run.plan, run_id, &states, wish.task, &added)?;
+    let again = rewind(&run.plan, &states, &chosen, wish.reach);
     if let Some((task, state)) = again
         .iter()
         .map(|t| (t.task, states[t.task]))
@@ -77,24 +153,112 @@ pub async fn retry(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec
         return Err(RunError::StillOpen { run_id, task: task.to_owned(), state: state.to_string() });
     }
     let reopened = again.iter().filter(|t| states[t.task].is_final()).count();
+    let goes_on = run.state.on(RunEvent::Retried).ok_or(RunError::NotStarted(run_id))?;
+    put_back(&mut transaction, run_id, &again, reopened, goes_on).await?;
+    // A task that only waits anew, since one that it needs runs again alone, is none of those.
+    let runs_again = |t: &&Again<'_>| wish.reach == Reach::Downstream || states[t.task].is_final();
+    let tasks: Vec<String> = again.iter().filter(runs_again).map(|t| t.task.to_owned()).collect();
+    if let Some(actor) = by {
+        let detail = json!({ "tasks": tasks, "from_version": was, "version": run.plan.version });
+        let (dag, task) = (Some(run.plan.dag.as_str()), wish.task);
+        let act = Act { run_id: Some(run_id), dag, task, detail, ..Act::of("retry") };
+        record(&mut transaction, actor, act).await?;
+    }
+    if preview {
+        transaction.rollback().await?;
+    } else {
+        admit_tasks(&mut transaction, &plan_pools(&run.plan)).await?;
+        transaction.commit().await?;
+    }
+    Ok(Retried { tasks, diff: changes })
+}
+
+/// Lets a run that has ended go on with another plan. What succeeded stays; what the plan no longer has is left out;
+/// what it has anew comes in as if it had been left out. Gives the names of those.
+async fn adopt(
+    connection: &mut PgConnection,
+    run_id: i64,
+    run: &Locked,
+    new: &Plan,
+    states: &mut BTreeMap<String, TaskState>,
+) -> Result<BTreeSet<String>, RunError> {
+    if !run.state.is_final() {
+        return Err(RunError::UnderWay(run_id));
+    }
+    if new.dag != run.plan.dag {
+        return Err(RunError::NoVersion { dag: run.plan.dag.clone(), version: new.version.clone() });
+    }
+    deploy::store_version(connection, new).await?;
+    let given = run.params.iter().filter(|(name, _)| new.params.contains_key(*name));
+    let params = new.params(&given.map(|(name, value)| (name.clone(), value.clone())).collect())?;
+    // A run of one task alone stays one.
+    let whole = run.plan.tasks.iter().all(|task| states.contains_key(&task.name));
+    let is_in = |name: &str, states: &BTreeMap<String, TaskState>| states.contains_key(name);
+    let added: BTreeSet<String> =
+        new.tasks.iter().map(|t| t.name.clone()).filter(|name| whole && !is_in(name, states)).collect();
+    let kept: Vec<_> = new.tasks.iter().filter(|t| is_in(&t.name, states) || added.contains(&t.name)).collect();
+    let present: BTreeSet<&str> = kept.iter().map(|task| task.name.as_str()).collect();
+    let edges: Vec<(&str, &str)> = kept
+        .iter()
+        .flat_map(|task| task.needs.iter().map(|need| (task.name.as_str(), need.as_str())))
+        .filter(|(_, need)| present.contains(need))
+        .collect();
+    let dropped: Vec<&str> = states
+        .iter()
+        .filter(|(name, state)| new.task(name).is_none() && state.on(TaskEvent::Dropped).is_some())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    sqlx::query("delete from sluice.task_edge where run_id = $1").bind(run_id).execute(&mut *connection).await?;
+    sqlx::query(include_str!("../../../../sql/runs/adopt_version.sql"))
+        .bind(run_id)
+        .bind(&new.version)
+        .bind(Value::Object(params))
+        .bind(kept.iter().map(|t| t.name.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| t.kind.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| t.queue.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| t.priority).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| t.trigger_rule.as_str()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| i32::from(t.attempts)).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| t.repeatable).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| i32::try_from(t.needs.len()).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+        .bind(kept.iter().map(|t| t.pool.as_deref()).collect::<Vec<_>>())
+        .bind(edges.iter().map(|(task, _)| *task).collect::<Vec<_>>())
+        .bind(edges.iter().map(|(_, need)| *need).collect::<Vec<_>>())
+        .bind(&dropped)
+        .execute(&mut *connection)
+        .await?;
+    for name in dropped.into_iter().map(str::to_owned).collect::<Vec<_>>() {
+        states.insert(name, TaskState::Skipped);
+    }
+    states.extend(added.iter().map(|name| (name.clone(), TaskState::Skipped)));
+    Ok(added)
+}
+
+/// Writes tasks as a retry, a mark or a clear leaves them, and counts those that it `reopened` as open.
+pub(super) async fn put_back(
+    connection: &mut PgConnection,
+    run_id: i64,
+    again: &[Again<'_>],
+    reopened: usize,
+    goes_on: RunState,
+) -> Result<(), RunError> {
     sqlx::query(include_str!("../../../../sql/runs/retry_tasks.sql"))
         .bind(run_id)
         .bind(again.iter().map(|t| t.task).collect::<Vec<_>>())
         .bind(again.iter().map(|t| t.state.as_str()).collect::<Vec<_>>())
-        .bind(again.iter().map(|t| t.open).collect::<Vec<_>>())
-        .bind(again.iter().map(|t| t.failed).collect::<Vec<_>>())
-        .bind(again.iter().map(|t| t.skipped).collect::<Vec<_>>())
+        .bind(again.iter().map(|t| t.needs.open).collect::<Vec<_>>())
+        .bind(again.iter().map(|t| t.needs.failed).collect::<Vec<_>>())
+        .bind(again.iter().map(|t| t.needs.skipped).collect::<Vec<_>>())
         .bind(again.iter().map(|t| t.attempts).collect::<Vec<_>>())
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     sqlx::query(include_str!("../../../../sql/runs/reopen_run.sql"))
         .bind(run_id)
         .bind(i32::try_from(reopened).unwrap_or(i32::MAX))
-        .execute(&mut *transaction)
+        .bind(goes_on.as_str())
+        .execute(connection)
         .await?;
-    admit_tasks(&mut transaction, &plan_pools(&run.plan)).await?;
-    transaction.commit().await?;
-    Ok(again.iter().map(|t| t.task.to_owned()).collect())
+    Ok(())
 }
 
 /// Every pool that a plan's tasks take slots of.
@@ -102,23 +266,50 @@ pub(super) fn plan_pools(plan: &Plan) -> BTreeSet<String> {
     plan.tasks.iter().filter_map(|task| task.pool.clone()).collect()
 }
 
-struct Locked {
-    state: RunState,
+pub(super) struct Locked {
+    pub(super) state: RunState,
     stopping: bool,
-    plan: Plan,
+    pub(super) plan: Plan,
+    params: Map<String, Value>,
 }
 
-async fn lock(connection: &mut PgConnection, run_id: i64) -> Result<Locked, RunError> {
-    let row: Option<(String, bool, serde_json::Value)> = sqlx::query_as(
-        "select r.state, r.cancel_requested_at is not null, v.plan
+impl Locked {
+    /// Refuses what a person cannot do to a run that is being cancelled, or that has not begun.
+    pub(super) fn may_change(&self, run_id: i64) -> Result<(), RunError> {
+        if self.stopping && !self.state.is_final() {
+            return Err(RunError::Stopping(run_id));
+        }
+        if self.state.on(RunEvent::Retried).is_none() {
+            return Err(RunError::NotStarted(run_id));
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn lock(connection: &mut PgConnection, run_id: i64) -> Result<Locked, RunError> {
+    let row: Option<(String, bool, Value, Value)> = sqlx::query_as(
+        "select r.state, r.cancel_requested_at is not null, v.plan, r.params
          from sluice.dag_run r join sluice.dag_version v using (dag, version)
          where r.run_id = $1 for update of r",
     )
     .bind(run_id)
     .fetch_optional(connection)
     .await?;
-    let (state, stopping, plan) = row.ok_or(RunError::NoRun(run_id))?;
-    Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)? })
+    let (state, stopping, plan, params) = row.ok_or(RunError::NoRun(run_id))?;
+    let params = params.as_object().cloned().unwrap_or_default();
+    Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)?, params })
+}
+
+/// Every task of a run and how it stands.
+pub(super) async fn states(
+    connection: &mut PgConnection,
+    run_id: i64,
+) -> Result<BTreeMap<String, TaskState>, RunError> {
+    let rows: Vec<(String, String)> = sqlx::query_as("select task, state from sluice.task_run where run_id = $1")
+        .bind(run_id)
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(|(task, state)| Ok((task, state.parse()?))).collect()
 }
 
 /// The tasks that a person means, before those behind them are added.
@@ -127,9 +318,10 @@ fn choose(
     run_id: i64,
     states: &BTreeMap<String, TaskState>,
     task: Option<&str>,
+    added: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, RunError> {
     if let Some(task) = task {
-        if !states.contains_key(task) {
+        if !states.contains_key(task) || plan.task(task).is_none() {
             return Err(RunError::NoTask { dag: plan.dag.clone(), task: task.to_owned() });
         }
         return Ok(BTreeSet::from([task.to_owned()]));
@@ -138,46 +330,76 @@ fn choose(
         .iter()
         .filter(|(_, state)| state.is_fault() || **state == TaskState::Cancelled)
         .map(|(task, _)| task.clone())
+        .chain(added.iter().cloned())
         .collect();
     if failed.is_empty() { Err(RunError::NothingFailed(run_id)) } else { Ok(failed) }
 }
 
-/// A task as a retry leaves it.
-#[derive(Debug, PartialEq, Eq)]
-struct Again<'a> {
-    task: &'a str,
-    state: TaskState,
-    open: i32,
+/// How the tasks that a task needs stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Needs {
+    pub(super) open: i32,
     failed: i32,
     skipped: i32,
+}
+
+/// A task as a retry, a mark or a clear leaves it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Again<'a> {
+    pub(super) task: &'a str,
+    pub(super) state: TaskState,
+    needs: Needs,
     attempts: i32,
 }
 
-/// The chosen tasks and all behind them: those with an open need wait, the others are ready.
-fn rewind<'a>(plan: &'a Plan, states: &BTreeMap<String, TaskState>, chosen: &BTreeSet<String>) -> Vec<Again<'a>> {
-    let behind: BTreeSet<&str> = chosen
-        .iter()
-        .flat_map(|task| plan.with_downstream(task))
-        .map(|task| task.name.as_str())
-        .filter(|task| states.contains_key(*task))
-        .collect();
+impl<'a> Again<'a> {
+    pub(super) fn new(task: &'a PlannedTask, state: TaskState, needs: Needs) -> Self {
+        Self { task: &task.name, state, needs, attempts: i32::from(task.attempts) }
+    }
+}
+
+/// Counts a task's needs; those in `open` count as open whatever their state.
+pub(super) fn tally(task: &PlannedTask, states: &BTreeMap<String, TaskState>, open: &BTreeSet<&str>) -> Needs {
+    let mut needs = Needs::default();
+    for need in &task.needs {
+        match states.get(need) {
+            Some(state) if open.contains(need.as_str()) || !state.is_final() => needs.open += 1,
+            Some(state) if state.is_fault() || *state == TaskState::Cancelled => needs.failed += 1,
+            Some(TaskState::Skipped) => needs.skipped += 1,
+            _ => {}
+        }
+    }
+    needs
+}
+
+/// The chosen tasks, and as far as the retry reaches those behind them: those with an open need wait, the others are
+/// ready. Where it reaches no further, tasks that wait for a chosen one wait for it anew.
+pub(super) fn rewind<'a>(
+    plan: &'a Plan,
+    states: &BTreeMap<String, TaskState>,
+    chosen: &BTreeSet<String>,
+    reach: Reach,
+) -> Vec<Again<'a>> {
+    let behind: BTreeSet<&str> = match reach {
+        Reach::Downstream => chosen.iter().flat_map(|task| plan.with_downstream(task)).collect::<Vec<_>>(),
+        Reach::Only => plan.tasks.iter().filter(|task| chosen.contains(&task.name)).collect::<Vec<_>>(),
+    }
+    .into_iter()
+    .map(|task| task.name.as_str())
+    .filter(|task| states.contains_key(*task))
+    .collect();
+    let waits_anew = |task: &PlannedTask| {
+        states.get(&task.name) == Some(&TaskState::Waiting)
+            && task.needs.iter().any(|need| behind.contains(need.as_str()))
+    };
     plan.tasks
         .iter()
-        .filter(|task| behind.contains(task.name.as_str()))
+        .filter(|task| behind.contains(task.name.as_str()) || waits_anew(task))
         .map(|task| {
-            let (mut open, mut failed, mut skipped) = (0, 0, 0);
-            for need in &task.needs {
-                match states.get(need) {
-                    Some(state) if behind.contains(need.as_str()) || !state.is_final() => open += 1,
-                    Some(state) if state.is_fault() || *state == TaskState::Cancelled => failed += 1,
-                    Some(TaskState::Skipped) => skipped += 1,
-                    _ => {}
-                }
-            }
-            let event = if open == 0 { TaskEvent::Retried } else { TaskEvent::Rewound };
+            let needs = tally(task, states, &behind);
+            let event = if needs.open == 0 { TaskEvent::Retried } else { TaskEvent::Rewound };
             let was = states[&task.name];
-            let state = was.on(event).unwrap_or(was);
-            Again { task: &task.name, state, open, failed, skipped, attempts: i32::from(task.attempts) }
+            Again::new(task, was.on(event).unwrap_or(was), needs)
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use workflow::{
     plan::{Overlap, Plan, PlannedTask},
@@ -13,6 +13,7 @@ use workflow::{
 use super::{
     RunError,
     admit::{admit_tasks, lock_dag},
+    audit::{self, Act, Actor},
     control::{cancel, plan_pools},
     deploy,
 };
@@ -74,16 +75,61 @@ impl Created {
 
 /// Makes a run and queues its first tasks, in one transaction.
 pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError> {
+    create_by(pool, new, None).await
+}
+
+/// As [`create`]; where a person asked for it, their act is written down with it.
+pub(super) async fn create_by(pool: &PgPool, new: &NewRun<'_>, by: Option<&Actor>) -> Result<Created, RunError> {
+    let plan = new.plan;
+    let mut transaction = pool.begin().await?;
+    let Made { created, state, others } = make(&mut transaction, new, None).await?;
+    if let Created::New(run_id) = created {
+        if state == RunState::Running {
+            admit_tasks(&mut transaction, &plan_pools(plan)).await?;
+        }
+        if let Some(actor) = by {
+            let detail = json!({ "logical_time": new.logical_time, "version": plan.version, "params": new.params });
+            let act = Act { run_id: Some(run_id), dag: Some(&plan.dag), task: new.only, detail, ..Act::of("run") };
+            audit::record(&mut transaction, actor, act).await?;
+        }
+    }
+    transaction.commit().await?;
+    if matches!(created, Created::New(_)) && plan.overlap == Overlap::Cancel {
+        // Apart from the above, since it locks the others. Should this process die here, the run waits for them.
+        for run_id in others {
+            cancel(pool, run_id).await?;
+        }
+    }
+    Ok(created)
+}
+
+/// What became of a run in a transaction that has not ended.
+pub(super) struct Made {
+    pub(super) created: Created,
+    /// The state that it began in.
+    pub(super) state: RunState,
+    /// The runs of its DAG that were under way.
+    others: Vec<i64>,
+}
+
+/// Writes a run and its tasks. `begin` is the state to begin in, where that is not for the DAG's limits to decide.
+pub(super) async fn make(
+    transaction: &mut PgConnection,
+    new: &NewRun<'_>,
+    begin: Option<RunState>,
+) -> Result<Made, RunError> {
     let plan = new.plan;
     let params = plan.params(&new.params)?;
     let interval = plan.interval(new.logical_time);
-    let mut transaction = pool.begin().await?;
-    deploy::store_version(&mut transaction, plan).await?;
+    deploy::store_version(transaction, plan).await?;
     let mut rows = match new.only {
         None => whole(plan),
-        Some(task) => alone(&mut transaction, plan, task).await?,
+        Some(task) => alone(transaction, plan, task).await?,
     };
-    let (state, others) = place(&mut transaction, plan, new.logical_time).await?;
+    let (state, others) = match begin {
+        Some(state) => (state, Vec::new()),
+        None => place(transaction, plan, new.logical_time).await?,
+    };
     let reason = rows.hold(state, others.len());
     let open = rows.tasks.iter().filter(|row| !row.state.is_final()).count();
     let now = Utc::now();
@@ -127,17 +173,7 @@ pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError
                 .await?,
         ),
     };
-    if matches!(created, Created::New(_)) && state == RunState::Running {
-        admit_tasks(&mut transaction, &plan_pools(plan)).await?;
-    }
-    transaction.commit().await?;
-    if matches!(created, Created::New(_)) && plan.overlap == Overlap::Cancel {
-        // Apart from the above, since it locks the others. Should this process die here, the run waits for them.
-        for run_id in others {
-            cancel(pool, run_id).await?;
-        }
-    }
-    Ok(created)
+    Ok(Made { created, state, others })
 }
 
 /// The state that a new run begins in, and the runs of its DAG that are under way. Decided under the DAG's lock, if
@@ -151,7 +187,8 @@ async fn place(
     lock_dag(connection, &plan.dag).await?;
     let open: Vec<i64> = sqlx::query_scalar(
         "select run_id from sluice.dag_run
-         where dag = $1 and state in ('queued', 'running') and logical_time <> $2 order by run_id",
+         where dag = $1 and logical_time <> $2 and (state = 'running' or (state = 'queued' and backfill_id is null))
+         order by run_id",
     )
     .bind(&plan.dag)
     .bind(logical_time)
@@ -199,6 +236,7 @@ impl Rows<'_> {
     fn hold(&mut self, state: RunState, others: usize) -> Option<String> {
         let runs = if others == 1 { "1 other run is" } else { &format!("{others} other runs are") };
         let (task_state, reason) = match state {
+            RunState::Queued if others == 0 => (TaskState::Waiting, "its backfill comes to it in turn".to_owned()),
             RunState::Queued => (TaskState::Waiting, format!("{runs} before it")),
             RunState::Skipped => (TaskState::Skipped, format!("{runs} under way, and the DAG says `overlap: skip`")),
             _ => return None,

@@ -109,6 +109,16 @@ fn to_json(plan: &Plan) -> Result<serde_json::Value, RunError> {
 
 /// Lets a DAG's schedule rest, or takes it up again from `now`: what it missed meanwhile is not made up for.
 pub async fn pause(pool: &PgPool, plan: &Plan, pause: bool, now: DateTime<Utc>) -> Result<(), RunError> {
+    pause_in(&mut *pool.acquire().await?, plan, pause, now).await
+}
+
+/// As [`pause`], within a transaction.
+pub(super) async fn pause_in(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    pause: bool,
+    now: DateTime<Utc>,
+) -> Result<(), RunError> {
     let next = plan.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
     sqlx::query(
         "update sluice.dag set next_run_at = case when paused and not $2 then $3 else next_run_at end, paused = $2
@@ -117,7 +127,48 @@ pub async fn pause(pool: &PgPool, plan: &Plan, pause: bool, now: DateTime<Utc>) 
     .bind(&plan.dag)
     .bind(pause)
     .bind(next)
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A version of a DAG that was deployed or run.
+#[derive(Debug, Clone, serde::Serialize, sqlx::FromRow)]
+pub struct VersionRow {
+    /// The hash of its content.
+    pub version: String,
+    /// When it was first seen.
+    pub created_at: DateTime<Utc>,
+    /// Whether new runs are made from it.
+    pub current: bool,
+    /// How many runs keep it.
+    pub runs: i64,
+}
+
+/// The versions of a DAG, newest first.
+pub async fn versions(pool: &PgPool, dag: &str) -> Result<Vec<VersionRow>, RunError> {
+    let rows = sqlx::query_as(include_str!("../../../../sql/runs/list_versions.sql")).bind(dag).fetch_all(pool);
+    Ok(rows.await?)
+}
+
+/// The version of a DAG that begins with `text`.
+pub async fn find_version(pool: &PgPool, dag: &str, text: &str) -> Result<Plan, RunError> {
+    let found = versions(pool, dag).await?;
+    let mut fitting = found.iter().filter(|row| !text.is_empty() && row.version.starts_with(text));
+    match (fitting.next(), fitting.next()) {
+        (Some(row), None) => plan(pool, dag, &row.version).await,
+        _ => Err(RunError::NoVersion { dag: dag.to_owned(), version: text.to_owned() }),
+    }
+}
+
+/// The plan that new runs of a DAG are made from.
+pub async fn current_plan(pool: &PgPool, dag: &str) -> Result<Option<Plan>, RunError> {
+    let plan: Option<serde_json::Value> = sqlx::query_scalar(
+        "select v.plan from sluice.dag d join sluice.dag_version v using (dag, version)
+         where d.dag = $1 and d.retired_at is null",
+    )
+    .bind(dag)
+    .fetch_optional(pool)
+    .await?;
+    plan.map(read_plan).transpose()
 }

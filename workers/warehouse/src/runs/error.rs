@@ -62,6 +62,32 @@ pub enum RunError {
     /// A retry with nothing to retry.
     #[error("nothing failed in run {0}")]
     NothingFailed(i64),
+    /// A new plan for a run whose tasks are at work on the old one.
+    #[error("run {0} is under way; it can go on with another version once it has ended")]
+    UnderWay(i64),
+    /// A mark that is none.
+    #[error("`{0}` is not a mark: a task is marked success, failed or skipped")]
+    NoMark(String),
+    /// An act that has to be explained, and is not.
+    #[error("say why: a mark needs a reason")]
+    NoReason,
+    /// No backfill of that number.
+    #[error("there is no backfill {0}")]
+    NoBackfill(i64),
+    /// A backfill whose runs exist.
+    #[error("every run of that span exists already")]
+    NothingToMake,
+    /// A span that ends before it begins.
+    #[error("the span ends with {to}, which comes before {from}")]
+    Backwards {
+        /// The first day.
+        from: chrono::NaiveDate,
+        /// The last day.
+        to: chrono::NaiveDate,
+    },
+    /// More runs than one backfill may have.
+    #[error("that is {0} runs or more, and one backfill has {max} at most; take a shorter span", max = super::backfill::MOST_RUNS)]
+    TooMany(usize),
     /// Parameters that the DAG does not take.
     #[error(transparent)]
     Params(#[from] ParamError),
@@ -92,6 +118,14 @@ impl RunError {
                 | Self::Stopping(_)
                 | Self::NotStarted(_)
                 | Self::NothingFailed(_)
+                | Self::NoVersion { .. }
+                | Self::UnderWay(_)
+                | Self::NoMark(_)
+                | Self::NoReason
+                | Self::NoBackfill(_)
+                | Self::NothingToMake
+                | Self::Backwards { .. }
+                | Self::TooMany(_)
                 | Self::Params(_)
         )
     }

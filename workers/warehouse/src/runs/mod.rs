@@ -7,7 +7,10 @@
 
 mod admit;
 mod advance;
+mod audit;
+mod backfill;
 mod claim;
+mod clear;
 mod control;
 mod create;
 mod deadlines;
@@ -17,24 +20,34 @@ mod exchange;
 mod hand_over;
 mod lease;
 mod log;
+mod mark;
+mod person;
 mod read;
 mod why;
+mod workers;
 
 pub use admit::{admit, set_pools};
+pub(crate) use audit::{Act, record};
+pub use audit::{Actor, AuditRow, Via, audit};
+pub use backfill::{BackfillRow, MOST_RUNS, NewBackfill, Planned, StoppedBackfill, backfills, plan_backfill};
 pub use claim::{ClaimRequest, Claimed};
-pub use control::{Cancelled, cancel, retry};
+pub use clear::{Clear, Cleared, ClearedRun};
+pub use control::{Cancelled, Reach, Retried, Retry, cancel, retry};
 pub use create::{Created, NewRun, Trigger, create};
 pub use deadlines::miss_deadlines;
-pub use deploy::{deploy, pause, plan, retire_others, set_next_run};
+pub use deploy::{VersionRow, current_plan, deploy, find_version, pause, plan, retire_others, set_next_run, versions};
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};
 pub use hand_over::{HandedOver, WellEnded, hand_over};
 pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_serves, worker_stopped};
 pub use log::{Line, write_log};
+pub use mark::Mark;
+pub use person::Person;
 pub use read::{
     AttemptRow, DagRow, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines, run, tasks,
 };
 pub use why::{Why, why};
+pub use workers::{Busy, WorkerRow, workers};
 
 /// Channel of Postgres notifications: a task has become ready somewhere. A hint; polling is the truth.
 pub const QUEUE_CHANNEL: &str = "sluice_queue";

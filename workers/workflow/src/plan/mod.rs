@@ -3,6 +3,8 @@
 //! Only [`check`] makes one. It is stored with the run's DAG version, so a run keeps the plan it started with.
 
 mod check;
+mod days;
+mod diff;
 mod lint;
 mod names;
 
@@ -17,6 +19,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use check::check;
+pub use diff::{Change, PlanDiff, TaskDiff, diff};
 pub use lint::lint;
 pub use names::Known;
 

@@ -1,0 +1,143 @@
+//! What was done in a span of time, done again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::PgPool;
+use workflow::{
+    plan::Plan,
+    state::{RunEvent, TaskEvent, TaskState},
+};
+
+use super::{
+    RunError,
+    admit::{admit_runs, admit_tasks},
+    audit::{Act, Actor, record},
+    backfill::{self, Span},
+    control::{Reach, lock, plan_pools, put_back, rewind, states},
+};
+
+/// What to run again.
+#[derive(Debug, Clone, Copy)]
+pub struct Clear<'a> {
+    /// The DAG; it says where days begin, and how many of its runs may be under way.
+    pub plan: &'a Plan,
+    /// The first day.
+    pub from: NaiveDate,
+    /// The last day, included.
+    pub to: NaiveDate,
+    /// Only this task and those behind it; all tasks where absent.
+    pub task: Option<&'a str>,
+    /// How many of the runs may be under way at once.
+    pub parallel: i32,
+    /// The newest run first.
+    pub newest_first: bool,
+}
+
+/// A run of the span.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClearedRun {
+    /// Its number.
+    pub run_id: i64,
+    /// The instant that it stands for.
+    pub logical_time: DateTime<Utc>,
+    /// How it stood.
+    pub state: String,
+    /// The tasks that run again; none where the run is under way, and left alone.
+    pub tasks: Vec<String>,
+}
+
+/// What a clear does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cleared {
+    /// `sluice backfill stop` ends it by this number; absent in a preview, and where no run runs again.
+    pub backfill_id: Option<i64>,
+    /// Every run of the span, oldest first.
+    pub runs: Vec<ClearedRun>,
+}
+
+pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, preview: bool) -> Result<Cleared, RunError> {
+    let plan = wish.plan;
+    if let Some(task) = wish.task
+        && plan.task(task).is_none()
+    {
+        return Err(RunError::NoTask { dag: plan.dag.clone(), task: task.to_owned() });
+    }
+    let mut transaction = pool.begin().await?;
+    let (start, end) = plan.days(wish.from, wish.to);
+    let rows: Vec<(i64, DateTime<Utc>, String)> = sqlx::query_as(
+        "select run_id, logical_time, state from sluice.dag_run
+         where dag = $1 and logical_time >= $2 and logical_time < $3 order by run_id for update",
+    )
+    .bind(&plan.dag)
+    .bind(start)
+    .bind(end)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut runs = Vec::new();
+    let mut pools = BTreeSet::new();
+    for (run_id, logical_time, state) in rows {
+        let run = lock(&mut transaction, run_id).await?;
+        let mut tasks = Vec::new();
+        if run.state.is_final() {
+            let states = states(&mut transaction, run_id).await?;
+            let chosen: BTreeSet<String> = match wish.task {
+                Some(task) => states.keys().filter(|name| *name == task).cloned().collect(),
+                None => states.keys().cloned().collect(),
+            };
+            let mut again = rewind(&run.plan, &states, &chosen, Reach::Downstream);
+            let reopened = again.len();
+            // The run waits for its turn, so all of its tasks do.
+            for task in &mut again {
+                task.state = states[task.task].on(TaskEvent::Rewound).unwrap_or(TaskState::Waiting);
+            }
+            let next = run.state.on(RunEvent::Cleared).expect("a run that has ended can be run again");
+            if !again.is_empty() {
+                put_back(&mut transaction, run_id, &again, reopened, next).await?;
+                tasks = again.iter().map(|t| t.task.to_owned()).collect();
+                pools.extend(plan_pools(&run.plan));
+            }
+        }
+        runs.push(ClearedRun { run_id, logical_time, state, tasks });
+    }
+    runs.sort_by_key(|run| run.logical_time);
+    let cleared: Vec<i64> = runs.iter().filter(|run| !run.tasks.is_empty()).map(|run| run.run_id).collect();
+    if preview || cleared.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Cleared { backfill_id: None, runs });
+    }
+    let span = Span {
+        kind: "clear",
+        dag: &plan.dag,
+        from: wish.from,
+        to: wish.to,
+        newest_first: wish.newest_first,
+        parallel: wish.parallel,
+    };
+    let backfill_id = backfill::open(&mut transaction, &span, &cleared, actor).await?;
+    let detail = json!({ "backfill_id": backfill_id, "from": wish.from, "to": wish.to, "runs": cleared });
+    let act = Act { dag: Some(&plan.dag), task: wish.task, detail, ..Act::of("clear") };
+    record(&mut transaction, actor, act).await?;
+    let most = BTreeMap::from([(plan.dag.clone(), backfill::most(plan))]);
+    pools.extend(admit_runs(&mut transaction, &most).await?);
+    admit_tasks(&mut transaction, &pools).await?;
+    transaction.commit().await?;
+    Ok(Cleared { backfill_id: Some(backfill_id), runs })
+}
+
+#[cfg(test)]
+mod tests {
+    use workflow::state::RunState;
+
+    use super::*;
+
+    #[test]
+    fn whatever_has_ended_can_be_cleared() {
+        for state in RunState::ALL.iter().filter(|state| state.is_final()) {
+            assert_eq!(state.on(RunEvent::Cleared), Some(RunState::Queued), "{state}");
+        }
+        assert_eq!(RunState::Running.on(RunEvent::Cleared), None);
+    }
+}
