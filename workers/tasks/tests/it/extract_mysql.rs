@@ -263,11 +263,11 @@ async fn extracts_that_start_together_do_not_keep_each_other_waiting() {
 async fn a_connection_whose_server_does_not_run_is_waited_for() {
     let world = World::new(CHANGES).await;
     let error = world.run("extract_mysql", json!({"table": "t", "connection": "away"}), &[]).await.expect_err("away");
-    assert_eq!(error.domain, ErrorDomain::External);
+    assert_eq!((error.domain, error.service), (ErrorDomain::External, Some("MariaDB")));
     assert_eq!(
         error.to_string(),
-        "no server of the connection `away` runs; start the private services with `sluice up`, or set `services.mysql` \
-         in sluice.yaml"
+        "MariaDB cannot be reached at 127.0.0.1:1/shop; start the private services with `sluice up`, or set \
+         `services.mysql` in sluice.yaml"
     );
 }
 

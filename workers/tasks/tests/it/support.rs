@@ -89,7 +89,10 @@ impl World {
 /// The kinds on these services.
 pub(crate) fn registry(pool: &PgPool, mysql_url: &str, project: &std::path::Path) -> Registry {
     let lake = Lake::open(project.join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
-    let connections = BTreeMap::from([("shop".to_owned(), Endpoint::fixed("MariaDB", mysql_url))]);
+    // Nobody listens at the second.
+    let connections = [("shop", mysql_url), ("away", "mysql://nobody@127.0.0.1:1/shop")];
+    let connections: BTreeMap<_, _> =
+        connections.into_iter().map(|(name, url)| (name.to_owned(), Endpoint::fixed("MariaDB", url))).collect();
     Registry::new().with(ExtractMysql::new(connections, pool.clone(), lake.clone())).with(Load::new(
         pool.clone(),
         lake,
