@@ -11,6 +11,7 @@ use services::{Service, Services, processes};
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
 use warehouse::{
+    WarehouseError,
     lake::Lake,
     runs::{Actor, Via},
 };
@@ -145,11 +146,23 @@ impl Context {
 
     /// The lake: `.sluice/lake` unless the project says otherwise.
     pub(crate) fn lake(&self) -> anyhow::Result<Lake> {
-        let place = match &self.project.lake {
-            Some(place) => place.clone(),
-            None => services::open_home(&self.home())?.join("lake").display().to_string(),
-        };
-        Ok(Lake::open(&place)?)
+        if self.project.lake.is_none() {
+            services::open_home(&self.home())?;
+        }
+        let place = self.lake_place();
+        let mut s3 = self.project.s3.clone();
+        s3.ca = s3.ca.map(|file| self.dir.join(file));
+        // A variable that is not UTF-8 is none of AWS'.
+        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Lake::open_with(&place, &s3, environment).map_err(|error| match error {
+            WarehouseError::Address { .. } => Failure::usage(error.to_string()).into(),
+            other => other.into(),
+        })
+    }
+
+    /// Where the lake is: a folder or a URL.
+    pub(crate) fn lake_place(&self) -> String {
+        self.project.lake.clone().unwrap_or_else(|| self.home().join("lake").display().to_string())
     }
 
     /// Every file of the project, read and checked; or all that is wrong with them.

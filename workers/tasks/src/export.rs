@@ -118,7 +118,7 @@ impl TaskKind for Export {
         // Held until the file has its name: no successor can have written a newer one by then.
         let mut tx = self.pool.begin().await.map_err(WarehouseError::from)?;
         fence::check(&mut tx, task.fence).await?;
-        let file = sealed.place()?;
+        let file = sealed.place().await?;
         tx.commit().await.map_err(WarehouseError::from)?;
         task.log.info(format!("{}: {} rows, {} bytes", file.path, file.rows, file.bytes));
         Ok(json!({ "path": file.path, "rows": file.rows, "bytes": file.bytes }))

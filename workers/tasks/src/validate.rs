@@ -149,7 +149,7 @@ impl Validate {
         let evaluated = tokio::task::spawn_blocking(move || {
             let mut frame = DataFrame::empty();
             for file in &manifest.files {
-                let part = lake.read_rows(&file.path, None)?;
+                let part = lake.open_parquet(&file.path)?.rows(None)?;
                 if frame.width() == 0 {
                     frame = part;
                 } else {

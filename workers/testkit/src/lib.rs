@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod grafana;
 pub mod prometheus;
+pub mod s3;
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;

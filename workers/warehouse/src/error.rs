@@ -21,6 +21,18 @@ pub enum WarehouseError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A service that answers and refuses. `at` and `problem` never hold a secret.
+    #[error("{what} at {at} cannot be used: {problem}; {hint}")]
+    Refused {
+        /// Which one: `s3://lake`.
+        what: String,
+        /// Where it was looked for.
+        at: String,
+        /// What it refused, and why.
+        problem: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A URL or folder that cannot be understood.
     #[error("{what} `{value}` is not usable: {problem}")]
     Address {
@@ -116,9 +128,10 @@ impl From<WarehouseError> for TaskError {
         let message = error.to_string();
         let task = match &error {
             WarehouseError::Unreachable { service, .. } => Self::unreachable(service, message),
-            WarehouseError::StagingLost { .. } | WarehouseError::Lake { .. } | WarehouseError::File { .. } => {
-                Self::external(message)
-            }
+            WarehouseError::Refused { .. }
+            | WarehouseError::StagingLost { .. }
+            | WarehouseError::Lake { .. }
+            | WarehouseError::File { .. } => Self::external(message),
             WarehouseError::Address { .. }
             | WarehouseError::Name { .. }
             | WarehouseError::Contract { .. }

@@ -3,7 +3,7 @@
 //! Reading it touches neither the environment nor the disk: `${NAME}` is resolved by a lookup that the caller
 //! hands in, and a service without a URL means the private local one.
 
-use std::{collections::BTreeMap, num::NonZeroU16};
+use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf};
 
 use chrono_tz::Tz;
 use secrecy::SecretString;
@@ -30,6 +30,9 @@ pub struct Project {
     /// Where Parquet files go: a folder, or `s3://bucket/prefix`. Default: `.sluice/lake`.
     #[serde(default)]
     pub lake: Option<String>,
+    /// How a lake at `s3://` is reached.
+    #[serde(default)]
+    pub s3: S3,
     /// Where the web page listens.
     #[serde(default)]
     pub web: Web,
@@ -57,6 +60,68 @@ pub struct Services {
     /// `host:port[,host:port…]`.
     #[serde(default)]
     pub kafka: Option<String>,
+}
+
+/// How a lake at `s3://` is reached; what is absent is taken from the environment's `AWS_*`, as AWS' own tools do.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    /// `https://minio.shop.example:9000`; absent for AWS itself.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Region of the bucket. Default: `us-east-1`, which servers other than AWS take.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Id of the access key; without one, the machine's own role at AWS.
+    #[serde(default)]
+    pub access_key: Option<SecretString>,
+    /// The secret that goes with it.
+    #[serde(default)]
+    pub secret_key: Option<SecretString>,
+    /// Whether an `http://` endpoint will do, where everybody on the way can read the data.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// A PEM file of authorities whose certificates are trusted beside those that the system trusts.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
+impl S3 {
+    fn problems(&self, lake: Option<&str>) -> Vec<(String, String, &'static str)> {
+        let mut problems = Vec::new();
+        match lake.and_then(|lake| Some((lake, lake.split_once("://")?))) {
+            None | Some((_, ("file", _))) => {}
+            Some((lake, ("s3", bucket))) => {
+                if bucket.split('/').next().is_none_or(str::is_empty) {
+                    problems.push((
+                        "lake".to_owned(),
+                        format!("`{lake}` names no bucket"),
+                        "write `s3://bucket/prefix`",
+                    ));
+                }
+            }
+            Some((lake, _)) => {
+                let message = format!("`{lake}` is no place for a lake");
+                problems.push(("lake".to_owned(), message, "write a folder, or `s3://bucket/prefix`"));
+            }
+        }
+        if let Some(endpoint) = &self.endpoint {
+            let field = "s3.endpoint".to_owned();
+            if authority(endpoint).and_then(host_name).is_none() {
+                let message = format!("`{endpoint}` is not an address");
+                problems.push((field, message, "write `https://host` or `https://host:port`"));
+            } else if endpoint.starts_with("http://") && !self.allow_http {
+                let message = format!("`{endpoint}` is not encrypted");
+                problems.push((field, message, "write `https://…`, or add `allow_http: true`"));
+            }
+        }
+        if self.access_key.is_some() != self.secret_key.is_some() {
+            let (set, absent) = if self.access_key.is_some() { ("access", "secret") } else { ("secret", "access") };
+            let message = format!("there is an `{set}_key` without the `{absent}_key` that goes with it");
+            problems.push(("s3".to_owned(), message, "set both, or neither"));
+        }
+        problems
+    }
 }
 
 /// Where the web page listens.
@@ -160,7 +225,8 @@ fn authority(url: &str) -> Option<&str> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smtp {
-    /// `smtp://user:password@host:port` (plain), `smtps://…` (TLS) or `smtp://…?tls=required` (STARTTLS).
+    /// `smtps://user:password@host` (TLS from the start, port 465), `smtp://user:password@host?tls=required` (TLS by
+    /// STARTTLS, port 587, and no mail without it) or `smtp://host` (in the clear, port 25); another port as `host:port`.
     pub url: SecretString,
     /// The sender: `Sluice <sluice@shop.example>`.
     pub from: String,
@@ -200,7 +266,7 @@ impl Project {
         document.value = value;
         match document.read::<Self>() {
             Ok(project) => {
-                let problems = project.web.problems().into_iter();
+                let problems = project.web.problems().into_iter().chain(project.s3.problems(project.lake.as_deref()));
                 faults.extend(problems.map(|(at, what, hint)| document.diagnostic(&at, what, Some(hint.to_owned()))));
                 if faults.is_empty() { Ok(project) } else { Err(faults) }
             }
@@ -304,6 +370,28 @@ mod tests {
         assert_eq!(faults("hosts: [ok, 'a:8180', 'http://b']"), ["web.hosts[1]", "web.hosts[2]"]);
         assert_eq!(faults("public_url: sluice.shop.example"), ["web.public_url"]);
         assert_eq!(faults("internal_url: 'ftp://server'"), ["web.internal_url"]);
+    }
+
+    #[test]
+    fn a_bucket_is_named_whole_and_reached_in_the_clear_only_where_that_is_said() {
+        let read = |text: &str| Project::parse(&format!("project: p\n{text}\n"), environment);
+        let faults = |text: &str| {
+            let faults = read(text).expect_err("faulty").into_iter();
+            faults.map(|fault| (fault.field, fault.line, fault.message)).collect::<Vec<_>>()
+        };
+        let fault = |field: &str, line, message: &str| vec![(field.to_owned(), line, message.to_owned())];
+        for lake in ["lake: var/lake", "lake: file:///var/lake", "lake: s3://b", "lake: s3://b/c"] {
+            read(lake).expect(lake);
+        }
+        read("lake: s3://b\ns3: { endpoint: 'https://minio:9000', access_key: a, secret_key: b }").expect("valid");
+        read("lake: s3://b\ns3: { endpoint: 'http://minio:9000', allow_http: true }").expect("valid");
+        assert_eq!(faults("lake: s3://"), fault("lake", 2, "`s3://` names no bucket"));
+        assert_eq!(faults("lake: gs://b"), fault("lake", 2, "`gs://b` is no place for a lake"));
+        let plain = faults("s3:\n  region: eu-west-1\n  endpoint: http://minio:9000");
+        assert_eq!(plain, fault("s3.endpoint", 4, "`http://minio:9000` is not encrypted"));
+        assert_eq!(faults("s3: { endpoint: 'minio:9000' }"), fault("s3.endpoint", 2, "`minio:9000` is not an address"));
+        let alone = "there is an `access_key` without the `secret_key` that goes with it";
+        assert_eq!(faults("s3: { access_key: a, secret_key: '${NOT_SET}' }"), fault("s3", 2, alone));
     }
 
     #[test]

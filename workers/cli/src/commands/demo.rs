@@ -79,7 +79,7 @@ async fn day(ctx: &Context, files: &crate::files::Files, services_seconds: f64) 
         ("mails", home.join("outbox/mail").display().to_string()),
         ("slack", home.join("outbox/slack").display().to_string()),
         ("logs", home.join("log").display().to_string()),
-        ("lake", home.join("lake").display().to_string()),
+        ("lake", ctx.lake_place()),
     ]);
     Ok(summary::Summary::read(&pool, &before, urls, services_seconds, begun.elapsed().as_secs_f64()).await?)
 }

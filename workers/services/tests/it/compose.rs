@@ -7,8 +7,9 @@ use std::{
     process::Command,
 };
 
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
-use workflow::yaml::Document;
+use workflow::{project::Project, yaml::Document};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose")
@@ -36,7 +37,7 @@ fn every_image_is_pinned_and_every_service_watched() {
         let tag = image.rsplit_once(':').map(|(_, tag)| tag);
         assert!(tag.is_some_and(|tag| tag != "latest" && tag.contains('.')), "{name}: {image} is not pinned");
         let watched = service.get("healthcheck").is_some_and(|check| check["test"].is_array());
-        assert!(watched || name == "lake_copy", "{name} has no health check");
+        assert!(watched || name == "lake_bucket", "{name} has no health check");
         for port in service.get("ports").and_then(Value::as_array).into_iter().flatten() {
             assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name} listens beyond loopback: {port}");
         }
@@ -91,6 +92,25 @@ fn the_project_in_the_image_is_the_one_of_the_repository() {
     for key in ["project", "timezone", "currency", "services", "channels"] {
         assert_eq!(ours[key], theirs[key], "`{key}` differs between sluice.yaml and compose/sluice.yaml");
     }
+}
+
+#[test]
+fn the_lake_is_the_bucket_that_is_made_for_it() {
+    let (_, services) = services();
+    let text = fs::read_to_string(folder().join("sluice.yaml")).unwrap();
+    let given = |name: &str| services["worker"]["environment"].get(name)?.as_str().map(str::to_owned);
+    let project = Project::parse(&text, given).unwrap();
+    let (lake, endpoint) = (project.lake.unwrap(), project.s3.endpoint.unwrap());
+    let bucket = lake.strip_prefix("s3://").unwrap().split('/').next().unwrap();
+    let made = services["lake_bucket"]["command"][0].as_str().unwrap();
+    assert!(made.ends_with(&format!("minio/{bucket}")), "{made} does not make {lake}");
+    let host = endpoint.strip_prefix("http://").unwrap().split(':').next().unwrap();
+    assert!(services.contains_key(host), "{endpoint}");
+    let key = project.s3.access_key.unwrap();
+    assert_eq!(services["minio"]["environment"]["MINIO_ROOT_USER"], key.expose_secret());
+    let secret = project.s3.secret_key.unwrap();
+    assert_eq!(services["minio"]["environment"]["MINIO_ROOT_PASSWORD"], secret.expose_secret());
+    assert_eq!(services["worker"]["depends_on"]["lake_bucket"]["condition"], "service_completed_successfully");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use streaming::runtime::Options;
+use testkit::s3::S3Server;
 use warehouse::lake::Lake;
 
 use crate::harness::{Bench, PARTITIONS, ends, read};
@@ -24,9 +25,20 @@ async fn files(lake: &Lake, topic: &str) -> BTreeMap<i32, Vec<(i64, i64, String)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_is_in_exactly_one_file_named_by_its_offsets() {
-    let bench = Bench::new(7).await;
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::open(&folder.path().display().to_string()).expect("a lake");
+    every_record_once(&Bench::new(7).await, &lake, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_record_is_in_exactly_one_file_of_a_bucket_that_was_away() {
+    let server = S3Server::start();
+    let lake = server.lake();
+    every_record_once(&Bench::new(8).await, &lake, Some(server)).await;
+}
+
+/// Through a restart, and with a bucket through the absence of its server.
+async fn every_record_once(bench: &Bench, lake: &Lake, mut server: Option<S3Server>) {
     let with_lake = || Options { lake: Some(lake.clone()), ..bench.options("a") };
     let (stop, task) = bench.start(with_lake());
     let mut events = bench.events(6_000);
@@ -36,7 +48,7 @@ async fn every_record_is_in_exactly_one_file_named_by_its_offsets() {
     stop.cancel();
     task.await.expect("no panic").expect("a clean end");
     // A crash after a file was planned and before it was counted: the next process writes the same file again.
-    for (partition, ranges) in files(&lake, &bench.topic).await {
+    for (partition, ranges) in files(lake, &bench.topic).await {
         let (from, to, _) = ranges.last().expect("a file").clone();
         sqlx::query("update sluice.stream_lake set next_offset = $2, pending_to = $3 where partition = $1")
             .bind(partition)
@@ -46,8 +58,16 @@ async fn every_record_is_in_exactly_one_file_named_by_its_offsets() {
             .await
             .expect("pretend");
     }
+    if let Some(server) = &mut server {
+        server.kill();
+    }
     let (stop, task) = bench.start(with_lake());
     bench.send(rest, None).await;
+    // The windows do not wait for the lake.
+    bench.caught_up().await;
+    if let Some(server) = &mut server {
+        server.resume();
+    }
     let ends: i64 = ends(&bench.brokers, &bench.topic).iter().sum();
     bench
         .until("the lake has caught up", async || {
@@ -61,7 +81,7 @@ async fn every_record_is_in_exactly_one_file_named_by_its_offsets() {
     stop.cancel();
     task.await.expect("no panic").expect("a clean end");
     let log = read(&bench.brokers, &bench.topic);
-    let files = files(&lake, &bench.topic).await;
+    let files = files(lake, &bench.topic).await;
     for partition in 0..PARTITIONS {
         let mut offsets: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
         let mut expected = 0;

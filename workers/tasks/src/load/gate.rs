@@ -226,7 +226,7 @@ impl Places {
 fn batch_frame(lake: &Lake, paths: &[String], dropped: &[i64]) -> Result<(DataFrame, Places), WarehouseError> {
     let mut whole = DataFrame::empty();
     for path in paths {
-        let part = lake.read_rows(path, None)?;
+        let part = lake.open_parquet(path)?.rows(None)?;
         if whole.width() == 0 {
             whole = part;
         } else {

@@ -1,5 +1,6 @@
 //! Task kinds against real services.
 
+mod bucket;
 mod checks;
 mod delivery;
 mod export;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{TimeZone, Utc};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgPool};
-use tasks::{extract_mysql::ExtractMysql, load::Load};
+use tasks::{export::Export, extract_mysql::ExtractMysql, load::Load};
 use tempfile::TempDir;
 use warehouse::lake::Lake;
 use workflow::{
@@ -27,11 +27,17 @@ pub(crate) struct World {
 impl World {
     /// A world whose shop runs `ddl`.
     pub(crate) async fn new(ddl: &str) -> Self {
+        Self::with_lake(ddl, None).await
+    }
+
+    /// As [`World::new`], with a lake elsewhere.
+    pub(crate) async fn with_lake(ddl: &str, lake: Option<Lake>) -> Self {
         let db = testkit::database().await;
         let mysql_url = testkit::mysql_database().await;
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(folder.path().join("quality")).expect("a folder");
-        let registry = registry(&db.pool, &mysql_url, folder.path());
+        let lake = lake.unwrap_or_else(|| local_lake(folder.path()));
+        let registry = kinds(&db.pool, &mysql_url, folder.path(), lake);
         let world = Self { pool: db.pool, postgres_url: db.url, mysql_url, folder, registry };
         world.shop(ddl).await;
         world
@@ -88,16 +94,22 @@ impl World {
 
 /// The kinds on these services.
 pub(crate) fn registry(pool: &PgPool, mysql_url: &str, project: &std::path::Path) -> Registry {
-    let lake = Lake::open(project.join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
+    kinds(pool, mysql_url, project, local_lake(project))
+}
+
+fn local_lake(project: &std::path::Path) -> Lake {
+    Lake::open(project.join("lake").to_str().expect("a UTF-8 path")).expect("a lake")
+}
+
+fn kinds(pool: &PgPool, mysql_url: &str, project: &std::path::Path, lake: Lake) -> Registry {
     // Nobody listens at the second.
     let connections = [("shop", mysql_url), ("away", "mysql://nobody@127.0.0.1:1/shop")];
     let connections: BTreeMap<_, _> =
         connections.into_iter().map(|(name, url)| (name.to_owned(), Endpoint::fixed("MariaDB", url))).collect();
-    Registry::new().with(ExtractMysql::new(connections, pool.clone(), lake.clone())).with(Load::new(
-        pool.clone(),
-        lake,
-        project,
-    ))
+    Registry::new()
+        .with(ExtractMysql::new(connections, pool.clone(), lake.clone()))
+        .with(Load::new(pool.clone(), lake.clone(), project))
+        .with(Export::new(pool.clone(), lake))
 }
 
 /// The context of an attempt of task `t` in DAG `d`.

@@ -163,7 +163,7 @@ impl Staged {
         };
         let lake = self.lake.clone();
         let files: Vec<String> = self.request.manifest.files.iter().map(|file| file.path.clone()).collect();
-        let frames = files.into_iter().flat_map(move |path| row_groups(&lake, path));
+        let frames = files.into_iter().flat_map(move |path| row_groups(&lake, &path));
         let report = copy_frames(&mut *connection, &target, frames).await?;
         if report.rows >= ANALYZE_FROM {
             let sql = format!("analyze {}", self.table.quoted());
@@ -274,16 +274,16 @@ async fn batch_schema(lake: &Lake, request: &LoadRequest) -> Result<Option<polar
 }
 
 /// The row groups of a file, one frame each.
-fn row_groups(lake: &Lake, path: String) -> Box<dyn Iterator<Item = Result<DataFrame, WarehouseError>> + Send> {
-    match lake.row_group_sizes(&path) {
+fn row_groups(lake: &Lake, path: &str) -> Box<dyn Iterator<Item = Result<DataFrame, WarehouseError>> + Send> {
+    let opened = lake.open_parquet(path).and_then(|file| Ok((file.row_group_sizes()?, file)));
+    match opened {
         Err(error) => Box::new(std::iter::once(Err(error))),
-        Ok(sizes) => {
-            let lake = lake.clone();
+        Ok((sizes, file)) => {
             let mut start = 0;
             Box::new(sizes.into_iter().map(move |rows| {
                 let from = start;
                 start += rows;
-                lake.read_rows(&path, Some((from, rows)))
+                file.rows(Some((from, rows)))
             }))
         }
     }
