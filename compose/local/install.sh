@@ -84,6 +84,7 @@ if [ "$group" = test ]; then
   need "has mariadb" mariadb-client mariadb "tests look into MariaDB"
   need "has pgrep" procps "" "tests look for processes that were left"
   need "has promtool" prometheus prometheus "tests of alert rules and dashboards"
+  need "has openssl" openssl "" "certificates for tests of TLS"
   need has_smtp_server python3-aiosmtpd "" "a mail server for the tests of mails"
   need has_chromium chromium "" "tests of the web page"
 fi

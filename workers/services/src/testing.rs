@@ -36,6 +36,11 @@ pub fn kafka() -> String {
     server("SLUICE_TEST_KAFKA", Service::Kafka)
 }
 
+/// The services of a home of their own, for a test that changes a server; as [`postgres`] and the others are set up.
+pub fn apart(home: &Path) -> Services {
+    Services::scratch(home, Purpose::Tests)
+}
+
 fn server(variable: &str, service: Service) -> String {
     if let Some(given) = environment::test_server(variable) {
         return given;

@@ -8,6 +8,7 @@ pub mod bench;
 pub mod grafana;
 pub mod prometheus;
 pub mod s3;
+pub mod tls;
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;

@@ -228,6 +228,9 @@ pub struct Smtp {
     /// `smtps://user:password@host` (TLS from the start, port 465), `smtp://user:password@host?tls=required` (TLS by
     /// STARTTLS, port 587, and no mail without it) or `smtp://host` (in the clear, port 25); another port as `host:port`.
     pub url: SecretString,
+    /// A PEM file of authorities whose certificates are trusted beside those that the system trusts.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
     /// The sender: `Sluice <sluice@shop.example>`.
     pub from: String,
 }

@@ -50,10 +50,14 @@ pub(crate) async fn drain(ctx: &Context, pool: &PgPool, run_id: i64) -> anyhow::
 
 /// What takes messages from the outbox to this project's channels.
 fn deliverer(ctx: &Context, pool: PgPool) -> anyhow::Result<Deliverer> {
+    let mut smtp = ctx.project.smtp.clone();
+    if let Some(ca) = smtp.as_mut().and_then(|smtp| smtp.ca.as_mut()) {
+        *ca = ctx.dir.join(&*ca);
+    }
     let settings = Settings {
         project: ctx.project.project.clone(),
         channels: ctx.project.channels.clone(),
-        smtp: ctx.project.smtp.clone(),
+        smtp,
         folder: services::open_home(&ctx.home())?.join("outbox"),
         policy: Policy::default(),
     };

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{PgPool, query, query_as, query_scalar};
 use tasks::delivery::{Deliverer, Policy, Settings};
+use testkit::tls::Authority;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -10,7 +11,7 @@ use tokio::{
 use warehouse::outbox::{self, Image, Mail, Message, Notice, Payload};
 use workflow::project::{Channel, Smtp};
 
-use crate::mail_server::{MailServer, free_port};
+use crate::mail_server::{LOGIN, MailServer, free_port};
 
 /// The smallest PNG: one pixel.
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
@@ -21,7 +22,7 @@ fn settings(folder: &Path, smtp: Option<String>, webhook: Option<String>) -> Set
     Settings {
         project: "SimMart".to_owned(),
         channels: BTreeMap::from([("mail".to_owned(), mail), ("slack".to_owned(), slack)]),
-        smtp: smtp.map(|url| Smtp { url: url.into(), from: "Sluice <sluice@shop.example>".to_owned() }),
+        smtp: smtp.map(|url| Smtp { url: url.into(), from: "Sluice <sluice@shop.example>".to_owned(), ca: None }),
         folder: folder.to_owned(),
         policy: Policy { attempts: 3, backoff_from: Duration::ZERO, ..Policy::default() },
     }
@@ -118,7 +119,7 @@ async fn mail_arrives_whole_and_keeps_its_identity_when_sent_again() {
     assert_eq!(deliverer.deliver_due().await.expect("a pass"), 2);
     for id in [first, second] {
         let (state, attempts, location, _) = standing(&db.pool, id).await;
-        assert_eq!((state.as_str(), attempts, location.as_deref()), ("delivered", 1, Some("smtp://127.0.0.1")));
+        assert_eq!((state.as_str(), attempts, location.as_deref()), ("delivered", 1, Some(server.url().as_str())));
     }
     let mails = server.mails();
     let report = mails.iter().find(|mail| header(mail, "Subject") == "About report:1").expect("the report");
@@ -325,4 +326,77 @@ async fn a_sending_ends_before_its_claim() {
         (state.as_str(), attempts, error.as_deref()),
         ("pending", 1, Some("channel `slack` did not answer in time"))
     );
+}
+
+/// Settings for a server that shows a certificate of `authority`.
+fn encrypted(folder: &Path, url: String, authority: Option<&Authority>) -> Settings {
+    let mut settings = settings(folder, Some(url), None);
+    if let Some(smtp) = &mut settings.smtp {
+        smtp.ca = authority.map(Authority::ca);
+    }
+    settings
+}
+
+#[tokio::test]
+async fn mail_goes_under_tls_from_the_start_and_by_starttls() {
+    let (db, folder, authority) = (testkit::database().await, tempfile::tempdir().expect("a folder"), Authority::new());
+    for (mode, scheme, end) in [("smtps", "smtps", ""), ("starttls", "smtp", "?tls=required")] {
+        let server = MailServer::start_tls(mode, &authority);
+        let url = |login: &str| format!("{scheme}://{login}{}{end}", server.address());
+        let deliverer =
+            |url, authority| Deliverer::new(db.pool.clone(), encrypted(folder.path(), url, authority)).expect("set up");
+        let id = enqueue(&db.pool, mode, "mail", report()).await;
+
+        // Each pass is a try: a certificate that nobody vouches for, then a wrong password, then all is right.
+        deliverer(url(&format!("{LOGIN}@")), None).deliver_due().await.expect("a pass");
+        let (state, _, _, error) = standing(&db.pool, id).await;
+        let error = error.expect("an error");
+        assert_eq!(state, "pending", "{mode}: {error}");
+        assert!(error.contains("certificate verify failed") && error.contains("`smtp.ca`"), "{mode}: {error}");
+        assert!(error.contains(&server.address()) && !error.contains("sesame"), "{mode}: {error}");
+
+        deliverer(url("sluice:wrong@"), Some(&authority)).deliver_due().await.expect("a pass");
+        let (state, _, _, error) = standing(&db.pool, id).await;
+        let error = error.expect("an error");
+        assert_eq!(state, "pending", "{mode}: a login can be put right: {error}");
+        assert!(error.contains("535"), "{mode}: {error}");
+        assert_eq!(server.mails(), [""; 0], "{mode}: nothing went out");
+
+        deliverer(url(&format!("{LOGIN}@")), Some(&authority)).deliver_due().await.expect("a pass");
+        let (state, attempts, location, error) = standing(&db.pool, id).await;
+        assert_eq!((state.as_str(), attempts), ("delivered", 3), "{mode}: {error:?}");
+        assert_eq!(location.as_deref(), Some(format!("{scheme}://{}", server.address()).as_str()));
+        assert_eq!(server.mails().len(), 1, "{mode}");
+    }
+}
+
+/// Whoever is in the way could take the offer out: no mail then, and above all no password.
+#[tokio::test]
+async fn a_server_that_offers_no_tls_gets_nothing_where_tls_is_required() {
+    let (db, server, folder) = (testkit::database().await, MailServer::start(), tempfile::tempdir().expect("a folder"));
+    let url = format!("smtp://{LOGIN}@{}?tls=required", server.address());
+    let deliverer = Deliverer::new(db.pool.clone(), settings(folder.path(), Some(url), None)).expect("set up");
+    let id = enqueue(&db.pool, "a", "mail", report()).await;
+    deliverer.deliver_due().await.expect("a pass");
+    let (state, _, _, error) = standing(&db.pool, id).await;
+    assert_eq!(state, "pending", "{error:?}");
+    assert!(error.as_ref().is_some_and(|error| error.contains("STARTTLS")), "{error:?}");
+    assert_eq!(server.mails(), [""; 0]);
+}
+
+#[tokio::test]
+async fn settings_of_mail_that_cannot_work_are_refused_at_once() {
+    let (db, folder, authority) = (testkit::database().await, tempfile::tempdir().expect("a folder"), Authority::new());
+    let refused = |url: &str, ca: Option<std::path::PathBuf>| {
+        let mut settings = settings(folder.path(), Some(url.to_owned()), None);
+        if let Some(smtp) = &mut settings.smtp {
+            smtp.ca = ca;
+        }
+        Deliverer::new(db.pool.clone(), settings).err().expect("refused").to_string()
+    };
+    assert!(refused("smtp://h?tls=opportunistic", None).contains("sends in the clear"));
+    assert!(refused("smtp://h?tls=maybe", None).contains("smtps://"));
+    assert!(refused("smtp://h", Some(authority.ca())).contains("asks for no TLS"));
+    assert!(refused("smtps://h", Some(authority.key())).contains("holds no certificate"));
+    assert!(refused("smtps://h", Some("/nowhere.pem".into())).contains("cannot read `ca: /nowhere.pem`"));
 }

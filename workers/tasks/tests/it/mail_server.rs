@@ -9,6 +9,10 @@ use std::{
 };
 
 use tempfile::TempDir;
+use testkit::tls::Authority;
+
+/// User and password of a server under TLS, as a URL has them.
+pub(crate) const LOGIN: &str = "sluice:open%20sesame";
 
 /// aiosmtpd, which keeps each mail as a file.
 pub(crate) struct MailServer {
@@ -20,15 +24,28 @@ pub(crate) struct MailServer {
 impl MailServer {
     /// Starts it on a port of its own; it answers when this returns.
     pub(crate) fn start() -> Self {
+        Self::run(|python, port, folder| {
+            python.args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")]);
+            python.args(["-c", "aiosmtpd.handlers.Mailbox"]).arg(folder);
+        })
+    }
+
+    /// Starts one that takes mail under TLS alone (`mode` is `smtps` or `starttls`), after a login with [`LOGIN`].
+    pub(crate) fn start_tls(mode: &str, authority: &Authority) -> Self {
+        Self::run(|python, port, folder| {
+            python.args(["-c", include_str!("mail_server.py"), &port.to_string()]).arg(folder).arg(mode);
+            python.args([authority.certificate(), authority.key()]);
+            // It tells at length of every client that does not trust it.
+            python.stderr(Stdio::null());
+        })
+    }
+
+    fn run(arguments: impl FnOnce(&mut Command, u16, PathBuf)) -> Self {
         let folder = tempfile::tempdir().expect("a folder for mails");
         let port = free_port();
-        let child = Command::new(python())
-            .args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}"), "-c", "aiosmtpd.handlers.Mailbox"])
-            .arg(folder.path().join("box"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("start aiosmtpd");
+        let mut python = Command::new(python());
+        arguments(&mut python, port, folder.path().join("box"));
+        let child = python.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("start aiosmtpd");
         let server = Self { child, folder, port };
         let patience = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -36,6 +53,11 @@ impl MailServer {
             thread::yield_now();
         }
         server
+    }
+
+    /// `127.0.0.1:port` of it.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// `smtp://` URL of it.
