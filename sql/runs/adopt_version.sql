@@ -9,8 +9,9 @@ with run as (
                   as t(task, kind, queue, priority, trigger_rule, attempts, repeatable, needs, pool, place)
 ), tasks as (
     insert into sluice.task_run (run_id, task, kind, queue, priority, trigger_rule, max_attempts, repeatable,
-                                 needs_total, needs_open, state, pool, admitted)
-    select $1, task, kind, queue, priority, trigger_rule, attempts, repeatable, needs, 0, 'skipped', pool, pool is null
+                                 needs_total, needs_open, state, reason, finished_at, pool, admitted)
+    select $1, task, kind, queue, priority, trigger_rule, attempts, repeatable, needs, 0, 'skipped',
+           'version ' || $2 || ' of the DAG brought it, and nobody asked for it', clock_timestamp(), pool, pool is null
     from planned
     order by place
     on conflict (run_id, task) do update

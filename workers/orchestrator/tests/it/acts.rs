@@ -318,8 +318,8 @@ async fn a_cleared_span_runs_again_in_turn() {
     let registry = hands.registry();
     let text = "
         dag: daily
-        schedule: { cron: '0 2 * * *' }
-        tasks: { a: { kind: echo }, b: { kind: echo, needs: a }, c: { kind: echo, needs: b } }";
+        schedule: { cron: '0 2 * * *', deadline: '08:00' }
+        tasks: { a: { kind: echo }, b: { kind: echo, needs: a, deadline: 1s }, c: { kind: echo, needs: b } }";
     let daily = plan(&registry, text);
     let person = Person::new(&db.pool, &ada);
     let (_, planned) = person.backfill(&five_days(&daily, 5, false)).await.expect("made");
@@ -346,6 +346,10 @@ async fn a_cleared_span_runs_again_in_turn() {
     }
     assert_eq!(tasks(&db.pool, open).await, ["a queued 0", "b waiting 0", "c waiting 0"]);
     assert_eq!(acts(&db.pool).await, ["backfill daily - - -", "clear daily - b -"]);
+    let late = "select count(*) from sluice.dag_run r join sluice.task_run t using (run_id)
+                where r.deadline_at is not null or t.deadline_at is not null";
+    let late: i64 = sqlx::query_scalar(late).fetch_one(&db.pool).await.expect("count");
+    assert_eq!(late, 0, "what is done again is not late");
     let wish = Clear { task: Some("z"), ..wish };
     assert!(matches!(person.clear(&wish, true).await, Err(RunError::NoTask { .. })));
 }

@@ -173,7 +173,7 @@ pub(super) async fn open(
     .bind(&actor.name)
     .fetch_one(&mut *connection)
     .await?;
-    sqlx::query("update sluice.dag_run set backfill_id = $1 where run_id = any ($2)")
+    sqlx::query(include_str!("../../../../sql/runs/open_backfill.sql"))
         .bind(backfill_id)
         .bind(runs)
         .execute(connection)
