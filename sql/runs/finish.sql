@@ -6,7 +6,7 @@ with ended as (
                 $9::float8[], $10::int[], $11::text[])
              as e(attempt_id, token, attempt_state, task_state, output, error_domain, error, gate, delay, extra, service)
 ), found as materialized (
-    select e.*, t.run_id, t.task_run_id
+    select e.*, t.run_id, t.task_run_id, t.trigger_rule
     from ended e
     join sluice.attempt a using (attempt_id)
     join sluice.task_run t using (task_run_id)
@@ -45,7 +45,8 @@ with ended as (
       -- The reaper may take a lease only once it has run out.
       and (e.attempt_state <> 'lost' or a.lease_until < clock_timestamp())
     returning a.attempt_id, e.task_run_id, e.output, e.error, e.delay, e.extra,
-              case when e.task_state = 'queued' and r.cancel_requested_at is not null then 'cancelled'
+              case when e.task_state = 'queued' and r.cancel_requested_at is not null
+                        and not sluice.survives_cancel(e.trigger_rule) then 'cancelled'
                    else e.task_state end as task_state
 )
 update sluice.task_run t

@@ -14,4 +14,4 @@ where a.attempt_id = held.attempt_id
   and a.state = 'running'
   and t.task_run_id = a.task_run_id
   and r.run_id = t.run_id
-returning a.attempt_id, r.cancel_requested_at is not null as cancelled;
+returning a.attempt_id, r.cancel_requested_at is not null and not sluice.survives_cancel(t.trigger_rule) as cancelled;

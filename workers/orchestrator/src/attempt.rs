@@ -41,6 +41,10 @@ fn internal(error: String) -> End {
 }
 
 async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &Claimed) -> Option<End> {
+    // What was not set up has left no output.
+    if let Some(setup) = task.teardown.iter().find(|setup| !claimed.inputs.contains_key(*setup)) {
+        return Some(End::Skipped { reason: format!("there is nothing to take down: `{setup}` did not succeed") });
+    }
     let started = match start(shared, held, plan, task, claimed) {
         Ok(Some(started)) => started,
         Ok(None) => {

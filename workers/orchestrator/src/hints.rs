@@ -6,7 +6,7 @@ use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 use warehouse::runs::{QUEUE_CHANNEL, RUN_CHANNEL};
 
-use crate::held::{Shared, StopReason};
+use crate::{held::Shared, leases};
 
 /// Listens until `done`, reconnecting as often as it takes.
 pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
@@ -40,8 +40,11 @@ async fn listen(shared: &Shared) -> sqlx::Error {
             Ok(hint) if hint.channel() == QUEUE_CHANNEL => shared.wake.notify_one(),
             Ok(hint) => {
                 if let Some(run_id) = hint.payload().strip_suffix(" cancel").and_then(|id| id.parse::<i64>().ok()) {
-                    for held in shared.all().iter().filter(|held| held.run_id == run_id) {
-                        held.stop(StopReason::RunCancelled);
+                    // Whose run is cancelled is asked of the store: what cleans up goes on.
+                    if shared.all().iter().any(|held| held.run_id == run_id)
+                        && let Err(error) = leases::renew(shared).await
+                    {
+                        tracing::warn!(%error, run_id, "the next renewal cancels it");
                     }
                 }
             }

@@ -40,7 +40,8 @@ async fn sign_on(shared: &Shared) -> Result<(), RunError> {
     runs::worker_serves(&shared.pool, &shared.name, &shared.options.queues, &kinds).await
 }
 
-async fn renew(shared: &Shared) -> Result<(), RunError> {
+/// Renews every lease now, and stops what has lost its own or is to be cancelled.
+pub(crate) async fn renew(shared: &Shared) -> Result<(), RunError> {
     runs::worker_seen(&shared.pool, &shared.name, "worker", shared.options.slots).await?;
     let held = shared.all();
     if held.is_empty() {

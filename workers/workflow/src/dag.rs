@@ -66,8 +66,9 @@ pub(crate) struct TaskKeys {
     pub(crate) kind: Option<String>,
     #[serde(default)]
     pub(crate) needs: Needs,
+    pub(crate) trigger_rule: Option<TriggerRule>,
     #[serde(default)]
-    pub(crate) trigger_rule: TriggerRule,
+    pub(crate) teardown: Needs,
     pub(crate) attempts: Option<u16>,
     pub(crate) timeout: Option<Span>,
     pub(crate) queue: Option<String>,
@@ -80,10 +81,11 @@ pub(crate) struct TaskKeys {
 }
 
 /// The names of [`TaskKeys`].
-pub(crate) const TASK_KEYS: [&str; 11] = [
+pub(crate) const TASK_KEYS: [&str; 12] = [
     "kind",
     "needs",
     "trigger_rule",
+    "teardown",
     "attempts",
     "timeout",
     "queue",
@@ -94,7 +96,7 @@ pub(crate) const TASK_KEYS: [&str; 11] = [
     "when",
 ];
 
-/// `needs: load` or `needs: [load, clean]`.
+/// `needs: load` or `needs: [load, clean]`; `teardown` likewise.
 #[derive(Debug, Default, Deserialize)]
 #[serde(untagged, expecting = "expected the name of a task, or a list of names")]
 pub(crate) enum Needs {
@@ -105,13 +107,13 @@ pub(crate) enum Needs {
 }
 
 impl Needs {
-    /// The names, each with its field below the task.
-    pub(crate) fn names(&self) -> Vec<(String, &str)> {
+    /// The names, each with its field below the task; `key` is the field of them all.
+    pub(crate) fn names(&self, key: &str) -> Vec<(String, &str)> {
         match self {
             Self::None => Vec::new(),
-            Self::One(name) => vec![("needs".to_owned(), name)],
+            Self::One(name) => vec![(key.to_owned(), name)],
             Self::Many(names) => {
-                names.iter().enumerate().map(|(index, name)| (format!("needs[{index}]"), name.as_str())).collect()
+                names.iter().enumerate().map(|(index, name)| (format!("{key}[{index}]"), name.as_str())).collect()
             }
         }
     }

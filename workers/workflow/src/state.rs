@@ -269,18 +269,34 @@ pub enum TriggerRule {
     AllDone,
     /// None failed; skipped ones do not count.
     NoneFailed,
+    /// None failed, and at least one succeeded: the place where branches meet again.
+    NoneFailedMinOneSuccess,
+    /// None was skipped; failed ones do not count.
+    NoneSkipped,
     /// At least one succeeded.
     OneSuccess,
     /// At least one failed: the place of a clean-up or a notice.
     OneFailed,
+    /// All of them failed: the place of a last resort.
+    AllFailed,
+    /// All of them ended, however, and though the run is cancelled.
+    Always,
+    /// As [`TriggerRule::Always`], where what the task takes down was set up. Whether it fails does not decide about the
+    /// run. Not for users to write: it is the rule of a task with `teardown`.
+    Teardown,
 }
 
 named!(TriggerRule {
     AllSuccess = "all_success",
     AllDone = "all_done",
     NoneFailed = "none_failed",
+    NoneFailedMinOneSuccess = "none_failed_min_one_success",
+    NoneSkipped = "none_skipped",
     OneSuccess = "one_success",
     OneFailed = "one_failed",
+    AllFailed = "all_failed",
+    Always = "always",
+    Teardown = "teardown",
 });
 
 /// How the tasks that a task needs have ended.
@@ -295,6 +311,16 @@ pub struct NeedsEnded {
 }
 
 impl TriggerRule {
+    /// Whether a task of this rule runs though its run is cancelled. `sluice.survives_cancel` says the same in SQL.
+    pub fn survives_cancel(self) -> bool {
+        matches!(self, Self::Always | Self::Teardown)
+    }
+
+    /// Whether the rule says no where all went well.
+    pub fn wants_fault(self) -> bool {
+        matches!(self, Self::OneFailed | Self::AllFailed)
+    }
+
     /// What the rule decides for a task whose needs have all ended.
     pub fn decide(self, needs: NeedsEnded) -> TaskEvent {
         let NeedsEnded { total, failed, skipped } = needs;
@@ -302,13 +328,21 @@ impl TriggerRule {
         let run = match self {
             _ if total == 0 => true,
             Self::AllSuccess => failed == 0 && skipped == 0,
-            Self::AllDone => true,
+            Self::AllDone | Self::Always | Self::Teardown => true,
             Self::NoneFailed => failed == 0,
+            Self::NoneFailedMinOneSuccess => failed == 0 && total > skipped,
+            Self::NoneSkipped => skipped == 0,
             Self::OneSuccess => total > failed + skipped,
-            // No fault is the good case here, so a task that stays out is skipped and nothing worse.
-            Self::OneFailed => return if failed > 0 { TaskEvent::Ready } else { TaskEvent::Skip },
+            Self::OneFailed => failed > 0,
+            Self::AllFailed => failed == total,
         };
-        if run { TaskEvent::Ready } else { against }
+        // Where a rule waits for faults, or minds what was skipped alone, a task that stays out is skipped, nothing worse.
+        let unharmed = self.wants_fault() || self == Self::NoneSkipped;
+        match run {
+            true => TaskEvent::Ready,
+            false if unharmed => TaskEvent::Skip,
+            false => against,
+        }
     }
 }
 
@@ -441,15 +475,17 @@ mod tests {
     #[test]
     fn trigger_rules_decide_every_case() {
         use TaskEvent::{Ready, Skip, UpstreamFailed};
-        // (total, failed, skipped) -> all_success, all_done, none_failed, one_success, one_failed
+        const NO: TaskEvent = UpstreamFailed;
+        // (total, failed, skipped) -> all_success, all_done, none_failed, none_failed_min_one_success, none_skipped,
+        // one_success, one_failed, all_failed, always, teardown
         let table = [
-            ((0, 0, 0), [Ready, Ready, Ready, Ready, Ready]),
-            ((2, 0, 0), [Ready, Ready, Ready, Ready, Skip]),
-            ((2, 1, 0), [UpstreamFailed, Ready, UpstreamFailed, Ready, Ready]),
-            ((2, 0, 1), [Skip, Ready, Ready, Ready, Skip]),
-            ((2, 1, 1), [UpstreamFailed, Ready, UpstreamFailed, UpstreamFailed, Ready]),
-            ((2, 2, 0), [UpstreamFailed, Ready, UpstreamFailed, UpstreamFailed, Ready]),
-            ((2, 0, 2), [Skip, Ready, Ready, Skip, Skip]),
+            ((0, 0, 0), [Ready, Ready, Ready, Ready, Ready, Ready, Ready, Ready, Ready, Ready]),
+            ((2, 0, 0), [Ready, Ready, Ready, Ready, Ready, Ready, Skip, Skip, Ready, Ready]),
+            ((2, 1, 0), [NO, Ready, NO, NO, Ready, Ready, Ready, Skip, Ready, Ready]),
+            ((2, 0, 1), [Skip, Ready, Ready, Ready, Skip, Ready, Skip, Skip, Ready, Ready]),
+            ((2, 1, 1), [NO, Ready, NO, NO, Skip, NO, Ready, Skip, Ready, Ready]),
+            ((2, 2, 0), [NO, Ready, NO, NO, Ready, NO, Ready, Ready, Ready, Ready]),
+            ((2, 0, 2), [Skip, Ready, Ready, Skip, Skip, Skip, Skip, Skip, Ready, Ready]),
         ];
         for ((total, failed, skipped), decisions) in table {
             for (rule, expected) in TriggerRule::ALL.iter().zip(decisions) {

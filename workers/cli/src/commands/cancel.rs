@@ -40,10 +40,8 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Cancelled::AlreadyOver(state) => format!("run {id} of {dag} had ended before: {state}"),
         Cancelled::Now => format!("run {id} of {dag} is cancelled"),
         Cancelled::Stopping(running) => {
-            format!(
-                "run {id} of {dag} is stopping; {} told to end",
-                crate::exit::count(usize::try_from(running)?, "task")
-            )
+            let open = crate::exit::count(usize::try_from(running)?, "task");
+            format!("run {id} of {dag} is stopping; {open} still to end")
         }
     });
     Ok(ExitCode::SUCCESS)

@@ -35,7 +35,18 @@ fn dag(seed: u64) -> String {
     let mut text = format!("dag: d{seed}\ntasks:\n");
     for task in 0..=numbers.below(12) {
         let needs: Vec<String> = (0..task).filter(|_| numbers.below(3) == 0).map(|need| format!("t{need}")).collect();
-        let rules = ["all_success", "all_success", "all_done", "none_failed", "one_success", "one_failed"];
+        let rules = [
+            "all_success",
+            "all_success",
+            "all_done",
+            "none_failed",
+            "one_success",
+            "one_failed",
+            "none_failed_min_one_success",
+            "none_skipped",
+            "all_failed",
+            "always",
+        ];
         let rule = rules[usize::try_from(numbers.below(6)).expect("a small number")];
         let rule = if needs.is_empty() { "all_success" } else { rule };
         let pool = if numbers.below(8) == 0 { ", pool: narrow" } else { "" };

@@ -13,3 +13,4 @@ mod model;
 mod places;
 mod scheduling;
 mod support;
+mod teardown;

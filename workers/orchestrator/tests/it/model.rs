@@ -31,7 +31,18 @@ impl Dice {
 
 /// A DAG of six tasks, each behind some of those before it.
 fn dag(dice: &mut Dice) -> String {
-    let rules = ["all_success", "all_success", "all_done", "none_failed", "one_success", "one_failed"];
+    let rules = [
+        "all_success",
+        "all_success",
+        "all_done",
+        "none_failed",
+        "one_success",
+        "one_failed",
+        "none_failed_min_one_success",
+        "none_skipped",
+        "all_failed",
+        "always",
+    ];
     let mut text = "dag: d\ntasks:\n".to_owned();
     for task in 0..6 {
         let needs: Vec<String> = (0..task).filter(|_| dice.roll(3) == 0).map(|need| format!("t{need}")).collect();

@@ -39,19 +39,28 @@ struct Decisions {
     reason: Vec<Option<String>>,
 }
 
-/// Counts down the successors of `ended`, decides about those whose needs have all ended, goes on with those that
-/// will not run, closes runs that have nothing open, and lets those in that waited for any of it. `pools` are those of
-/// the tasks that ended.
+/// Moves runs on as [`move_on`] does, and lets those in that waited for any of it. `pools` are those of the tasks that
+/// ended.
 pub(super) async fn advance(
     connection: &mut PgConnection,
     ended: Vec<EndedTask>,
     mut pools: BTreeSet<String>,
 ) -> Result<(), RunError> {
-    if ended.is_empty() {
-        return admit_tasks(connection, &pools).await;
+    if !ended.is_empty() {
+        pools.extend(move_on(connection, ended).await?);
     }
+    admit_tasks(connection, &pools).await
+}
+
+/// Counts down the successors of `ended`, decides about those whose needs have all ended, goes on with those that
+/// will not run, and closes runs that have nothing open. Gives the pools of tasks that are ready now.
+pub(super) async fn move_on(
+    connection: &mut PgConnection,
+    ended: Vec<EndedTask>,
+) -> Result<BTreeSet<String>, RunError> {
     let mut counts: BTreeMap<i64, i32> = BTreeMap::new();
     let mut decisions = Decisions::default();
+    let mut pools = BTreeSet::new();
     let mut wave = ended;
     while !wave.is_empty() {
         for task in &wave {
@@ -79,13 +88,14 @@ pub(super) async fn advance(
         wave = next;
     }
     pools.extend(settle(connection, &decisions, &counts).await?);
-    admit_tasks(connection, &pools).await
+    Ok(pools)
 }
 
 fn reason(event: TaskEvent, rule: TriggerRule) -> Option<String> {
     match event {
         TaskEvent::UpstreamFailed => Some("a task that it needs failed".to_owned()),
         TaskEvent::Skip if rule == TriggerRule::OneFailed => Some("nothing that it waits for failed".to_owned()),
+        TaskEvent::Skip if rule == TriggerRule::AllFailed => Some("not all that it waits for failed".to_owned()),
         TaskEvent::Skip => Some("a task that it needs was skipped".to_owned()),
         _ => None,
     }
@@ -98,15 +108,6 @@ async fn count_down(connection: &mut PgConnection, ended: &[EndedTask]) -> Resul
         .bind(ended.iter().map(|t| t.state.as_str()).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?)
-}
-
-/// Takes `ended` tasks off a run, and closes it if it has none left. Gives the pools of tasks that are ready now.
-pub(super) async fn settle_counts(
-    connection: &mut PgConnection,
-    run_id: i64,
-    ended: i32,
-) -> Result<BTreeSet<String>, RunError> {
-    settle(connection, &Decisions::default(), &BTreeMap::from([(run_id, ended)])).await
 }
 
 async fn settle(
@@ -136,9 +137,27 @@ struct Over {
     max_active_runs: Option<i32>,
     on_failure: Option<Value>,
     timezone: Option<String>,
+    /// Of tasks that failed: name and reason.
     faults: Value,
+    /// One of them decides about the run, which is to say that it is no teardown.
+    fatal: bool,
     stopped: bool,
     attempts: Option<i64>,
+}
+
+impl Over {
+    fn faults(&self) -> Vec<(String, String)> {
+        let text =
+            |fault: &Value, index: usize| fault.get(index).and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.faults.as_array().into_iter().flatten().map(|fault| (text(fault, 0), text(fault, 1))).collect()
+    }
+
+    /// What to say of a run that a teardown's fault does not decide about.
+    fn untidy(&self) -> Option<String> {
+        let faults = if self.fatal { Vec::new() } else { self.faults() };
+        let names: Vec<String> = faults.into_iter().map(|(task, _)| task).collect();
+        (!names.is_empty()).then(|| format!("{} failed to take down what was set up", names.join(", ")))
+    }
 }
 
 /// Ends runs, and lets in those of their DAGs that waited for it.
@@ -153,8 +172,7 @@ async fn close(
         .await?;
     let mut limited = BTreeMap::new();
     for run in runs {
-        let failed = run.faults.as_array().is_some_and(|faults| !faults.is_empty());
-        let event = match (cancelled.contains(&run.run_id), failed) {
+        let event = match (cancelled.contains(&run.run_id), run.fatal) {
             (true, _) => RunEvent::Stopped,
             (false, true) => RunEvent::SomeFailed,
             // A retry of a part of a cancelled run leaves the rest of it undone.
@@ -166,9 +184,10 @@ async fn close(
         sqlx::query(include_str!("../../../../sql/runs/close_run.sql"))
             .bind(run.run_id)
             .bind(state.as_str())
+            .bind(run.untidy())
             .execute(&mut *connection)
             .await?;
-        if state == RunState::Failed {
+        if state == RunState::Failed || !run.faults().is_empty() {
             tell(connection, &run).await?;
         }
         if let Some(most) = run.max_active_runs {
@@ -184,16 +203,7 @@ async fn tell(connection: &mut PgConnection, run: &Over) -> Result<(), RunError>
         run.on_failure.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let zone = run.timezone.as_deref().and_then(|name| name.parse::<chrono_tz::Tz>().ok()).unwrap_or_default();
     let at = run.logical_time.with_timezone(&zone).format("%Y-%m-%d %H:%M %Z").to_string();
-    let faults: Vec<(String, String)> = run
-        .faults
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|fault| {
-            let text = |index: usize| fault.get(index).and_then(Value::as_str).unwrap_or_default().to_owned();
-            (text(0), text(1))
-        })
-        .collect();
+    let faults = run.faults();
     let text = match faults.as_slice() {
         [(task, _)] => format!("Task {task} failed in the run of {at}."),
         faults => format!("{} tasks failed in the run of {at}.", faults.len()),
@@ -201,10 +211,11 @@ async fn tell(connection: &mut PgConnection, run: &Over) -> Result<(), RunError>
     let mut fields = vec![("Run".to_owned(), run.run_id.to_string()), ("Logical time".to_owned(), at)];
     fields.extend(faults);
     fields.push(("Look".to_owned(), format!("sluice show {0}; sluice logs {0}", run.run_id)));
+    let title = if run.fatal { format!("{} failed", run.dag) } else { format!("{}: a teardown failed", run.dag) };
     for channel in channels {
         let notice = Notice {
             severity: "high".to_owned(),
-            title: format!("{} failed", run.dag),
+            title: title.clone(),
             text: text.clone(),
             fields: fields.clone(),
             link: None,

@@ -12,7 +12,7 @@ use workflow::{
 use super::{
     RunError,
     admit::admit_tasks,
-    advance::settle_counts,
+    advance::{EndedTask, move_on},
     audit::{Act, Actor, record},
     deploy::{self, read_plan},
 };
@@ -24,7 +24,7 @@ pub enum Cancelled {
     AlreadyOver(RunState),
     /// It is cancelled.
     Now,
-    /// So many of its tasks are still running and have been told to stop.
+    /// So many of its tasks are still open: they run and have been told to stop, or clean up behind the others.
     Stopping(i64),
 }
 
@@ -67,18 +67,16 @@ pub(super) async fn cancel_in(
     let request = "update sluice.dag_run set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
                    where run_id = $1 returning pg_notify('sluice_run', run_id || ' cancel')::text";
     sqlx::query(request).bind(run_id).execute(&mut *connection).await?;
-    let stopped = sqlx::query(include_str!("../../../../sql/runs/cancel_tasks.sql"))
+    let stopped: Vec<String> = sqlx::query_scalar(include_str!("../../../../sql/runs/cancel_tasks.sql"))
         .bind(run_id)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-    let mut pools = settle_counts(connection, run_id, i32::try_from(stopped).unwrap_or(i32::MAX)).await?;
+        .bind(state == RunState::Queued)
+        .fetch_all(&mut *connection)
+        .await?;
+    let ended = |task| EndedTask { run_id, task, state: TaskState::Cancelled };
+    let mut pools = move_on(connection, stopped.into_iter().map(ended).collect()).await?;
     pools.extend(plan_pools(&plan));
-    let running: i64 =
-        sqlx::query_scalar("select count(*) from sluice.task_run where run_id = $1 and state = 'running'")
-            .bind(run_id)
-            .fetch_one(connection)
-            .await?;
+    let open = "select count(*) from sluice.task_run where run_id = $1 and state in ('waiting', 'queued', 'running')";
+    let running: i64 = sqlx::query_scalar(open).bind(run_id).fetch_one(connection).await?;
     Ok((if running == 0 { Cancelled::Now } else { Cancelled::Stopping(running) }, pools))
 }
 
@@ -372,15 +370,15 @@ pub(super) fn tally(task: &PlannedTask, states: &BTreeMap<String, TaskState>, op
     needs
 }
 
-/// The chosen tasks, and as far as the retry reaches those behind them: those with an open need wait, the others are
-/// ready. Where it reaches no further, tasks that wait for a chosen one wait for it anew.
+/// The chosen tasks, and as far as the retry reaches those behind them, with what sets up what was taken down behind
+/// them: those with an open need wait, the others are ready. Where it reaches no further, tasks that wait for a chosen one wait for it anew.
 pub(super) fn rewind<'a>(
     plan: &'a Plan,
     states: &BTreeMap<String, TaskState>,
     chosen: &BTreeSet<String>,
     reach: Reach,
 ) -> Vec<Again<'a>> {
-    let behind: BTreeSet<&str> = match reach {
+    let mut behind: BTreeSet<&str> = match reach {
         Reach::Downstream => chosen.iter().flat_map(|task| plan.with_downstream(task)).collect::<Vec<_>>(),
         Reach::Only => plan.tasks.iter().filter(|task| chosen.contains(&task.name)).collect::<Vec<_>>(),
     }
@@ -388,6 +386,14 @@ pub(super) fn rewind<'a>(
     .map(|task| task.name.as_str())
     .filter(|task| states.contains_key(*task))
     .collect();
+    // What was taken down is set up again, without what else needs it.
+    let taken_down =
+        |task: &&PlannedTask| matches!(states.get(&task.name), Some(TaskState::Success | TaskState::Failed));
+    for task in plan.tasks.iter().filter(taken_down) {
+        if behind.contains(task.name.as_str()) && reach == Reach::Downstream {
+            behind.extend(task.teardown.iter().map(String::as_str).filter(|setup| states.contains_key(*setup)));
+        }
+    }
     let waits_anew = |task: &PlannedTask| {
         states.get(&task.name) == Some(&TaskState::Waiting)
             && task.needs.iter().any(|need| behind.contains(need.as_str()))

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 
 use super::{Backoff, Known, Overlap, Plan, PlannedTask};
 use crate::{
-    dag::{self, BackoffKeys, DagFile, Defaults, TASK_KEYS, TaskKeys},
+    dag::{self, BackoffKeys, DagFile, Defaults, Needs, TASK_KEYS, TaskKeys},
     diagnostic::{Diagnostic, Problem, did_you_mean, nearest},
     kind::{AnyKind, Reference, Registry, Target},
     span::Span,
+    state::TriggerRule,
     template,
     yaml::{Document, join, read_value},
 };
@@ -95,6 +96,7 @@ impl Checker<'_> {
         let scope = Scope { dag: &dag, timezone, params: &params, defaults: &defaults, names: &names };
         let tasks: Vec<PlannedTask> =
             blocks.into_iter().filter_map(|(name, block)| self.task(&scope, name, block)).collect();
+        self.teardowns(&tasks);
         let tasks = self.order(tasks)?;
         let mut plan = Plan {
             dag,
@@ -208,7 +210,10 @@ impl Checker<'_> {
         let (common, own) = dag::split(block);
         let keys: TaskKeys = self.read(&base, Value::Object(common.clone()));
         self.limits(&base, keys.attempts, keys.timeout, keys.backoff);
-        let mut needs = self.needs(scope, &base, &name, &keys);
+        let mut needs = self.names(scope, &base, &name, &keys.needs, "needs");
+        let teardown = self.names(scope, &base, &name, &keys.teardown, "teardown");
+        needs.extend(teardown.iter().filter(|setup| !needs.contains(setup)).cloned().collect::<Vec<_>>());
+        let trigger_rule = self.rule(&base, keys.trigger_rule, !teardown.is_empty());
         let config = Value::Object(own);
         let kind = self.kind(&base, keys.kind.as_deref(), common.contains_key("kind"));
         let references =
@@ -244,7 +249,8 @@ impl Checker<'_> {
             name,
             kind: kind.name().to_owned(),
             needs,
-            trigger_rule: keys.trigger_rule,
+            trigger_rule,
+            teardown,
             attempts: keys.attempts.or(defaults.attempts).unwrap_or(1),
             timeout: keys.timeout.or(defaults.timeout).unwrap_or(Span(kind.timeout())),
             queue: keys.queue.or_else(|| defaults.queue.clone()).unwrap_or_else(|| kind.queue().to_owned()),
@@ -271,18 +277,47 @@ impl Checker<'_> {
         }
     }
 
-    fn needs(&mut self, scope: &Scope<'_>, base: &str, name: &str, keys: &TaskKeys) -> Vec<String> {
-        let mut needs = Vec::new();
-        for (field, needed) in keys.needs.names() {
-            if let Some(problem) = unknown_need(scope, name, &field, needed) {
+    /// Names of other tasks, at `key` of a task.
+    fn names(&mut self, scope: &Scope<'_>, base: &str, task: &str, given: &Needs, key: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for (field, needed) in given.names(key) {
+            if let Some(problem) = unknown_need(scope, task, &field, needed) {
                 self.fault(base, problem);
-            } else if needs.iter().any(|known| known == needed) {
+            } else if names.iter().any(|known| known == needed) {
                 self.fault(base, Problem::new(field, format!("`{needed}` is named twice")).hint("remove one"));
             } else {
-                needs.push(needed.to_owned());
+                names.push(needed.to_owned());
             }
         }
-        needs
+        names
+    }
+
+    fn rule(&mut self, base: &str, given: Option<TriggerRule>, teardown: bool) -> TriggerRule {
+        match (given, teardown) {
+            (Some(TriggerRule::Teardown), _) => {
+                let problem = Problem::new("trigger_rule", "`teardown` is a key of its own");
+                self.fault(base, problem.hint("`teardown: TASK` names the task that set up what this one takes down"));
+                TriggerRule::Teardown
+            }
+            (Some(_), true) => {
+                let problem = Problem::new("trigger_rule", "a task with `teardown` has a rule already");
+                self.fault(base, problem.hint("it runs once all that it needs has ended, if what it names succeeded"));
+                TriggerRule::Teardown
+            }
+            (None, true) => TriggerRule::Teardown,
+            (given, false) => given.unwrap_or_default(),
+        }
+    }
+
+    /// Nothing but a teardown stands behind a teardown: whether it fails decides about nothing.
+    fn teardowns(&mut self, tasks: &[PlannedTask]) {
+        let is_teardown = |name: &str| tasks.iter().any(|task| task.name == name && !task.teardown.is_empty());
+        for task in tasks.iter().filter(|task| task.teardown.is_empty()) {
+            for need in task.needs.iter().filter(|need| is_teardown(need)) {
+                let problem = Problem::new("needs", format!("`{need}` takes down, and only a teardown may follow it"));
+                self.fault(&join("tasks", &task.name), problem.hint("need the tasks before it instead"));
+            }
+        }
     }
 
     fn kind(&mut self, base: &str, name: Option<&str>, given: bool) -> Option<std::sync::Arc<dyn AnyKind>> {

@@ -63,6 +63,9 @@ pub struct PlannedTask {
     pub needs: Vec<String>,
     /// What their ends must be.
     pub trigger_rule: TriggerRule,
+    /// The tasks that set up what this one takes down; it runs where they succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teardown: Vec<String>,
     /// Attempts in all, at least 1.
     pub attempts: u16,
     /// How long one attempt may take.
@@ -170,8 +173,7 @@ impl Plan {
     /// that need no slot and whose rules then say yes.
     pub fn straight_on(&self) -> BTreeSet<&str> {
         let pooled = self.tasks.iter().filter(|task| task.pool.is_some());
-        let choosy =
-            self.tasks.iter().filter(|task| task.pool.is_some() || task.trigger_rule == TriggerRule::OneFailed);
+        let choosy = self.tasks.iter().filter(|task| task.pool.is_some() || task.trigger_rule.wants_fault());
         let winding: BTreeSet<&str> = pooled
             .map(|task| task.name.as_str())
             .chain(choosy.flat_map(|task| task.needs.iter().map(String::as_str)))
