@@ -1,4 +1,4 @@
--- Gives free slots of pools to the queued tasks that wait for them, by priority and age. Call it under the pools'
+-- Gives free slots of pools to the queued tasks that wait for them, by rank. Call it under the pools'
 -- locks, in a statement of its own: the snapshot must be younger than the locks.
 with picked as (
     select free.task_run_id
@@ -13,7 +13,7 @@ with picked as (
         from sluice.task_run t
         where t.pool = p.pool and not t.admitted and t.state = 'queued'
           and (t.not_before is null or t.not_before <= clock_timestamp())
-        order by t.priority desc, t.task_run_id
+        order by t.rank, t.task_run_id
         limit greatest(p.slots - used.taken, 0)
         for update skip locked
     ) free

@@ -5,9 +5,10 @@ with picked as (
     where state = 'queued' and admitted
       and (cardinality($1::text[]) = 0 or queue = any ($1))
       and kind = any ($2)
+      and labels <@ $7
       and (not_before is null or not_before <= clock_timestamp())
       and ($6::bigint is null or run_id = $6)
-    order by priority desc, task_run_id
+    order by rank, task_run_id
     limit $3
     for update skip locked
 ), started as (
@@ -39,4 +40,4 @@ select o.attempt_id, o.token, s.attempts as attempt, s.max_attempts, s.run_id, s
 from opened o
 join started s using (task_run_id)
 join sluice.dag_run r using (run_id)
-order by s.priority desc, s.task_run_id;
+order by s.rank, s.task_run_id;

@@ -1,5 +1,5 @@
 -- The workers that have not stopped and were seen within the day, or that hold a task.
-select w.worker, w.host, w.pid, w.version, w.slots, w.queues, w.started_at, w.seen_at,
+select w.worker, w.host, w.pid, w.version, w.slots, w.queues, w.labels, w.started_at, w.seen_at,
        w.stopped_at is null and w.seen_at > clock_timestamp() - interval '30 seconds' as alive
 from sluice.worker w
 where w.role = 'worker'

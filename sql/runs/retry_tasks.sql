@@ -9,6 +9,7 @@ set state = n.state,
     reason = null,
     not_before = null,
     admitted = t.pool is null,
+    started_at = null,
     finished_at = null,
     marked_by = null,
     queued_at = case when n.state = 'queued' then clock_timestamp() end

@@ -1,5 +1,5 @@
 -- What there is to know about why the tasks of a run stand as they do.
-select t.task, t.kind, t.queue, t.state, t.reason, t.attempts, t.max_attempts, t.pool, t.priority,
+select t.task, t.kind, t.queue, t.state, t.reason, t.attempts, t.max_attempts, t.pool, t.labels,
        t.pool is not null and not t.admitted as wants_slot, t.not_before, t.queued_at, t.started_at, t.finished_at,
        t.deadline_at, t.deadline_missed_at is not null as late, coalesce(e.needs, '{}') as needs,
        a.worker, a.started_at as attempt_at, a.lease_until, a.error_domain, a.error, coalesce(a.gate, false) as gate,

@@ -1,14 +1,17 @@
 //! One attempt, from its claim to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-use warehouse::runs::{Claimed, End, Ended};
+use warehouse::runs::{self, Claimed, End, Ended, RunError};
 use workflow::{
     error::{ErrorDomain, RetryHint, TaskError},
     kind::TaskContext,
-    plan::{Plan, PlannedTask},
+    plan::{Plan, PlannedTask, RetryOn},
     template,
 };
 
@@ -45,15 +48,25 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     if let Some(setup) = task.teardown.iter().find(|setup| !claimed.inputs.contains_key(*setup)) {
         return Some(End::Skipped { reason: format!("there is nothing to take down: `{setup}` did not succeed") });
     }
+    let clock = match Clock::start(shared, task, claimed).await {
+        Ok(clock) => clock,
+        Err(error) => {
+            tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot tell how long it may take");
+            return Some(End::Released);
+        }
+    };
+    if clock.left().is_some_and(|left| left.is_zero()) {
+        return Some(clock.timed_out(held, task, claimed));
+    }
     let started = match start(shared, held, plan, task, claimed) {
         Ok(Some(started)) => started,
         Ok(None) => {
             let condition = task.when.as_deref().unwrap_or_default();
             return Some(End::Skipped { reason: format!("its condition does not hold: {condition}") });
         }
-        Err(error) => return Some(failed(held, task, claimed, &error)),
+        Err(error) => return Some(failed(held, task, claimed, &clock, &error)),
     };
-    let outcome = watch(shared, held, task, started).await;
+    let outcome = watch(shared, held, clock.attempt_may_take(task), started).await;
     match (outcome, held.stop_reason()) {
         (Some(Ok(output)), _) => Some(End::Success { output }),
         (_, Some(StopReason::LeaseLost)) => {
@@ -65,12 +78,8 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
         (_, Some(StopReason::WorkerStops)) => {
             Some(internal("its worker stopped in the middle, and its kind must not be repeated".to_owned()))
         }
-        (_, Some(StopReason::TimedOut)) => {
-            let error = format!("timed out after {}", task.timeout);
-            held.log.sink().error(&error);
-            Some(End::TimedOut { error, retry: next_wait(task, claimed, RetryHint::Backoff) })
-        }
-        (Some(Err(error)), None) => Some(failed(held, task, claimed, &error)),
+        (_, Some(StopReason::TimedOut)) => Some(clock.timed_out(held, task, claimed)),
+        (Some(Err(error)), None) => Some(failed(held, task, claimed, &clock, &error)),
         (None, None) => Some(internal("the attempt was aborted".to_owned())),
     }
 }
@@ -125,11 +134,11 @@ fn start(
 
 /// Waits for the kind to end: by itself, or within the grace once it has been told to stop. `None`: it had to be
 /// aborted.
-async fn watch(shared: &Shared, held: &Held, task: &PlannedTask, mut started: JoinHandle<Outcome>) -> Option<Outcome> {
+async fn watch(shared: &Shared, held: &Held, timeout: Duration, mut started: JoinHandle<Outcome>) -> Option<Outcome> {
     let joined = tokio::select! {
         joined = &mut started => joined,
         () = held.cancel.cancelled() => return stopped(shared.options.grace, started).await,
-        () = tokio::time::sleep(task.timeout.0) => {
+        () = tokio::time::sleep(timeout) => {
             held.stop(StopReason::TimedOut);
             return stopped(shared.options.grace, started).await;
         }
@@ -158,9 +167,10 @@ fn panicked(error: tokio::task::JoinError) -> TaskError {
     TaskError::internal(format!("the task panicked: {text}"))
 }
 
-fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, error: &TaskError) -> End {
+fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, clock: &Clock, error: &TaskError) -> End {
     let text = error.chain();
-    let retry = next_wait(task, claimed, error.retry);
+    let end = if error.domain == ErrorDomain::Internal { RetryOn::Internal } else { RetryOn::External };
+    let retry = next_wait(task, claimed, clock, end, error.retry);
     let log = held.log.sink();
     log.error(&text);
     if let Some(wait) = retry {
@@ -170,14 +180,57 @@ fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, error: &TaskError)
 }
 
 /// How long until the next attempt; `None` where there is none.
-fn next_wait(task: &PlannedTask, claimed: &Claimed, hint: RetryHint) -> Option<Duration> {
-    if claimed.attempt >= claimed.max_attempts {
+fn next_wait(task: &PlannedTask, claimed: &Claimed, clock: &Clock, end: RetryOn, hint: RetryHint) -> Option<Duration> {
+    if claimed.attempt >= claimed.max_attempts || !task.retries(end) {
         return None;
     }
-    match hint {
+    let wait = match hint {
         RetryHint::Never => None,
         RetryHint::Backoff => Some(task.backoff.delay(claimed.attempt, luck())),
         RetryHint::After(wait) => Some(wait.min(LONGEST_WAIT)),
+    };
+    // An attempt for which no time would be left is none.
+    wait.filter(|wait| clock.left().is_none_or(|left| *wait < left))
+}
+
+/// How long an attempt and its task may still take.
+struct Clock {
+    started: Instant,
+    /// What the task as a whole had left at the start.
+    had: Option<Duration>,
+}
+
+impl Clock {
+    async fn start(shared: &Shared, task: &PlannedTask, claimed: &Claimed) -> Result<Self, RunError> {
+        let had = match task.total_timeout {
+            None => None,
+            Some(total) if claimed.attempt == 1 => Some(total.0),
+            Some(total) => Some(total.0.saturating_sub(runs::spent(&shared.pool, claimed.task_run_id).await?)),
+        };
+        Ok(Self { started: Instant::now(), had })
+    }
+
+    /// What the task as a whole has left; `None` for as long as it takes.
+    fn left(&self) -> Option<Duration> {
+        self.had.map(|had| had.saturating_sub(self.started.elapsed()))
+    }
+
+    fn attempt_may_take(&self, task: &PlannedTask) -> Duration {
+        self.had.map_or(task.timeout.0, |had| had.min(task.timeout.0))
+    }
+
+    fn timed_out(&self, held: &Held, task: &PlannedTask, claimed: &Claimed) -> End {
+        let (error, retry) = match (task.total_timeout, self.left()) {
+            (Some(total), Some(left)) if left.is_zero() => {
+                (format!("timed out: all its attempts together may take {total}"), None)
+            }
+            _ => {
+                let retry = next_wait(task, claimed, self, RetryOn::Timeout, RetryHint::Backoff);
+                (format!("timed out after {}", task.timeout), retry)
+            }
+        };
+        held.log.sink().error(&error);
+        End::TimedOut { error, retry }
     }
 }
 

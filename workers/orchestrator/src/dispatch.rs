@@ -40,6 +40,7 @@ pub(crate) async fn run(
     let request = ClaimRequest {
         worker: shared.name.clone(),
         queues: shared.options.queues.clone(),
+        labels: shared.options.labels.clone(),
         kinds,
         limit: 0,
         lease: shared.options.lease,

@@ -37,7 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
 async fn sign_on(shared: &Shared) -> Result<(), RunError> {
     let kinds: Vec<String> = shared.registry.names().map(str::to_owned).collect();
     runs::worker_seen(&shared.pool, &shared.name, "worker", shared.options.slots).await?;
-    runs::worker_serves(&shared.pool, &shared.name, &shared.options.queues, &kinds).await
+    runs::worker_serves(&shared.pool, &shared.name, &shared.options.queues, &shared.options.labels, &kinds).await
 }
 
 /// Renews every lease now, and stops what has lost its own or is to be cancelled.

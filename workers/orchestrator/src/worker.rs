@@ -28,6 +28,8 @@ use crate::{
 pub struct WorkerOptions {
     /// The queues that it serves; empty for all.
     pub queues: Vec<String>,
+    /// The labels that it has; it takes no task that asks for another one.
+    pub labels: Vec<String>,
     /// How many tasks it runs at once.
     pub slots: usize,
     /// How long a lease holds without renewal: how soon a dead worker's tasks return.
@@ -46,6 +48,7 @@ impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
             queues: Vec::new(),
+            labels: Vec::new(),
             slots: 8,
             lease: Duration::from_secs(15),
             poll: Duration::from_millis(500),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     diagnostic::{Problem, did_you_mean, nearest},
+    plan::{Concurrency, RetryOn},
     schedule::{Deadline, Schedule, Timing, start_of_day},
     span::Span,
     state::TriggerRule,
@@ -29,6 +30,8 @@ pub(crate) struct DagFile {
     #[serde(default)]
     pub(crate) overlap: Value,
     #[serde(default)]
+    pub(crate) retry_budget: Value,
+    #[serde(default)]
     pub(crate) params: Value,
     #[serde(default)]
     pub(crate) defaults: Value,
@@ -42,8 +45,12 @@ pub(crate) struct DagFile {
 pub(crate) struct Defaults {
     pub(crate) attempts: Option<u16>,
     pub(crate) backoff: Option<BackoffKeys>,
+    pub(crate) retry_on: Option<Vec<RetryOn>>,
     pub(crate) timeout: Option<Span>,
+    pub(crate) total_timeout: Option<Span>,
     pub(crate) queue: Option<String>,
+    #[serde(default)]
+    pub(crate) labels: Names,
     pub(crate) priority: Option<i16>,
     pub(crate) pool: Option<String>,
     #[serde(default)]
@@ -65,50 +72,67 @@ pub(crate) struct TaskKeys {
     #[serde(default)]
     pub(crate) kind: Option<String>,
     #[serde(default)]
-    pub(crate) needs: Needs,
+    pub(crate) group: Option<String>,
+    #[serde(default)]
+    pub(crate) needs: Names,
     pub(crate) trigger_rule: Option<TriggerRule>,
     #[serde(default)]
-    pub(crate) teardown: Needs,
+    pub(crate) teardown: Names,
     pub(crate) attempts: Option<u16>,
     pub(crate) timeout: Option<Span>,
+    pub(crate) total_timeout: Option<Span>,
     pub(crate) queue: Option<String>,
+    #[serde(default)]
+    pub(crate) labels: Names,
     pub(crate) backoff: Option<BackoffKeys>,
+    pub(crate) retry_on: Option<Vec<RetryOn>>,
     pub(crate) priority: Option<i16>,
     pub(crate) pool: Option<String>,
+    pub(crate) concurrency: Option<Concurrency>,
     pub(crate) deadline: Option<Span>,
     #[serde(default)]
     pub(crate) when: Option<String>,
 }
 
 /// The names of [`TaskKeys`].
-pub(crate) const TASK_KEYS: [&str; 12] = [
+pub(crate) const TASK_KEYS: [&str; 17] = [
     "kind",
+    "group",
     "needs",
     "trigger_rule",
     "teardown",
     "attempts",
     "timeout",
+    "total_timeout",
     "queue",
+    "labels",
     "backoff",
+    "retry_on",
     "priority",
     "pool",
+    "concurrency",
     "deadline",
     "when",
 ];
 
-/// `needs: load` or `needs: [load, clean]`; `teardown` likewise.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged, expecting = "expected the name of a task, or a list of names")]
-pub(crate) enum Needs {
+/// `needs: load` or `needs: [load, clean]`; `teardown` and `labels` likewise.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a name, or a list of names")]
+pub(crate) enum Names {
     #[default]
     None,
     One(String),
     Many(Vec<String>),
 }
 
-impl Needs {
+impl Names {
+    /// Whether nothing was said.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     /// The names, each with its field below the task; `key` is the field of them all.
-    pub(crate) fn names(&self, key: &str) -> Vec<(String, &str)> {
+    pub(crate) fn at(&self, key: &str) -> Vec<(String, &str)> {
         match self {
             Self::None => Vec::new(),
             Self::One(name) => vec![(key.to_owned(), name)],

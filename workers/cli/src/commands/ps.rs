@@ -80,13 +80,14 @@ fn workers(ctx: &Context, rows: &[WorkerRow], json: bool) -> anyhow::Result<Exit
                 format!("{} ({})", row.host, row.pid),
                 row.version.clone(),
                 if row.queues.is_empty() { "all".to_owned() } else { row.queues.join(", ") },
+                row.labels.join(", "),
                 format!("{} of {}", row.tasks.len(), row.slots),
                 if row.alive { "alive".to_owned() } else { "gone".to_owned() },
                 runs::when(Some(row.seen_at), zone),
             ]
         })
         .collect();
-    output::table(&["worker", "host", "version", "queues", "slots taken", "", "seen"], &cells);
+    output::table(&["worker", "host", "version", "queues", "labels", "slots taken", "", "seen"], &cells);
     for row in rows.iter().filter(|row| !row.tasks.is_empty()) {
         output::line(format!("\n{}", output::paint(&row.worker, Style::Bold)));
         for task in &row.tasks {

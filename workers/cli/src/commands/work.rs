@@ -16,13 +16,21 @@ pub(crate) struct Args {
     /// A queue to serve; may be given more than once (default: all)
     #[arg(long = "queue", value_name = "NAME")]
     queues: Vec<String>,
+    /// A label to have, for the tasks that ask for it; may be given more than once
+    #[arg(long = "label", value_name = "NAME")]
+    labels: Vec<String>,
     /// Tasks at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     slots: u16,
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let options = WorkerOptions { queues: args.queues, slots: args.slots.into(), ..WorkerOptions::default() };
+    let options = WorkerOptions {
+        queues: args.queues,
+        labels: args.labels,
+        slots: args.slots.into(),
+        ..WorkerOptions::default()
+    };
     until(ctx, options, stop::on_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ async fn what_nobody_takes_says_whom_it_lacks() {
 
     let serves = async |queue: &str, kind: &str| {
         runs::worker_seen(&db.pool, "w", "worker", 1).await.expect("seen");
-        runs::worker_serves(&db.pool, "w", &[queue.to_owned()], &[kind.to_owned()]).await.expect("serves");
+        runs::worker_serves(&db.pool, "w", &[queue.to_owned()], &[], &[kind.to_owned()]).await.expect("serves");
         ask(&db.pool, run_id, "a").await
     };
     let why = serves("light", "echo").await;
@@ -42,6 +42,7 @@ async fn what_nobody_takes_says_whom_it_lacks() {
     start(&db.pool, &plan(&registry, "{ dag: e, tasks: { a: { kind: echo, queue: heavy, priority: 5 } } }")).await;
     let request = ClaimRequest {
         worker: "w".to_owned(),
+        labels: Vec::new(),
         queues: Vec::new(),
         kinds: vec!["echo".to_owned()],
         limit: 1,

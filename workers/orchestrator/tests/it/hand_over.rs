@@ -64,6 +64,7 @@ fn dag(seed: u64) -> String {
 fn request(run_id: i64, limit: usize) -> ClaimRequest {
     ClaimRequest {
         worker: "hand".to_owned(),
+        labels: Vec::new(),
         queues: Vec::new(),
         kinds: vec!["echo".to_owned()],
         limit,

@@ -19,6 +19,7 @@ use crate::{
 async fn claim(pool: &PgPool, lease: Duration) -> Claimed {
     let request = ClaimRequest {
         worker: "silent".to_owned(),
+        labels: Vec::new(),
         queues: Vec::new(),
         kinds: vec!["echo".to_owned()],
         limit: 1,

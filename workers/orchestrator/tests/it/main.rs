@@ -9,6 +9,7 @@ mod hand_over;
 mod kill;
 mod kinds;
 mod leases;
+mod limits;
 mod model;
 mod places;
 mod scheduling;

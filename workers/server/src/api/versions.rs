@@ -167,6 +167,8 @@ pub(super) struct Worker {
     slots: i32,
     /// The queues that it serves; none means all.
     queues: Vec<String>,
+    /// The labels that it has.
+    labels: Vec<String>,
     started_at: DateTime<Utc>,
     /// Its last sign of life.
     seen_at: DateTime<Utc>,
@@ -186,6 +188,7 @@ pub(super) async fn list_workers(Extract(state): Extract<State>) -> Result<Json<
         version: row.version,
         slots: row.slots,
         queues: row.queues,
+        labels: row.labels,
         started_at: row.started_at,
         seen_at: row.seen_at,
         alive: row.alive,

@@ -23,6 +23,36 @@ pub async fn set_pools(pool: &PgPool, sizes: &BTreeMap<String, i32>) -> Result<(
     Ok(())
 }
 
+/// A key's slots are those of a pool of its own, under a name that no pool of a project can have.
+const KEY: &str = "key ";
+
+/// The pool of a `concurrency` key.
+pub(super) fn key_pool(key: &str) -> String {
+    format!("{KEY}{key}")
+}
+
+/// The key that a pool stands for, if any.
+pub(super) fn key_of(pool: &str) -> Option<&str> {
+    pool.strip_prefix(KEY)
+}
+
+/// Sizes the pools of keys. One that exists is not locked unless its size changes, so those who take turns at one do not
+/// wait for those who make runs.
+pub(super) async fn size_keys(connection: &mut PgConnection, keys: &BTreeMap<String, i32>) -> Result<(), RunError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = keys.keys().map(String::as_str).collect();
+    let sizes: Vec<i32> = keys.values().copied().collect();
+    let make =
+        "insert into sluice.pool (pool, slots) select * from unnest($1::text[], $2::int[]) on conflict do nothing";
+    sqlx::query(make).bind(&names).bind(&sizes).execute(&mut *connection).await?;
+    let resize = "update sluice.pool p set slots = k.slots from unnest($1::text[], $2::int[]) as k(pool, slots)
+                  where p.pool = k.pool and p.slots <> k.slots";
+    sqlx::query(resize).bind(&names).bind(&sizes).execute(connection).await?;
+    Ok(())
+}
+
 /// Waits for its turn to decide about the runs of a DAG, until the transaction ends.
 pub(super) async fn lock_dag(connection: &mut PgConnection, dag: &str) -> Result<(), RunError> {
     sqlx::query(include_str!("../../../../sql/runs/lock_dag.sql")).bind(dag).execute(connection).await?;

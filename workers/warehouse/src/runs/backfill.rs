@@ -19,7 +19,7 @@ use super::{
     RunError,
     admit::{admit_runs, admit_tasks},
     audit::{Act, Actor, record},
-    control::{Cancelled, cancel_in, plan_pools},
+    control::{Cancelled, cancel_in},
     create::{Created, NewRun, Trigger, make},
 };
 
@@ -132,8 +132,8 @@ pub(super) async fn create(
         "version": plan.version, "params": new.params,
     });
     record(&mut transaction, actor, Act { dag: Some(&plan.dag), detail, ..Act::of("backfill") }).await?;
-    admit_runs(&mut transaction, &BTreeMap::from([(plan.dag.clone(), most(plan))])).await?;
-    admit_tasks(&mut transaction, &plan_pools(plan)).await?;
+    let pools = admit_runs(&mut transaction, &BTreeMap::from([(plan.dag.clone(), most(plan))])).await?;
+    admit_tasks(&mut transaction, &pools).await?;
     transaction.commit().await?;
     Ok((backfill_id, planned))
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use workflow::kind::{DataInterval, Fence};
 
 use super::RunError;
@@ -16,6 +16,8 @@ pub struct ClaimRequest {
     pub worker: String,
     /// The queues that it serves.
     pub queues: Vec<String>,
+    /// The labels that it has; it takes no task that asks for another one.
+    pub labels: Vec<String>,
     /// The kinds that it can run.
     pub kinds: Vec<String>,
     /// At most so many.
@@ -89,12 +91,24 @@ pub(super) async fn claim(
         .bind(&request.worker)
         .bind(request.lease.as_secs_f64())
         .bind(request.run_id)
+        .bind(&request.labels)
         .fetch_all(connection)
         .await?;
     let mut started: Vec<i64> = rows.iter().filter(|row| row.first).map(|row| row.run_id).collect();
     started.sort_unstable();
     started.dedup();
     Ok((rows.into_iter().map(Claimed::from).collect(), started))
+}
+
+/// How long ago a task's first attempt began, or its first since a person retried it.
+pub async fn spent(pool: &PgPool, task_run_id: i64) -> Result<Duration, RunError> {
+    let spent: f64 = sqlx::query_scalar(
+        "select extract(epoch from clock_timestamp() - started_at)::float8 from sluice.task_run where task_run_id = $1",
+    )
+    .bind(task_run_id)
+    .fetch_one(pool)
+    .await?;
+    Ok(Duration::try_from_secs_f64(spent).unwrap_or_default())
 }
 
 impl From<Row> for Claimed {

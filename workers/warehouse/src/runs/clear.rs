@@ -16,7 +16,7 @@ use super::{
     admit::{admit_runs, admit_tasks},
     audit::{Act, Actor, record},
     backfill::{self, Span},
-    control::{Reach, lock, plan_pools, put_back, rewind, states},
+    control::{Reach, lock, put_back, rewind, states},
 };
 
 /// What to run again.
@@ -77,7 +77,6 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
     .fetch_all(&mut *transaction)
     .await?;
     let mut runs = Vec::new();
-    let mut pools = BTreeSet::new();
     for (run_id, logical_time, state) in rows {
         let run = lock(&mut transaction, run_id).await?;
         let mut tasks = Vec::new();
@@ -97,7 +96,6 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
             if !again.is_empty() {
                 put_back(&mut transaction, run_id, &again, reopened, next).await?;
                 tasks = again.iter().map(|t| t.task.to_owned()).collect();
-                pools.extend(plan_pools(&run.plan));
             }
         }
         runs.push(ClearedRun { run_id, logical_time, state, tasks });
@@ -121,7 +119,7 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
     let act = Act { dag: Some(&plan.dag), task: wish.task, detail, ..Act::of("clear") };
     record(&mut transaction, actor, act).await?;
     let most = BTreeMap::from([(plan.dag.clone(), backfill::most(plan))]);
-    pools.extend(admit_runs(&mut transaction, &most).await?);
+    let pools = admit_runs(&mut transaction, &most).await?;
     admit_tasks(&mut transaction, &pools).await?;
     transaction.commit().await?;
     Ok(Cleared { backfill_id: Some(backfill_id), runs })

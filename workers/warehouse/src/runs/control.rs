@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use workflow::{
+    kind::DataInterval,
     plan::{Plan, PlanDiff, PlannedTask, diff},
     state::{RunEvent, RunState, TaskEvent, TaskState},
 };
 
 use super::{
     RunError,
-    admit::admit_tasks,
+    admit::{admit_tasks, size_keys},
     advance::{EndedTask, move_on},
     audit::{Act, Actor, record},
     deploy::{self, read_plan},
+    keys::Keyed,
 };
 
 /// What came of a cancellation.
@@ -74,7 +77,7 @@ pub(super) async fn cancel_in(
         .await?;
     let ended = |task| EndedTask { run_id, task, state: TaskState::Cancelled };
     let mut pools = move_on(connection, stopped.into_iter().map(ended).collect()).await?;
-    pools.extend(plan_pools(&plan));
+    pools.extend(pools_of(connection, &plan, run_id).await?);
     let open = "select count(*) from sluice.task_run where run_id = $1 and state in ('waiting', 'queued', 'running')";
     let running: i64 = sqlx::query_scalar(open).bind(run_id).fetch_one(connection).await?;
     Ok((if running == 0 { Cancelled::Now } else { Cancelled::Stopping(running) }, pools))
@@ -98,7 +101,7 @@ pub enum Reach {
 /// What to run again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Retry<'a> {
-    /// This task, whatever its state; where absent, all that failed or was cancelled.
+    /// This task or group, whatever its state; where absent, all that failed or was cancelled.
     pub task: Option<&'a str>,
     /// How far it reaches.
     pub reach: Reach,
@@ -165,7 +168,8 @@ pub(super) async fn retry_by(
     if preview {
         transaction.rollback().await?;
     } else {
-        admit_tasks(&mut transaction, &plan_pools(&run.plan)).await?;
+        let pools = pools_of(&mut transaction, &run.plan, run_id).await?;
+        admit_tasks(&mut transaction, &pools).await?;
         transaction.commit().await?;
     }
     Ok(Retried { tasks, diff: changes })
@@ -189,6 +193,7 @@ async fn adopt(
     deploy::store_version(connection, new).await?;
     let given = run.params.iter().filter(|(name, _)| new.params.contains_key(*name));
     let params = new.params(&given.map(|(name, value)| (name.clone(), value.clone())).collect())?;
+    let params = Value::Object(params);
     // A run of one task alone stays one.
     let whole = run.plan.tasks.iter().all(|task| states.contains_key(&task.name));
     let is_in = |name: &str, states: &BTreeMap<String, TaskState>| states.contains_key(name);
@@ -206,11 +211,14 @@ async fn adopt(
         .filter(|(name, state)| new.task(name).is_none() && state.on(TaskEvent::Dropped).is_some())
         .map(|(name, _)| name.as_str())
         .collect();
+    let keyed = Keyed { plan: new, logical_time: run.logical_time, interval: run.interval, params: &params };
+    let pools = kept.iter().map(|task| keyed.pool(task)).collect::<Result<Vec<_>, _>>()?;
+    size_keys(connection, &keyed.sizes(kept.iter().copied().zip(pools.iter().map(Option::as_deref)))).await?;
     sqlx::query("delete from sluice.task_edge where run_id = $1").bind(run_id).execute(&mut *connection).await?;
     sqlx::query(include_str!("../../../../sql/runs/adopt_version.sql"))
         .bind(run_id)
         .bind(&new.version)
-        .bind(Value::Object(params))
+        .bind(&params)
         .bind(kept.iter().map(|t| t.name.as_str()).collect::<Vec<_>>())
         .bind(kept.iter().map(|t| t.kind.as_str()).collect::<Vec<_>>())
         .bind(kept.iter().map(|t| t.queue.as_str()).collect::<Vec<_>>())
@@ -219,10 +227,11 @@ async fn adopt(
         .bind(kept.iter().map(|t| i32::from(t.attempts)).collect::<Vec<_>>())
         .bind(kept.iter().map(|t| t.repeatable).collect::<Vec<_>>())
         .bind(kept.iter().map(|t| i32::try_from(t.needs.len()).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-        .bind(kept.iter().map(|t| t.pool.as_deref()).collect::<Vec<_>>())
+        .bind(&pools)
         .bind(edges.iter().map(|(task, _)| *task).collect::<Vec<_>>())
         .bind(edges.iter().map(|(_, need)| *need).collect::<Vec<_>>())
         .bind(&dropped)
+        .bind(kept.iter().map(|t| t.labels.join(" ")).collect::<Vec<_>>())
         .execute(&mut *connection)
         .await?;
     for name in dropped.into_iter().map(str::to_owned).collect::<Vec<_>>() {
@@ -259,9 +268,17 @@ pub(super) async fn put_back(
     Ok(())
 }
 
-/// Every pool that a plan's tasks take slots of.
-pub(super) fn plan_pools(plan: &Plan) -> BTreeSet<String> {
-    plan.tasks.iter().filter_map(|task| task.pool.clone()).collect()
+/// Every pool that a run's tasks take slots of; its plan says whether there are any.
+pub(super) async fn pools_of(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    run_id: i64,
+) -> Result<BTreeSet<String>, RunError> {
+    if !plan.tasks.iter().any(PlannedTask::takes_slot) {
+        return Ok(BTreeSet::new());
+    }
+    let pools = "select distinct pool from sluice.task_run where run_id = $1 and pool is not null";
+    Ok(sqlx::query_scalar(pools).bind(run_id).fetch_all(connection).await?.into_iter().collect())
 }
 
 pub(super) struct Locked {
@@ -269,6 +286,8 @@ pub(super) struct Locked {
     stopping: bool,
     pub(super) plan: Plan,
     params: Map<String, Value>,
+    logical_time: DateTime<Utc>,
+    interval: DataInterval,
 }
 
 impl Locked {
@@ -285,17 +304,19 @@ impl Locked {
 }
 
 pub(super) async fn lock(connection: &mut PgConnection, run_id: i64) -> Result<Locked, RunError> {
-    let row: Option<(String, bool, Value, Value)> = sqlx::query_as(
-        "select r.state, r.cancel_requested_at is not null, v.plan, r.params
+    type Row = (String, bool, Value, Value, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
+    let row: Option<Row> = sqlx::query_as(
+        "select r.state, r.cancel_requested_at is not null, v.plan, r.params, r.logical_time, r.interval_start, r.interval_end
          from sluice.dag_run r join sluice.dag_version v using (dag, version)
          where r.run_id = $1 for update of r",
     )
     .bind(run_id)
     .fetch_optional(connection)
     .await?;
-    let (state, stopping, plan, params) = row.ok_or(RunError::NoRun(run_id))?;
+    let (state, stopping, plan, params, logical_time, start, end) = row.ok_or(RunError::NoRun(run_id))?;
     let params = params.as_object().cloned().unwrap_or_default();
-    Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)?, params })
+    let interval = DataInterval { start, end };
+    Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)?, params, logical_time, interval })
 }
 
 /// Every task of a run and how it stands.
@@ -319,6 +340,10 @@ fn choose(
     added: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, RunError> {
     if let Some(task) = task {
+        let group: BTreeSet<String> = plan.group(task).filter(|t| states.contains_key(*t)).map(str::to_owned).collect();
+        if !group.is_empty() {
+            return Ok(group);
+        }
         if !states.contains_key(task) || plan.task(task).is_none() {
             return Err(RunError::NoTask { dag: plan.dag.clone(), task: task.to_owned() });
         }

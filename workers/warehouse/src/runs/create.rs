@@ -12,10 +12,11 @@ use workflow::{
 
 use super::{
     RunError,
-    admit::{admit_tasks, lock_dag},
+    admit::{admit_tasks, lock_dag, size_keys},
     audit::{self, Act, Actor},
-    control::{cancel, plan_pools},
+    control::{cancel, pools_of},
     deploy,
+    keys::Keyed,
 };
 
 /// What asked for a run.
@@ -85,7 +86,8 @@ pub(super) async fn create_by(pool: &PgPool, new: &NewRun<'_>, by: Option<&Actor
     let Made { created, state, others } = make(&mut transaction, new, None).await?;
     if let Created::New(run_id) = created {
         if state == RunState::Running {
-            admit_tasks(&mut transaction, &plan_pools(plan)).await?;
+            let pools = pools_of(&mut transaction, plan, run_id).await?;
+            admit_tasks(&mut transaction, &pools).await?;
         }
         if let Some(actor) = by {
             let detail = json!({ "logical_time": new.logical_time, "version": plan.version, "params": new.params });
@@ -126,6 +128,12 @@ pub(super) async fn make(
         None => whole(plan),
         Some(task) => alone(transaction, plan, task).await?,
     };
+    let params = Value::Object(params);
+    let keyed = Keyed { plan, logical_time: new.logical_time, interval, params: &params };
+    for row in &mut rows.tasks {
+        row.pool = keyed.pool(row.task)?;
+    }
+    size_keys(transaction, &keyed.sizes(rows.tasks.iter().map(|row| (row.task, row.pool.as_deref())))).await?;
     let (state, others) = match begin {
         Some(state) => (state, Vec::new()),
         None => place(transaction, plan, new.logical_time).await?,
@@ -141,7 +149,7 @@ pub(super) async fn make(
         .bind(interval.start)
         .bind(interval.end)
         .bind(new.trigger.as_str())
-        .bind(Value::Object(params))
+        .bind(params)
         .bind(i32::try_from(open).unwrap_or(i32::MAX))
         .bind(column(|row| row.task.name.clone()))
         .bind(column(|row| row.task.kind.clone()))
@@ -159,8 +167,9 @@ pub(super) async fn make(
         .bind(state.as_str())
         .bind(reason)
         .bind(deadline(new, now))
-        .bind(rows.tasks.iter().map(|row| row.task.pool.clone()).collect::<Vec<_>>())
+        .bind(rows.tasks.iter().map(|row| row.pool.clone()).collect::<Vec<_>>())
         .bind(rows.tasks.iter().map(|row| task_deadline(new, row.task)).collect::<Vec<_>>())
+        .bind(column(|row| row.task.labels.join(" ")))
         .fetch_optional(&mut *transaction)
         .await?;
     let created = match made {
@@ -173,6 +182,13 @@ pub(super) async fn make(
                 .await?,
         ),
     };
+    if let (Created::New(run_id), Some(budget)) = (created, plan.retry_budget) {
+        sqlx::query("update sluice.dag_run set retries_left = $2 where run_id = $1")
+            .bind(run_id)
+            .bind(i32::try_from(budget).unwrap_or(i32::MAX))
+            .execute(transaction)
+            .await?;
+    }
     Ok(Made { created, state, others })
 }
 
@@ -229,6 +245,8 @@ struct Row<'a> {
     state: TaskState,
     output: Option<Value>,
     reason: Option<String>,
+    /// What it takes a slot of.
+    pool: Option<String>,
 }
 
 impl Rows<'_> {
@@ -261,6 +279,7 @@ fn whole(plan: &Plan) -> Rows<'_> {
             state: if task.needs.is_empty() { TaskState::Queued } else { TaskState::Waiting },
             output: None,
             reason: None,
+            pool: None,
         })
         .collect();
     let edges =
@@ -288,9 +307,10 @@ async fn alone<'a>(connection: &mut PgConnection, plan: &'a Plan, name: &str) ->
             state: TaskState::Success,
             output,
             reason: Some(format!("output of run {run_id}")),
+            pool: None,
         });
         rows.edges.push((&task.name, &need.name));
     }
-    rows.tasks.push(Row { task, needs: 0, state: TaskState::Queued, output: None, reason: None });
+    rows.tasks.push(Row { task, needs: 0, state: TaskState::Queued, output: None, reason: None, pool: None });
     Ok(rows)
 }

@@ -88,6 +88,14 @@ pub enum RunError {
     /// More runs than one backfill may have.
     #[error("that is {0} runs or more, and one backfill has {max} at most; take a shorter span", max = super::backfill::MOST_RUNS)]
     TooMany(usize),
+    /// A key that does not come out of its template.
+    #[error("the `concurrency` key of `{task}` is not usable: {problem}")]
+    Key {
+        /// The task.
+        task: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Parameters that the DAG does not take.
     #[error(transparent)]
     Params(#[from] ParamError),
@@ -126,6 +134,7 @@ impl RunError {
                 | Self::NothingToMake
                 | Self::Backwards { .. }
                 | Self::TooMany(_)
+                | Self::Key { .. }
                 | Self::Params(_)
         )
     }

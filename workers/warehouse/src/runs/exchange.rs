@@ -1,6 +1,6 @@
 //! What a worker and the store say to each other: ended attempts go in, claimed tasks come out, in one transaction.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
@@ -83,6 +83,21 @@ impl End {
     }
 }
 
+impl End {
+    /// Whether another attempt follows on a failed one.
+    fn retries(&self) -> bool {
+        matches!(self, Self::Failed { retry: Some(_), .. } | Self::TimedOut { retry: Some(_), .. })
+    }
+
+    /// Lets no other attempt follow, and says why.
+    fn give_up(&mut self, why: &str) {
+        if let Self::Failed { error, retry, .. } | Self::TimedOut { error, retry } = self {
+            *retry = None;
+            *error = format!("{error}; no other attempt: {why}");
+        }
+    }
+}
+
 fn ended_badly(again: bool) -> TaskEvent {
     if again { TaskEvent::WillRetry } else { TaskEvent::GaveUp }
 }
@@ -151,6 +166,8 @@ pub(super) async fn mark_started(connection: &mut PgConnection, runs: &[i64]) {
 
 /// Writes ends in the caller's transaction; gives the attempts that still held their token.
 pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Result<BTreeSet<i64>, RunError> {
+    let within = within_budget(connection, ended).await?;
+    let ended: &[Ended] = &within;
     let lines: Vec<_> = ended.iter().flat_map(|e| e.lines.iter().map(|line| (e.fence.attempt_id, line))).collect();
     insert_lines(connection, &lines).await?;
     let moved = close(connection, ended).await?;
@@ -166,6 +183,28 @@ pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Re
     }
     advance(connection, tasks, pools).await?;
     Ok(accepted)
+}
+
+/// The ends as their runs' retry budgets allow them: where nothing is left, no other attempt follows.
+async fn within_budget<'a>(connection: &mut PgConnection, ended: &'a [Ended]) -> Result<Cow<'a, [Ended]>, RunError> {
+    if !ended.iter().any(|ended| ended.end.retries()) {
+        return Ok(Cow::Borrowed(ended));
+    }
+    let refused: BTreeSet<i64> = sqlx::query_scalar(include_str!("../../../../sql/runs/spend_retries.sql"))
+        .bind(ended.iter().map(|ended| ended.fence.attempt_id).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.fence.token).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.end.retries()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?
+        .into_iter()
+        .collect();
+    let mut within = Cow::Borrowed(ended);
+    if !refused.is_empty() {
+        for ended in within.to_mut().iter_mut().filter(|ended| refused.contains(&ended.fence.attempt_id)) {
+            ended.end.give_up("the retry budget of its run is spent");
+        }
+    }
+    Ok(within)
 }
 
 /// A task that its attempt's end has moved on.

@@ -58,6 +58,7 @@ pub async fn hand_over(
         .bind(request.lease.as_secs_f64())
         .bind(&request.queues)
         .bind(&request.kinds)
+        .bind(&request.labels)
         .bind(request.run_id)
         .fetch_one(&mut *connection)
         .await;

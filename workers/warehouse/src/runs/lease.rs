@@ -104,12 +104,19 @@ pub async fn worker_seen(pool: &PgPool, name: &str, role: &str, slots: usize) ->
     Ok(())
 }
 
-/// Says which queues (none for all) and kinds a worker serves, so that a task that nobody takes can be explained.
-pub async fn worker_serves(pool: &PgPool, name: &str, queues: &[String], kinds: &[String]) -> Result<(), RunError> {
+/// Says which queues (none for all), labels and kinds a worker serves, so that a task that nobody takes can be explained.
+pub async fn worker_serves(
+    pool: &PgPool,
+    name: &str,
+    queues: &[String],
+    labels: &[String],
+    kinds: &[String],
+) -> Result<(), RunError> {
     sqlx::query(include_str!("../../../../sql/runs/worker_serves.sql"))
         .bind(name)
         .bind(queues)
         .bind(kinds)
+        .bind(labels)
         .execute(pool)
         .await?;
     Ok(())

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use workflow::state::{RunState, TaskState};
 
-use super::{RunError, RunRow, read};
+use super::{RunError, RunRow, admit::key_of, read};
 
 /// An answer about a run or one of its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +34,7 @@ struct Task {
     task: String,
     kind: String,
     queue: String,
+    labels: Vec<String>,
     state: String,
     reason: Option<String>,
     attempts: i32,
@@ -71,6 +72,7 @@ struct Holder {
 struct Serving {
     slots: i32,
     queues: Vec<String>,
+    labels: Vec<String>,
     kinds: Vec<String>,
     busy: i64,
 }
@@ -256,14 +258,20 @@ impl Asker<'_> {
                 .fetch_all(self.pool)
                 .await?;
             let slots = holders.first().map_or(1, |holder| holder.slots);
-            why.because = format!("the pool `{pool}` is full: {} of {slots} slots are taken", holders.len());
+            let key = key_of(pool);
+            why.because = match key {
+                Some(key) => format!("{} of {slots} tasks of the key `{key}` are under way", holders.len()),
+                None => format!("the pool `{pool}` is full: {} of {slots} slots are taken", holders.len()),
+            };
             why.facts.extend(holders.iter().take(5).map(|h| {
                 let since = h.since.map(|t| format!(" since {}", clock(t))).unwrap_or_default();
                 format!("{}.{} of run {} has one ({}{since})", h.dag, h.task, h.run_id, h.state)
             }));
-            why.hint = Some(format!(
-                "it follows when one of them ends; `pools: {{ {pool}: N }}` in sluice.yaml sizes the pool"
-            ));
+            let size = match key {
+                Some(_) => "`concurrency: { limit: N }` allows more".to_owned(),
+                None => format!("`pools: {{ {pool}: N }}` in sluice.yaml sizes the pool"),
+            };
+            why.hint = Some(format!("it follows when one of them ends; {size}"));
             return Ok(());
         }
         self.for_a_worker(task, why).await
@@ -283,6 +291,15 @@ impl Asker<'_> {
         if serving.is_empty() {
             why.because = format!("no worker serves the queue `{}`", task.queue);
             why.hint = Some(format!("`sluice work --queue {}` starts one that does", task.queue));
+            return Ok(());
+        }
+        let has_labels = |w: &&&Serving| task.labels.iter().all(|label| w.labels.contains(label));
+        let serving: Vec<_> = serving.iter().filter(has_labels).collect();
+        if serving.is_empty() {
+            let labels = task.labels.join("`, `");
+            why.because = format!("no worker of its queue has the label `{labels}`");
+            let flags: Vec<_> = task.labels.iter().map(|label| format!("--label {label}")).collect();
+            why.hint = Some(format!("`sluice work {}` starts one that has", flags.join(" ")));
             return Ok(());
         }
         let able: Vec<_> = serving.iter().filter(|w| w.kinds.is_empty() || w.kinds.contains(&task.kind)).collect();

@@ -21,6 +21,8 @@ pub struct WorkerRow {
     pub slots: i32,
     /// The queues that it serves; none means all.
     pub queues: Vec<String>,
+    /// The labels that it has.
+    pub labels: Vec<String>,
     /// When it started.
     pub started_at: DateTime<Utc>,
     /// Its last sign of life.

@@ -1,5 +1,7 @@
 //! From a document to a plan, or to everything that stands in the way.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -8,11 +10,10 @@ use serde_json::{Map, Value};
 
 use super::{Backoff, Known, Overlap, Plan, PlannedTask};
 use crate::{
-    dag::{self, BackoffKeys, DagFile, Defaults, Needs, TASK_KEYS, TaskKeys},
+    dag::{self, DagFile, Defaults, Names, TASK_KEYS, TaskKeys},
     diagnostic::{Diagnostic, Problem, did_you_mean, nearest},
     kind::{AnyKind, Reference, Registry, Target},
     span::Span,
-    state::TriggerRule,
     template,
     yaml::{Document, join, read_value},
 };
@@ -79,6 +80,7 @@ impl Checker<'_> {
         };
         let timezone = schedule.as_ref().map_or(self.known.timezone, |schedule| schedule.timezone);
         let (max_active_runs, overlap) = self.overlap(file.max_active_runs, file.overlap);
+        let retry_budget: Option<u32> = self.read("retry_budget", file.retry_budget);
         let params: Map<String, Value> = self.read("params", file.params);
         for name in params.keys().filter(|name| !dag::is_name(name)) {
             self.fault("params", bad_name(name, name));
@@ -90,10 +92,12 @@ impl Checker<'_> {
                 self.fault("defaults", problem);
             }
         }
-        self.limits("defaults", defaults.attempts, defaults.timeout, defaults.backoff);
+        let timeouts = (defaults.timeout, defaults.total_timeout);
+        self.limits("defaults", defaults.attempts, timeouts, defaults.backoff);
         let blocks = self.task_blocks(file.tasks);
         let names: BTreeSet<String> = blocks.iter().map(|(name, _)| name.clone()).collect();
-        let scope = Scope { dag: &dag, timezone, params: &params, defaults: &defaults, names: &names };
+        let groups = self.groups(&blocks, &names);
+        let scope = Scope { dag: &dag, timezone, params: &params, defaults: &defaults, names: &names, groups: &groups };
         let tasks: Vec<PlannedTask> =
             blocks.into_iter().filter_map(|(name, block)| self.task(&scope, name, block)).collect();
         self.teardowns(&tasks);
@@ -106,6 +110,7 @@ impl Checker<'_> {
             timezone,
             max_active_runs,
             overlap,
+            retry_budget,
             params,
             on_failure: defaults.on_failure,
             tasks,
@@ -184,21 +189,6 @@ impl Checker<'_> {
         blocks
     }
 
-    fn limits(&mut self, base: &str, attempts: Option<u16>, timeout: Option<Span>, backoff: Option<BackoffKeys>) {
-        if attempts == Some(0) {
-            self.fault(base, Problem::new("attempts", "a task has at least one attempt").hint("1 means no retry"));
-        }
-        if timeout.is_some_and(|timeout| timeout.0.is_zero()) {
-            self.fault(base, Problem::new("timeout", "a timeout of nothing ends every attempt at once"));
-        }
-        if let Some(BackoffKeys { from, to: Some(to) }) = backoff
-            && to < from
-        {
-            let problem = Problem::new("backoff", format!("`to` ({to}) is less than `from` ({from})"));
-            self.fault(base, problem.hint("the wait grows from the first to the second"));
-        }
-    }
-
     fn task(&mut self, scope: &Scope<'_>, name: String, block: Map<String, Value>) -> Option<PlannedTask> {
         let base = join("tasks", &name);
         if block.is_empty() {
@@ -209,7 +199,13 @@ impl Checker<'_> {
         }
         let (common, own) = dag::split(block);
         let keys: TaskKeys = self.read(&base, Value::Object(common.clone()));
-        self.limits(&base, keys.attempts, keys.timeout, keys.backoff);
+        self.limits(&base, keys.attempts, (keys.timeout, keys.total_timeout), keys.backoff);
+        self.concurrency(scope, &base, &name, &keys);
+        let labels = if keys.labels.is_none() { &scope.defaults.labels } else { &keys.labels };
+        let labels: BTreeSet<String> = labels.at("labels").into_iter().map(|(_, label)| label.to_owned()).collect();
+        for label in labels.iter().filter(|label| !dag::is_name(label)) {
+            self.fault(&base, bad_name("labels", label));
+        }
         let mut needs = self.names(scope, &base, &name, &keys.needs, "needs");
         let teardown = self.names(scope, &base, &name, &keys.teardown, "teardown");
         needs.extend(teardown.iter().filter(|setup| !needs.contains(setup)).cloned().collect::<Vec<_>>());
@@ -234,7 +230,8 @@ impl Checker<'_> {
         self.templates(scope, &base, &config, keys.when.as_deref(), &needs);
         let kind = kind?;
         let defaults = scope.defaults;
-        let pool = keys.pool.or_else(|| defaults.pool.clone());
+        // A key of its own stands in for the pool that others of the DAG take slots of.
+        let pool = keys.pool.or_else(|| defaults.pool.clone().filter(|_| keys.concurrency.is_none()));
         if let Some(name) = &pool {
             let reference = Reference::new("pool", Target::Pool(name.clone()));
             if let Some(problem) = self.known.resolve(&reference) {
@@ -248,15 +245,20 @@ impl Checker<'_> {
         Some(PlannedTask {
             name,
             kind: kind.name().to_owned(),
+            group: keys.group,
             needs,
             trigger_rule,
             teardown,
             attempts: keys.attempts.or(defaults.attempts).unwrap_or(1),
             timeout: keys.timeout.or(defaults.timeout).unwrap_or(Span(kind.timeout())),
+            total_timeout: keys.total_timeout.or(defaults.total_timeout),
             queue: keys.queue.or_else(|| defaults.queue.clone()).unwrap_or_else(|| kind.queue().to_owned()),
+            labels: labels.into_iter().collect(),
             backoff,
+            retry_on: keys.retry_on.or_else(|| defaults.retry_on.clone()),
             priority: keys.priority.or(defaults.priority).unwrap_or(0),
             pool,
+            concurrency: keys.concurrency,
             deadline: keys.deadline,
             when: keys.when,
             repeatable: kind.safe_to_repeat(),
@@ -278,10 +280,13 @@ impl Checker<'_> {
     }
 
     /// Names of other tasks, at `key` of a task.
-    fn names(&mut self, scope: &Scope<'_>, base: &str, task: &str, given: &Needs, key: &str) -> Vec<String> {
-        let mut names = Vec::new();
-        for (field, needed) in given.names(key) {
-            if let Some(problem) = unknown_need(scope, task, &field, needed) {
+    fn names(&mut self, scope: &Scope<'_>, base: &str, task: &str, given: &Names, key: &str) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (field, needed) in given.at(key) {
+            if let Some(last) = scope.groups.get(needed).filter(|last| !last.iter().any(|name| name == task)) {
+                let new: Vec<_> = last.iter().filter(|name| !names.contains(name)).cloned().collect();
+                names.extend(new);
+            } else if let Some(problem) = unknown_need(scope, task, &field, needed) {
                 self.fault(base, problem);
             } else if names.iter().any(|known| known == needed) {
                 self.fault(base, Problem::new(field, format!("`{needed}` is named twice")).hint("remove one"));
@@ -290,34 +295,6 @@ impl Checker<'_> {
             }
         }
         names
-    }
-
-    fn rule(&mut self, base: &str, given: Option<TriggerRule>, teardown: bool) -> TriggerRule {
-        match (given, teardown) {
-            (Some(TriggerRule::Teardown), _) => {
-                let problem = Problem::new("trigger_rule", "`teardown` is a key of its own");
-                self.fault(base, problem.hint("`teardown: TASK` names the task that set up what this one takes down"));
-                TriggerRule::Teardown
-            }
-            (Some(_), true) => {
-                let problem = Problem::new("trigger_rule", "a task with `teardown` has a rule already");
-                self.fault(base, problem.hint("it runs once all that it needs has ended, if what it names succeeded"));
-                TriggerRule::Teardown
-            }
-            (None, true) => TriggerRule::Teardown,
-            (given, false) => given.unwrap_or_default(),
-        }
-    }
-
-    /// Nothing but a teardown stands behind a teardown: whether it fails decides about nothing.
-    fn teardowns(&mut self, tasks: &[PlannedTask]) {
-        let is_teardown = |name: &str| tasks.iter().any(|task| task.name == name && !task.teardown.is_empty());
-        for task in tasks.iter().filter(|task| task.teardown.is_empty()) {
-            for need in task.needs.iter().filter(|need| is_teardown(need)) {
-                let problem = Problem::new("needs", format!("`{need}` takes down, and only a teardown may follow it"));
-                self.fault(&join("tasks", &task.name), problem.hint("need the tasks before it instead"));
-            }
-        }
     }
 
     fn kind(&mut self, base: &str, name: Option<&str>, given: bool) -> Option<std::sync::Arc<dyn AnyKind>> {
@@ -348,17 +325,8 @@ impl Checker<'_> {
         kind: &dyn AnyKind,
     ) -> Vec<Reference> {
         let params = Value::Object(scope.params.clone());
-        let logical_time = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
-        let sample = template::Scope {
-            dag: scope.dag,
-            task: name,
-            run_id: 1,
-            logical_time,
-            interval: crate::schedule::day_before(logical_time),
-            timezone: scope.timezone,
-            params: &params,
-            outputs: &BTreeMap::new(),
-        };
+        let outputs = BTreeMap::new();
+        let sample = scope.sample(name, &params, &outputs);
         // A template that cannot be rendered has been reported, or fails on sample values only.
         let rendered = template::render(config, &sample);
         let unrendered = rendered.is_err();
@@ -421,6 +389,25 @@ struct Scope<'a> {
     params: &'a Map<String, Value>,
     defaults: &'a Defaults,
     names: &'a BTreeSet<String>,
+    /// The last tasks of each group.
+    groups: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl<'a> Scope<'a> {
+    /// A run to try templates on.
+    fn sample(&self, task: &'a str, params: &'a Value, outputs: &'a BTreeMap<String, Value>) -> template::Scope<'a> {
+        let logical_time = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
+        template::Scope {
+            dag: self.dag,
+            task,
+            run_id: 1,
+            logical_time,
+            interval: crate::schedule::day_before(logical_time),
+            timezone: self.timezone,
+            params,
+            outputs,
+        }
+    }
 }
 
 fn unknown_need(scope: &Scope<'_>, task: &str, field: &str, needed: &str) -> Option<Problem> {
@@ -430,7 +417,11 @@ fn unknown_need(scope: &Scope<'_>, task: &str, field: &str, needed: &str) -> Opt
     if scope.names.contains(needed) {
         return None;
     }
-    let others = scope.names.iter().map(String::as_str).filter(|name| *name != task);
+    if scope.groups.contains_key(needed) {
+        let problem = Problem::new(field, format!("`{task}` is part of `{needed}`, and cannot wait for it"));
+        return Some(problem.hint("name the tasks of the group that come before it"));
+    }
+    let others = scope.names.iter().chain(scope.groups.keys()).map(String::as_str).filter(|name| *name != task);
     Some(Problem::new(field, format!("no task `{needed}` in this DAG")).hint(did_you_mean(needed, others)))
 }
 

@@ -23,7 +23,7 @@ pub use diff::{Change, PlanDiff, TaskDiff, diff};
 pub use lint::lint;
 pub use names::Known;
 
-use crate::{kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule};
+use crate::{kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule, template};
 
 /// A checked DAG.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Plan {
     /// What becomes of a run for which there is no room.
     #[serde(default, skip_serializing_if = "Overlap::is_default")]
     pub overlap: Overlap,
+    /// How many retries all tasks of a run have together; `None` for as many as each task has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<u32>,
     /// Parameters with their defaults. A given value must have the default's type.
     pub params: Map<String, Value>,
     /// Channels that are told when a run fails.
@@ -59,6 +62,9 @@ pub struct PlannedTask {
     pub name: String,
     /// Which kind does the work.
     pub kind: String,
+    /// The group that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The tasks that must have ended before, by `needs` or because this one reads their output.
     pub needs: Vec<String>,
     /// What their ends must be.
@@ -70,15 +76,27 @@ pub struct PlannedTask {
     pub attempts: u16,
     /// How long one attempt may take.
     pub timeout: Span,
+    /// How long all its attempts may take, from the start of the first and with the waits between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_timeout: Option<Span>,
     /// Where it queues.
     pub queue: String,
+    /// What its worker must have, in alphabetical order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The wait between attempts.
     pub backoff: Backoff,
+    /// After which ends another attempt may follow; `None` for all that a retry may mend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<Vec<RetryOn>>,
     /// A task of higher priority is claimed first.
     pub priority: i16,
     /// The pool that it takes a slot of, from the moment it is ready to the end of its attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// What only so many tasks, of whatever run and DAG, may be at at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
     /// How long after the run was made it should have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Span>,
@@ -89,6 +107,63 @@ pub struct PlannedTask {
     pub repeatable: bool,
     /// The kind's own keys, templates not yet rendered.
     pub config: Value,
+}
+
+/// `concurrency: { key: "customer-{{ params.customer }}", limit: 1 }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Concurrency {
+    /// The key: a template over what is known when the run is made, which is all but outputs.
+    pub key: String,
+    /// How many tasks of the same key at once, at least 1.
+    #[serde(default = "one")]
+    pub limit: i32,
+}
+
+impl Concurrency {
+    /// Bytes of a key, at most.
+    const LONGEST: usize = 200;
+
+    /// The key of a run, or what is wrong with it.
+    pub fn render(&self, scope: &template::Scope<'_>) -> Result<String, String> {
+        let key = match template::render(&Value::String(self.key.clone()), scope).map_err(|fault| fault.message)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        match key.len() {
+            0 => Err("it is empty".to_owned()),
+            length if length > Self::LONGEST => Err(format!("it is {length} bytes long, and may be {}", Self::LONGEST)),
+            _ => Ok(key),
+        }
+    }
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// A bad end of an attempt after which another attempt may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// A fault of something outside.
+    External,
+    /// A fault of Sluice itself.
+    Internal,
+    /// The attempt took too long.
+    Timeout,
+}
+
+impl PlannedTask {
+    /// Whether it needs a slot: of its pool, or of its key.
+    pub fn takes_slot(&self) -> bool {
+        self.pool.is_some() || self.concurrency.is_some()
+    }
+
+    /// Whether another attempt may follow such an end.
+    pub fn retries(&self, end: RetryOn) -> bool {
+        self.retry_on.as_ref().is_none_or(|ends| ends.contains(&end))
+    }
 }
 
 /// What becomes of a run that is due while as many of its DAG are under way as may be.
@@ -179,6 +254,11 @@ impl Plan {
             .chain(choosy.flat_map(|task| task.needs.iter().map(String::as_str)))
             .collect();
         self.tasks.iter().map(|task| task.name.as_str()).filter(|name| !winding.contains(name)).collect()
+    }
+
+    /// The names of the tasks of a group, in the plan's order.
+    pub fn group<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.tasks.iter().filter(move |task| task.group.as_deref() == Some(name)).map(|task| task.name.as_str())
     }
 
     /// `name` and every task that needs it, near or far, in the plan's order.
@@ -311,6 +391,7 @@ mod tests {
             timezone: Tz::UTC,
             max_active_runs: None,
             overlap: Overlap::Queue,
+            retry_budget: None,
             params: default.as_object().expect("a map").clone(),
             on_failure: Vec::new(),
             tasks: Vec::new(),

@@ -32,7 +32,7 @@ fn good() -> Plan {
 
 #[test]
 fn bad_dags_get_the_report_they_carry() {
-    fixtures("bad", 33, |name, text| report(name, text).err());
+    fixtures("bad", 37, |name, text| report(name, text).err());
 }
 
 #[test]
