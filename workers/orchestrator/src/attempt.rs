@@ -15,7 +15,10 @@ use workflow::{
     template,
 };
 
-use crate::held::{Held, Left, Shared, StopReason};
+use crate::{
+    held::{Held, Left, Shared, StopReason},
+    outputs,
+};
 
 /// What a server may ask for, at most, before the next attempt.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -23,11 +26,13 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 type Outcome = Result<serde_json::Value, TaskError>;
 
 /// Runs a claimed attempt and hands its end to the dispatcher. Never fails: every fault is an end.
-pub(crate) async fn run(shared: Arc<Shared>, claimed: Claimed) {
+pub(crate) async fn run(shared: Arc<Shared>, mut claimed: Claimed) {
     let Some(held) = shared.get(claimed.fence.attempt_id) else { return };
     let (end, straight_on) = match shared.plan(&claimed.dag, &claimed.version).await {
         Ok(known) => match known.task(&claimed.task) {
-            Some(task) => (one(&shared, &held, &known.plan, task, &claimed).await, known.straight_on(&claimed.task)),
+            Some(task) => {
+                (one(&shared, &held, &known.plan, task, &mut claimed).await, known.straight_on(&claimed.task))
+            }
             None => (Some(internal(format!("version {} of the DAG has no such task", claimed.version))), false),
         },
         Err(error) => {
@@ -43,7 +48,7 @@ fn internal(error: String) -> End {
     End::Failed { domain: ErrorDomain::Internal, error, gate: false, service: None, retry: None }
 }
 
-async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &Claimed) -> Option<End> {
+async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &mut Claimed) -> Option<End> {
     // What was not set up has left no output.
     if let Some(setup) = task.teardown.iter().find(|setup| !claimed.inputs.contains_key(*setup)) {
         return Some(End::Skipped { reason: format!("there is nothing to take down: `{setup}` did not succeed") });
@@ -58,6 +63,10 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     if clock.left().is_some_and(|left| left.is_zero()) {
         return Some(clock.timed_out(held, task, claimed));
     }
+    let lake = shared.options.lake.as_ref();
+    if let Err(error) = outputs::fetch(lake, &mut claimed.inputs).await {
+        return Some(failed(held, task, claimed, &clock, &error));
+    }
     let started = match start(shared, held, plan, task, claimed) {
         Ok(Some(started)) => started,
         Ok(None) => {
@@ -68,7 +77,10 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     };
     let outcome = watch(shared, held, clock.attempt_may_take(task), started).await;
     match (outcome, held.stop_reason()) {
-        (Some(Ok(output)), _) => Some(End::Success { output }),
+        (Some(Ok(output)), _) => match outputs::keep(lake, claimed, output).await {
+            Ok(output) => Some(End::Success { output }),
+            Err(error) => Some(failed(held, task, claimed, &clock, &error)),
+        },
         (_, Some(StopReason::LeaseLost)) => {
             tracing::warn!(run_id = claimed.run_id, task = claimed.task, "lease lost, the attempt was stopped");
             None

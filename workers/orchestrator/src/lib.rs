@@ -10,6 +10,7 @@ mod held;
 mod hints;
 mod leases;
 mod logs;
+mod outputs;
 mod reaper;
 mod scheduler;
 mod worker;

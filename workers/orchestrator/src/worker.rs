@@ -12,7 +12,10 @@ use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
-use warehouse::runs::{self, Claimed, RUN_CHANNEL, RunError};
+use warehouse::{
+    lake::Lake,
+    runs::{self, Claimed, RUN_CHANNEL, RunError},
+};
 use workflow::{kind::Registry, state::RunState};
 
 use crate::{
@@ -42,6 +45,8 @@ pub struct WorkerOptions {
     pub drain: Duration,
     /// Only tasks of this run.
     pub run_id: Option<i64>,
+    /// Where outputs go that are too long for a row; without one they are faults.
+    pub lake: Option<Lake>,
 }
 
 impl Default for WorkerOptions {
@@ -55,6 +60,7 @@ impl Default for WorkerOptions {
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(30),
             run_id: None,
+            lake: None,
         }
     }
 }
@@ -140,8 +146,9 @@ async fn stop_late_ones(shared: Arc<Shared>, cancel: CancellationToken, done: Ca
 }
 
 /// Runs every task of one run in this process, until the run has ended. Other workers may help.
-pub async fn drain(pool: &PgPool, registry: &Registry, run_id: i64) -> Result<RunState, RunError> {
-    let options = WorkerOptions { run_id: Some(run_id), poll: Duration::from_millis(100), ..WorkerOptions::default() };
+pub async fn drain(pool: &PgPool, registry: &Registry, lake: Option<Lake>, run_id: i64) -> Result<RunState, RunError> {
+    let poll = Duration::from_millis(100);
+    let options = WorkerOptions { run_id: Some(run_id), poll, lake, ..WorkerOptions::default() };
     let cancel = CancellationToken::new();
     // Stops the worker also where the caller gives up waiting.
     let guard = cancel.clone().drop_guard();

@@ -39,16 +39,17 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: CancellationToken) -> anyhow::Result<()> {
     let (pool, registry) = (ctx.postgres().await?, ctx.registry().await?);
     let deliverer = deliverer(ctx, pool.clone())?;
+    let options = WorkerOptions { lake: Some(ctx.lake()?), ..options };
     tokio::join!(Worker::new(pool, registry, options).run(cancel.clone()), deliverer.run(&cancel));
     Ok(())
 }
 
 /// Works on one run until it ends, and delivers what it says.
 pub(crate) async fn drain(ctx: &Context, pool: &PgPool, run_id: i64) -> anyhow::Result<RunState> {
-    let (registry, deliverer) = (ctx.registry().await?, deliverer(ctx, pool.clone())?);
+    let (registry, lake, deliverer) = (ctx.registry().await?, ctx.lake()?, deliverer(ctx, pool.clone())?);
     let ended = CancellationToken::new();
     let work = async {
-        let state = orchestrator::drain(pool, &registry, run_id).await;
+        let state = orchestrator::drain(pool, &registry, Some(lake), run_id).await;
         ended.cancel();
         state
     };

@@ -11,6 +11,7 @@ mod kinds;
 mod leases;
 mod limits;
 mod model;
+mod outputs;
 mod places;
 mod scheduling;
 mod support;

@@ -42,7 +42,7 @@ pub(crate) async fn run(pool: &PgPool, registry: &Registry, text: &str) -> (i64,
 }
 
 pub(crate) async fn drain(pool: &PgPool, registry: &Registry, run_id: i64) -> RunState {
-    let ended = orchestrator::drain(pool, registry, run_id);
+    let ended = orchestrator::drain(pool, registry, None, run_id);
     tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the run ends in time").expect("no error")
 }
 

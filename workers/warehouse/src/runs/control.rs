@@ -17,7 +17,7 @@ use super::{
     advance::{EndedTask, move_on},
     audit::{Act, Actor, record},
     deploy::{self, read_plan},
-    keys::Keyed,
+    keys::{Keyed, sizes},
 };
 
 /// What came of a cancellation.
@@ -213,7 +213,7 @@ async fn adopt(
         .collect();
     let keyed = Keyed { plan: new, logical_time: run.logical_time, interval: run.interval, params: &params };
     let pools = kept.iter().map(|task| keyed.pool(task)).collect::<Result<Vec<_>, _>>()?;
-    size_keys(connection, &keyed.sizes(kept.iter().copied().zip(pools.iter().map(Option::as_deref)))).await?;
+    size_keys(connection, &sizes(kept.iter().copied().zip(pools.iter().map(Option::as_deref)))).await?;
     sqlx::query("delete from sluice.task_edge where run_id = $1").bind(run_id).execute(&mut *connection).await?;
     sqlx::query(include_str!("../../../../sql/runs/adopt_version.sql"))
         .bind(run_id)

@@ -16,7 +16,7 @@ use super::{
     audit::{self, Act, Actor},
     control::{cancel, pools_of},
     deploy,
-    keys::Keyed,
+    keys::{Keyed, sizes},
 };
 
 /// What asked for a run.
@@ -133,7 +133,7 @@ pub(super) async fn make(
     for row in &mut rows.tasks {
         row.pool = keyed.pool(row.task)?;
     }
-    size_keys(transaction, &keyed.sizes(rows.tasks.iter().map(|row| (row.task, row.pool.as_deref())))).await?;
+    size_keys(transaction, &sizes(rows.tasks.iter().map(|row| (row.task, row.pool.as_deref())))).await?;
     let (state, others) = match begin {
         Some(state) => (state, Vec::new()),
         None => place(transaction, plan, new.logical_time).await?,

@@ -37,12 +37,9 @@ impl Keyed<'_> {
         let unusable = |problem| RunError::Key { task: task.name.clone(), problem };
         concurrency.render(&scope).map(|key| Some(key_pool(&key))).map_err(unusable)
     }
+}
 
-    /// How many slots the keys among these pools have.
-    pub(super) fn sizes<'t>(
-        &self,
-        tasks: impl Iterator<Item = (&'t PlannedTask, Option<&'t str>)>,
-    ) -> BTreeMap<String, i32> {
-        tasks.filter_map(|(task, pool)| Some((pool?.to_owned(), task.concurrency.as_ref()?.limit))).collect()
-    }
+/// How many slots the keys among these tasks' pools have.
+pub(super) fn sizes<'a>(tasks: impl Iterator<Item = (&'a PlannedTask, Option<&'a str>)>) -> BTreeMap<String, i32> {
+    tasks.filter_map(|(task, pool)| Some((pool?.to_owned(), task.concurrency.as_ref()?.limit))).collect()
 }
