@@ -22,8 +22,10 @@ where r.run_id = t.run_id;
 alter table sluice.worker add column labels text[] not null default '{}';
 
 drop index sluice.task_run_queue, sluice.task_run_pool;
-create index task_run_queue on sluice.task_run (rank, task_run_id) include (queue, kind, not_before)
-    where state = 'queued' and admitted;
+-- What comes later is in an index of its own, so that claims do not step over it; release_due.sql puts it into the queue.
+create index task_run_queue on sluice.task_run (rank, task_run_id)
+    where state = 'queued' and admitted and not_before is null;
+create index task_run_delayed on sluice.task_run (not_before) where state = 'queued' and not_before is not null;
 create index task_run_pool on sluice.task_run (pool, admitted, rank, task_run_id)
     where pool is not null and state in ('queued', 'running');
 
@@ -96,7 +98,7 @@ begin
       and (cardinality(queues) = 0 or t.queue = any (queues))
       and t.kind = any (kinds)
       and t.labels <@ hand_over.labels
-      and (t.not_before is null or t.not_before <= clock_timestamp())
+      and t.not_before is null
       and (only_run is null or t.run_id = only_run)
     order by t.rank, t.task_run_id
     limit 1

@@ -6,7 +6,7 @@ with picked as (
       and (cardinality($1::text[]) = 0 or queue = any ($1))
       and kind = any ($2)
       and labels <@ $7
-      and (not_before is null or not_before <= clock_timestamp())
+      and not_before is null
       and ($6::bigint is null or run_id = $6)
     order by rank, task_run_id
     limit $3

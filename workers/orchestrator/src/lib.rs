@@ -6,6 +6,7 @@
 mod attempt;
 mod backend;
 mod dispatch;
+mod due;
 mod held;
 mod hints;
 mod leases;

@@ -21,7 +21,7 @@ use workflow::{kind::Registry, state::RunState};
 use crate::{
     attempt,
     backend::ClaimedTasks,
-    dispatch,
+    dispatch, due,
     held::{Shared, StopReason},
     hints, leases, logs, reaper,
 };
@@ -97,6 +97,7 @@ impl Worker {
         let helpers = TaskTracker::new();
         helpers.spawn(hints::run(Arc::clone(&shared), done.clone()));
         helpers.spawn(leases::run(Arc::clone(&shared), done.clone()));
+        helpers.spawn(due::run(Arc::clone(&shared), done.clone()));
         helpers.spawn(logs::run(Arc::clone(&shared), done.clone()));
         helpers.spawn(reaper::reap_until(shared.pool.clone(), shared.options.lease / 3, done.clone()));
         helpers.spawn(stop_late_ones(Arc::clone(&shared), cancel.clone(), done.clone()));

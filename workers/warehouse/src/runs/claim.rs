@@ -100,6 +100,12 @@ pub(super) async fn claim(
     Ok((rows.into_iter().map(Claimed::from).collect(), started))
 }
 
+/// Puts tasks whose next attempt is due into the queue, a thousand at most. Gives how many. Any process may call it at any
+/// time.
+pub async fn release_due(pool: &PgPool) -> Result<i64, RunError> {
+    Ok(sqlx::query_scalar(include_str!("../../../../sql/runs/release_due.sql")).fetch_one(pool).await?)
+}
+
 /// How long ago a task's first attempt began, or its first since a person retried it.
 pub async fn spent(pool: &PgPool, task_run_id: i64) -> Result<Duration, RunError> {
     let spent: f64 = sqlx::query_scalar(

@@ -31,7 +31,7 @@ pub use admit::{admit, set_pools};
 pub(crate) use audit::{Act, record};
 pub use audit::{Actor, AuditRow, Via, audit};
 pub use backfill::{BackfillRow, MOST_RUNS, NewBackfill, Planned, StoppedBackfill, backfills, plan_backfill};
-pub use claim::{ClaimRequest, Claimed, spent};
+pub use claim::{ClaimRequest, Claimed, release_due, spent};
 pub use clear::{Clear, Cleared, ClearedRun};
 pub use control::{Cancelled, Reach, Retried, Retry, cancel, retry};
 pub use create::{Created, NewRun, Trigger, create};
