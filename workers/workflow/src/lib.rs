@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod endpoint;
 pub mod error;
 pub mod kind;
+pub mod layout;
 pub mod log;
 pub mod plan;
 pub mod project;

@@ -44,6 +44,9 @@ enum Action {
     Graph {
         /// The DAG
         dag: String,
+        /// How
+        #[arg(long, value_enum, default_value_t)]
+        format: graph::Format,
     },
     /// Show the next runs, in local time and in UTC
     Plan {
@@ -83,7 +86,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::List { json } => list(ctx, &plans, json).await?,
         Action::Show { dag, json } => show(runs::find(&plans, &dag)?, json)?,
-        Action::Graph { dag } => graph::draw(runs::find(&plans, &dag)?).iter().for_each(output::line),
+        Action::Graph { dag, format } => output::line(format.draw(runs::find(&plans, &dag)?)),
         Action::Plan { dag, next, json } => plan(runs::find(&plans, &dag)?, next, json)?,
         Action::Versions { dag, json } => diff::versions(ctx, &dag, json).await?,
         Action::Diff(args) => diff::run(args, ctx, &plans).await?,

@@ -207,6 +207,11 @@ async fn dags_are_drawn_and_planned() {
   ╰─┴─● join  command
 ";
     assert_eq!(drawn.lines().map(str::trim_end).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>(), "\n{drawn}");
+    let mermaid = project.text(&["dag", "graph", "hello", "--format", "mermaid"], 0);
+    assert!(mermaid.starts_with("flowchart LR\n    greet[\"greet<br/><small>command</small>\"]\n"), "{mermaid}");
+    assert!(mermaid.ends_with("    left --> join\n    right --> join\n"), "{mermaid}");
+    let svg = project.text(&["dag", "graph", "hello", "--format", "svg"], 0);
+    assert_eq!((svg.matches("<rect ").count(), svg.matches("<path ").count()), (4, 4), "{svg}");
     let plan = project.json(&["dag", "plan", "hello", "--next", "400", "--json"]);
     let days = plan.as_array().expect("fires");
     assert_eq!(days.len(), 400);

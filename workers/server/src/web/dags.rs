@@ -7,10 +7,11 @@ use axum::{
     response::Redirect,
 };
 use maud::{Markup, html};
+use workflow::layout::order;
 
 use super::{
     format::{ago, count, duration, encode, place, time},
-    graph::order,
+    graph::pairs,
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, card, empty, icon, look},
     runs::run_table,
@@ -189,7 +190,7 @@ fn task_grid(runs: &[GridRun], tasks: &[GridTask], edges: &[Edge]) -> Markup {
         rows.entry(&task.task).or_default().insert(task.run_id, task);
     }
     let names: Vec<&str> = rows.keys().copied().collect();
-    let mut order: Vec<_> = order(&names, edges).into_iter().zip(names).collect();
+    let mut order: Vec<_> = order(&names, &pairs(edges)).into_iter().zip(names).collect();
     order.sort_unstable();
     let longest = runs.iter().filter_map(|run| run.seconds).fold(0.001, f64::max);
     html! {
