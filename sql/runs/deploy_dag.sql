@@ -1,6 +1,6 @@
 -- The scheduler's row of a DAG. The next run stays as planned unless the schedule itself changed.
-insert into sluice.dag as d (dag, version, description, schedule, timezone, next_run_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into sluice.dag as d (dag, version, description, schedule, timezone, next_run_at, next_fire_at)
+values ($1, $2, $3, $4, $5, $6, $9)
 on conflict (dag) do update
 set version = excluded.version,
     description = excluded.description,
@@ -11,6 +11,14 @@ set version = excluded.version,
                  from sluice.dag_version v where v.dag = d.dag and v.version = d.version)
         then d.next_run_at
         else excluded.next_run_at
+    end,
+    next_fire_at = case
+        when d.retired_at is null and not $7
+             and $8::jsonb - 'deadline' is not distinct from (
+                 select nullif(v.plan -> 'schedule', 'null') - 'deadline'
+                 from sluice.dag_version v where v.dag = d.dag and v.version = d.version)
+        then d.next_fire_at
+        else excluded.next_fire_at
     end,
     schedule = excluded.schedule,
     timezone = excluded.timezone,

@@ -99,9 +99,9 @@ impl Scheduler {
 
     async fn make(&self, due: &DueDag, now: DateTime<Utc>, made: &mut Vec<i64>) -> Result<(), RunError> {
         let Some(schedule) = &due.plan.schedule else {
-            return runs::set_next_run(&self.pool, &due.plan.dag, due.next_run_at, None).await;
+            return runs::set_next_run(&self.pool, &due.plan, due.next_fire_at, None).await;
         };
-        let (fires, next) = fires(schedule, due.next_run_at, now);
+        let (fires, next) = fires(schedule, &due.plan.dag, due.next_fire_at, now);
         for logical_time in fires {
             let new =
                 NewRun { plan: &due.plan, logical_time, trigger: Trigger::Schedule, params: Map::new(), only: None };
@@ -110,13 +110,15 @@ impl Scheduler {
                 made.push(run_id);
             }
         }
-        runs::set_next_run(&self.pool, &due.plan.dag, due.next_run_at, next).await
+        runs::set_next_run(&self.pool, &due.plan, due.next_fire_at, next).await
     }
 }
 
-/// The fires to make runs for, from the one that was planned up to `now`, and the one to plan next.
+/// The fires to make runs for, from the one that was planned up to `now`, and the one to plan next. A fire whose run
+/// starts later, by its jitter, is left for then, and so are those after it.
 fn fires(
     schedule: &Schedule,
+    dag: &str,
     planned: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> (Vec<DateTime<Utc>>, Option<DateTime<Utc>>) {
@@ -125,7 +127,7 @@ fn fires(
         let mut last = planned;
         loop {
             match schedule.next_after(last) {
-                Some(next) if next <= now && fires.len() < MOST_RUNS_A_TICK => {
+                Some(next) if schedule.start_of_run(dag, next) <= now && fires.len() < MOST_RUNS_A_TICK => {
                     fires.push(next);
                     last = next;
                 }
@@ -134,9 +136,13 @@ fn fires(
         }
     }
     // Without catch-up, the latest fire stands for all that were missed; none comes at the end or after it.
-    let before = now + TimeDelta::microseconds(1);
-    let before = schedule.end.map_or(before, |end| end.min(before));
-    let latest = schedule.previous_before(before).filter(|t| *t > planned).unwrap_or(planned);
+    let mut until = now;
+    let latest = loop {
+        match schedule.latest_until(until).filter(|fire| *fire > planned) {
+            Some(fire) if schedule.start_of_run(dag, fire) > now => until = fire - TimeDelta::microseconds(1),
+            found => break found.unwrap_or(planned),
+        }
+    };
     (vec![latest], schedule.next_after(latest))
 }
 
@@ -156,15 +162,15 @@ mod tests {
         let mut hourly = Schedule::new(Timing::parse("@hourly").expect("a cron"), Tz::UTC);
         let (planned, now) = (at("2026-01-01T01:00:00Z"), at("2026-01-01T04:30:00Z"));
         let next = Some(at("2026-01-01T05:00:00Z"));
-        assert_eq!(fires(&hourly, planned, now), (vec![at("2026-01-01T04:00:00Z")], next));
+        assert_eq!(fires(&hourly, "d", planned, now), (vec![at("2026-01-01T04:00:00Z")], next));
         hourly.catchup = true;
-        let (all, then) = fires(&hourly, planned, now);
+        let (all, then) = fires(&hourly, "d", planned, now);
         assert_eq!((all.len(), all[0], then), (4, planned, next));
         // One that ended meanwhile stops with its last fire.
         let ended = Schedule { end: Some(at("2026-01-01T03:00:00Z")), catchup: false, ..hourly.clone() };
-        assert_eq!(fires(&ended, planned, now), (vec![at("2026-01-01T02:00:00Z")], None));
+        assert_eq!(fires(&ended, "d", planned, now), (vec![at("2026-01-01T02:00:00Z")], None));
         // A long gap is made up for in more than one tick, without leaving anything out.
-        let (some, then) = fires(&hourly, planned, at("2026-02-01T00:00:00Z"));
+        let (some, then) = fires(&hourly, "d", planned, at("2026-02-01T00:00:00Z"));
         assert_eq!((some.len(), then), (50, Some(at("2026-01-03T03:00:00Z"))));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     diagnostic::{Problem, did_you_mean, nearest},
     plan::{Concurrency, RetryOn},
-    schedule::{Deadline, Schedule, Timing, start_of_day},
+    schedule::{Deadline, Fold, Schedule, Timing, start_of_day},
     span::Span,
     state::TriggerRule,
 };
@@ -154,22 +154,69 @@ struct ScheduleKeys {
     deadline: Option<String>,
     start_date: Option<String>,
     end_date: Option<String>,
+    #[serde(default)]
+    fold: Fold,
+    jitter: Option<Span>,
 }
 
-/// Reads `schedule:`, a string or a mapping. `None` for a DAG that runs by hand only.
+/// Reads `schedule:`, a string, a mapping, or a list of them. `None` for a DAG that runs by hand only.
 pub(crate) fn schedule(value: &Value, timezone: Tz) -> Result<Option<Schedule>, Vec<Problem>> {
-    let keys = match value {
+    let blocks = match value {
         Value::Null => return Ok(None),
+        Value::Array(blocks) => blocks,
+        value => return one_schedule(value, timezone).map(Some),
+    };
+    if blocks.is_empty() {
+        let problem = Problem::new("", "a list of schedules needs at least one");
+        return Err(vec![problem.hint("leave `schedule` out for a DAG that runs by hand")]);
+    }
+    let mut problems = Vec::new();
+    let mut schedules: Vec<Schedule> = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let field = format!("[{index}]");
+        match one_schedule(block, timezone) {
+            Ok(schedule) => {
+                if let Some(problem) = beside(&schedule, &schedules) {
+                    problems.push(problem.below(&field));
+                }
+                schedules.push(schedule);
+            }
+            Err(more) => problems.extend(more.into_iter().map(|problem| problem.below(&field))),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut schedules = schedules.into_iter();
+    Ok(schedules.next().map(|first| Schedule { also: schedules.collect(), ..first }))
+}
+
+/// What keeps a schedule from standing beside others in a list.
+fn beside(schedule: &Schedule, others: &[Schedule]) -> Option<Problem> {
+    if schedule.timing == Timing::Once {
+        let problem = Problem::new("cron", "`@once` cannot stand beside other schedules");
+        return Some(problem.hint("give it a DAG of its own"));
+    }
+    if others.iter().any(|other| other == schedule) {
+        return Some(Problem::new("", "the same schedule stands in the list twice").hint("remove one"));
+    }
+    let first = others.first()?;
+    (first.catchup != schedule.catchup).then(|| {
+        let problem = Problem::new("catchup", "the schedules of a DAG make up for missed runs together or not at all");
+        problem.hint(format!("`catchup: {}` here too", first.catchup))
+    })
+}
+
+fn one_schedule(value: &Value, timezone: Tz) -> Result<Schedule, Vec<Problem>> {
+    match value {
         Value::String(text) => {
             let keys = ScheduleKeys { cron: Some(text.clone()), ..ScheduleKeys::default() };
             // The fault stands at `schedule` itself then.
-            return resolve(&keys, timezone)
-                .map(Some)
-                .map_err(|problems| problems.into_iter().map(|p| Problem { field: String::new(), ..p }).collect());
+            resolve(&keys, timezone)
+                .map_err(|problems| problems.into_iter().map(|p| Problem { field: String::new(), ..p }).collect())
         }
-        value => crate::yaml::read_value::<ScheduleKeys>(value.clone())?,
-    };
-    resolve(&keys, timezone).map(Some)
+        value => resolve(&crate::yaml::read_value::<ScheduleKeys>(value.clone())?, timezone),
+    }
 }
 
 fn resolve(keys: &ScheduleKeys, default_zone: Tz) -> Result<Schedule, Vec<Problem>> {
@@ -242,8 +289,26 @@ fn resolve(keys: &ScheduleKeys, default_zone: Tz) -> Result<Schedule, Vec<Proble
     {
         problems.push(Problem::new("end_date", "the end does not come after the start, so this never fires"));
     }
+    if keys.jitter.is_some_and(|jitter| jitter > Span::from_secs(24 * 3600)) {
+        problems
+            .push(Problem::new("jitter", "a run cannot start more than a day after its time").hint("at most `24h`"));
+    }
+    if keys.fold == Fold::Twice && keys.cron.is_none() {
+        let problem = Problem::new("fold", "only a cron expression has times of day that can come twice");
+        problems.push(problem.hint("remove `fold`"));
+    }
     if problems.is_empty() {
-        Ok(Schedule { timing, timezone, catchup: keys.catchup, deadline, start, end })
+        Ok(Schedule {
+            timing,
+            timezone,
+            catchup: keys.catchup,
+            deadline,
+            start,
+            end,
+            fold: keys.fold,
+            jitter: keys.jitter.filter(|jitter| !jitter.0.is_zero()),
+            also: Vec::new(),
+        })
     } else {
         Err(problems)
     }

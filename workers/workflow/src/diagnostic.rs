@@ -53,6 +53,13 @@ impl Problem {
         Self { field: field.into(), message: message.into(), hint: None }
     }
 
+    /// The problem as one of the block around: `field` is where in that block this one stands.
+    #[must_use]
+    pub(crate) fn below(mut self, field: &str) -> Self {
+        self.field = crate::yaml::join(field, &self.field);
+        self
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -3,14 +3,17 @@
 //! The logical time of a scheduled run is the instant at which its schedule fired; its data interval is
 //! `[previous fire, logical time)`. Cron expressions are read in the DAG's time zone: a time of day that a clock
 //! change skips fires once, at the first instant after the gap, and one that comes twice fires once, the first
-//! time round. An expression with a wildcard minute or hour keeps its rhythm through the change.
+//! time round, or twice where the schedule says so. An expression with a wildcard minute or hour keeps its rhythm
+//! through the change. Several schedules of a DAG fire as one: their fires are merged, and an instant that two of
+//! them mean is one fire.
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{kind::DataInterval, span::Span};
 
@@ -52,7 +55,7 @@ impl Deadline {
                 today
                     .iter_days()
                     .take(3)
-                    .find_map(|day| instant_of(timezone, day.and_time(time)).filter(|at| *at > fire))
+                    .find_map(|day| instant_of(timezone, day.and_time(time), Pass::First).filter(|at| *at > fire))
             }
         }
     }
@@ -67,7 +70,25 @@ impl std::fmt::Display for Deadline {
     }
 }
 
-/// A checked schedule.
+/// How often a time of day fires that clocks show twice, because they were put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fold {
+    /// The first time round.
+    #[default]
+    Once,
+    /// Both times.
+    Twice,
+}
+
+impl Fold {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A checked schedule, or several that fire as one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// What makes it fire.
@@ -85,6 +106,15 @@ pub struct Schedule {
     /// No fire at or after this instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<DateTime<Utc>>,
+    /// What becomes of a time of day that comes twice.
+    #[serde(default, skip_serializing_if = "Fold::is_default")]
+    pub fold: Fold,
+    /// A run starts up to so much after its fire; its logical time stays the fire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Span>,
+    /// The other schedules of the DAG; none of them has others in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Schedule>,
 }
 
 /// The named expressions that cron users know.
@@ -144,15 +174,82 @@ impl std::fmt::Display for Timing {
     }
 }
 
+impl std::fmt::Display for Schedule {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.timing)?;
+        self.also.iter().try_for_each(|other| write!(out, "; {}", other.timing))
+    }
+}
+
 impl Schedule {
     /// A schedule of one rule and nothing else.
     pub fn new(timing: Timing, timezone: Tz) -> Self {
-        Self { timing, timezone, catchup: false, deadline: None, start: None, end: None }
+        Self {
+            timing,
+            timezone,
+            catchup: false,
+            deadline: None,
+            start: None,
+            end: None,
+            fold: Fold::Once,
+            jitter: None,
+            also: Vec::new(),
+        }
+    }
+
+    /// This schedule and the others of its DAG.
+    fn members(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.also)
     }
 
     /// The first fire strictly after `t`, within start and end. `None` for one that fires no more, and for
     /// `@once` without a start date, which fires when it is deployed.
     pub fn next_after(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.members().filter_map(|member| member.own_next(t)).min()
+    }
+
+    /// The last fire strictly before `t`, whatever start and end say: a first run has a data interval too.
+    pub fn previous_before(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.members().filter_map(|member| member.own_previous(t)).max()
+    }
+
+    /// The last fire at or before `t`, within start and end.
+    pub fn latest_until(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let before = t + TimeDelta::microseconds(1);
+        self.members()
+            .filter_map(|member| {
+                let before = member.end.map_or(before, |end| end.min(before));
+                member.own_previous(before).filter(|fire| member.start.is_none_or(|start| *fire >= start))
+            })
+            .max()
+    }
+
+    /// The schedule, of those of the DAG, that means this fire; the first of them for an instant that none means.
+    pub fn firing(&self, fire: DateTime<Utc>) -> &Self {
+        let before = fire - TimeDelta::microseconds(1);
+        self.members().find(|member| member.own_next(before) == Some(fire)).unwrap_or(self)
+    }
+
+    /// When the run of a fire starts: the fire itself, or up to `jitter` later. The same DAG and fire give the same
+    /// instant on every machine, so nobody has to remember it.
+    pub fn start_of_run(&self, dag: &str, fire: DateTime<Utc>) -> DateTime<Utc> {
+        let Some(jitter) = self.firing(fire).jitter.and_then(|span| i64::try_from(span.0.as_micros()).ok()) else {
+            return fire;
+        };
+        let digest = Sha256::digest(format!("{dag}/{}", fire.timestamp_micros()));
+        let luck = digest.iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        // Shifted, so that it is positive; the remainder lies in `0..=jitter`.
+        let delay = i64::try_from(luck >> 1).unwrap_or(0) % (jitter.saturating_add(1)).max(1);
+        fire + TimeDelta::microseconds(delay)
+    }
+
+    /// When a run that begins at `from` should have ended; `fire` tells whose deadline it has.
+    pub fn deadline(&self, fire: DateTime<Utc>, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let member = self.firing(fire);
+        member.deadline?.after(from, member.timezone)
+    }
+
+    fn own_next(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // A fire exactly at the start counts.
         let from = match self.start {
             Some(start) if t < start => start - TimeDelta::microseconds(1),
@@ -166,8 +263,7 @@ impl Schedule {
         next.filter(|next| self.end.is_none_or(|end| *next < end))
     }
 
-    /// The last fire strictly before `t`, whatever start and end say: a first run has a data interval too.
-    pub fn previous_before(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn own_previous(&self, t: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match &self.timing {
             Timing::Cron(text) => self.cron(text, t, croner::Direction::Backward),
             Timing::Every(span) => self.every(*span, t, -1),
@@ -187,7 +283,7 @@ impl Schedule {
         let start = start_of_day(self.timezone, from);
         let end = to.succ_opt().map_or(start, |day| start_of_day(self.timezone, day));
         // A backfill may reach behind the start date: it is asked for by name.
-        let unbounded = Self { start: None, end: None, ..self.clone() };
+        let unbounded = self.unbounded();
         let mut fires = Vec::new();
         let mut at = start - TimeDelta::microseconds(1);
         while let Some(next) = unbounded.next_after(at).filter(|next| *next < end) {
@@ -197,10 +293,22 @@ impl Schedule {
         fires
     }
 
+    fn unbounded(&self) -> Self {
+        Self { start: None, end: None, also: self.also.iter().map(Self::unbounded).collect(), ..self.clone() }
+    }
+
     fn cron(&self, text: &str, from: DateTime<Utc>, direction: croner::Direction) -> Option<DateTime<Utc>> {
         let cron = Cron::from_str(text).ok()?;
         if has_fixed_times(text) {
-            return self.fixed(&cron, from, direction);
+            let first = self.fixed(&cron, from, direction, Pass::First);
+            if self.fold == Fold::Once {
+                return first;
+            }
+            let both = [first, self.fixed(&cron, from, direction, Pass::Second)].into_iter().flatten();
+            return match direction {
+                croner::Direction::Forward => both.min(),
+                croner::Direction::Backward => both.max(),
+            };
         }
         let local = from.with_timezone(&self.timezone);
         let found = match direction {
@@ -210,19 +318,30 @@ impl Schedule {
         found.ok().map(|t| t.with_timezone(&Utc))
     }
 
-    /// Times of day as a wall clock shows them, each turned into the instant that it means on its day.
-    fn fixed(&self, cron: &Cron, from: DateTime<Utc>, direction: croner::Direction) -> Option<DateTime<Utc>> {
+    /// Times of day as a wall clock shows them, each turned into the instant that it means on its day; on one of two
+    /// passes where it comes twice. Instants of one pass come in the order of their wall times.
+    fn fixed(
+        &self,
+        cron: &Cron,
+        from: DateTime<Utc>,
+        direction: croner::Direction,
+        pass: Pass,
+    ) -> Option<DateTime<Utc>> {
         let wall = from.with_timezone(&self.timezone).naive_local().and_utc();
-        // Later wall times than now's may have been shown before, where the clock has gone back since.
-        let (mut at, forward) = match direction {
-            croner::Direction::Forward => (wall, true),
-            croner::Direction::Backward => (wall + TimeDelta::hours(3), false),
+        let forward = matches!(direction, croner::Direction::Forward);
+        // Clocks go back by less than that. Behind it, a wall time of the second pass may be still to come although
+        // clocks have shown it, and one of the first may be over although it is later than now's.
+        let most = TimeDelta::hours(3);
+        let mut at = match (forward, pass) {
+            (true, Pass::First) => wall,
+            (true, Pass::Second) => wall - most,
+            (false, _) => wall + most,
         };
         loop {
             at =
                 if forward { cron.find_next_occurrence(&at, false) } else { cron.find_previous_occurrence(&at, false) }
                     .ok()?;
-            let instant = instant_of(self.timezone, at.naive_utc())?;
+            let instant = instant_of(self.timezone, at.naive_utc(), pass)?;
             if if forward { instant > from } else { instant < from } {
                 return Some(instant);
             }
@@ -250,9 +369,39 @@ fn has_fixed_times(text: &str) -> bool {
     !minute.starts_with('*') && !hour.starts_with('*')
 }
 
-/// The instant of a local time: the first one where a clock change repeats it, the end of the gap where one skips it.
-fn instant_of(timezone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
-    if let Some(found) = timezone.from_local_datetime(&local).earliest() {
+/// Which of the two instants a local time means that comes twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    First,
+    Second,
+}
+
+/// What clocks do on a local day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockChange {
+    /// They are put forward, so that local times are skipped.
+    Gap,
+    /// They are put back, so that local times come twice.
+    Fold,
+}
+
+/// The change of clocks on a local day, one at its midnight among them: between the last moment before it and its own.
+pub fn clock_change(timezone: Tz, day: NaiveDate) -> Option<ClockChange> {
+    let before = |day| (start_of_day(timezone, day) - TimeDelta::seconds(1)).with_timezone(&timezone);
+    let offset = |day| before(day).offset().fix().local_minus_utc();
+    match offset(day.succ_opt()?) - offset(day) {
+        0 => None,
+        1.. => Some(ClockChange::Gap),
+        _ => Some(ClockChange::Fold),
+    }
+}
+
+/// The instant of a local time: that of the pass where a clock change repeats it, the end of the gap where one skips it.
+fn instant_of(timezone: Tz, local: NaiveDateTime, pass: Pass) -> Option<DateTime<Utc>> {
+    let found = timezone.from_local_datetime(&local);
+    let found = if pass == Pass::First { found.earliest() } else { found.latest() };
+    if let Some(found) = found {
         return Some(found.with_timezone(&Utc));
     }
     // Gaps are at most a day long (a zone that moved across the date line) and end at a full minute.
@@ -268,7 +417,7 @@ fn instant_of(timezone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
 /// The first instant of a local day, also where a clock change skips midnight.
 pub fn start_of_day(timezone: Tz, day: NaiveDate) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
-    instant_of(timezone, midnight).unwrap_or_else(|| midnight.and_utc())
+    instant_of(timezone, midnight, Pass::First).unwrap_or_else(|| midnight.and_utc())
 }
 
 /// The data of a run by hand of a DAG without a schedule: the day before its logical time.
@@ -277,146 +426,4 @@ pub fn day_before(logical_time: DateTime<Utc>) -> DataInterval {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn schedule(text: &str, zone: Tz) -> Schedule {
-        Schedule::new(Timing::parse(text).expect(text), zone)
-    }
-
-    fn utc(text: &str) -> DateTime<Utc> {
-        text.parse().expect(text)
-    }
-
-    /// Fires after `from`, in the zone's local time.
-    fn fires(text: &str, zone: Tz, from: &str, count: usize) -> Vec<String> {
-        let schedule = schedule(text, zone);
-        let mut at = utc(from);
-        std::iter::from_fn(|| {
-            at = schedule.next_after(at)?;
-            Some(at.with_timezone(&zone).format("%m-%d %H:%M %Z").to_string())
-        })
-        .take(count)
-        .collect()
-    }
-
-    #[test]
-    fn a_time_that_the_clock_skips_fires_once() {
-        assert_eq!(
-            fires("30 2 * * *", Tz::Europe__Berlin, "2026-03-28T00:00:00Z", 3),
-            ["03-28 02:30 CET", "03-29 03:00 CEST", "03-30 02:30 CEST"]
-        );
-    }
-
-    #[test]
-    fn several_times_of_day_fire_once_each_through_a_clock_change() {
-        let berlin = Tz::Europe__Berlin;
-        assert_eq!(
-            fires("0 2,14 * * *", berlin, "2026-03-28T14:00:00Z", 3),
-            ["03-29 03:00 CEST", "03-29 14:00 CEST", "03-30 02:00 CEST"]
-        );
-        assert_eq!(
-            fires("0,30 2 * * *", berlin, "2026-10-24T12:00:00Z", 3),
-            ["10-25 02:00 CEST", "10-25 02:30 CEST", "10-26 02:00 CET"]
-        );
-        // Back again, each fire's interval begins where the one before it ended.
-        let twice = schedule("0 2,14 * * *", berlin);
-        let mut at = utc("2026-10-24T00:00:00Z");
-        for _ in 0..6 {
-            let next = twice.next_after(at).expect("it goes on");
-            assert!(twice.previous_before(next).is_some_and(|before| before <= at), "{at} {next}");
-            at = next;
-        }
-        // The middle of the repeated hour lies after the fire of its first pass.
-        assert_eq!(twice.previous_before(utc("2026-10-25T01:10:00Z")), Some(utc("2026-10-25T00:00:00Z")));
-    }
-
-    #[test]
-    fn a_deadline_is_the_next_such_time_or_so_long_after() {
-        let (berlin, fire) = (Tz::Europe__Berlin, utc("2026-03-28T22:00:00Z"));
-        let after = |text: &str| Deadline::parse(text).and_then(|deadline| deadline.after(fire, berlin));
-        assert_eq!(after("08:00"), Some(utc("2026-03-29T06:00:00Z")));
-        assert_eq!(after("23:30"), Some(utc("2026-03-28T22:30:00Z")));
-        assert_eq!(after("02:30"), Some(utc("2026-03-29T01:00:00Z")), "skipped by the clock");
-        assert_eq!(after("90m"), Some(utc("2026-03-28T23:30:00Z")));
-        assert_eq!(Deadline::parse("soon"), None);
-    }
-
-    #[test]
-    fn a_time_that_comes_twice_fires_once() {
-        assert_eq!(
-            fires("30 2 * * *", Tz::Europe__Berlin, "2026-10-24T12:00:00Z", 2),
-            ["10-25 02:30 CEST", "10-26 02:30 CET"]
-        );
-    }
-
-    #[test]
-    fn an_hourly_schedule_keeps_its_rhythm_through_both_changes() {
-        assert_eq!(
-            fires("0 * * * *", Tz::Europe__Berlin, "2026-03-29T00:30:00Z", 2),
-            ["03-29 03:00 CEST", "03-29 04:00 CEST"]
-        );
-        assert_eq!(
-            fires("0 * * * *", Tz::Europe__Berlin, "2026-10-24T23:30:00Z", 3),
-            ["10-25 02:00 CEST", "10-25 02:00 CET", "10-25 03:00 CET"]
-        );
-    }
-
-    #[test]
-    fn midnight_where_it_does_not_exist() {
-        assert_eq!(
-            fires("@daily", Tz::America__Santiago, "2026-09-05T12:00:00Z", 2),
-            ["09-06 01:00 -03", "09-07 00:00 -03"]
-        );
-        let day = NaiveDate::from_ymd_opt(2026, 9, 6).expect("a date");
-        assert_eq!(start_of_day(Tz::America__Santiago, day), utc("2026-09-06T04:00:00Z"));
-    }
-
-    #[test]
-    fn intervals_join_without_gap_or_overlap() {
-        for text in ["0 2 * * *", "30 2 * * *", "0 * * * *", "*/20 * * * *", "0 0 1 * *"] {
-            let schedule = schedule(text, Tz::Europe__Berlin);
-            for around in ["2026-03-28T00:00:00Z", "2026-10-24T00:00:00Z"] {
-                let mut last = schedule.next_after(utc(around)).expect("fires");
-                for _ in 0..60 {
-                    let next = schedule.next_after(last).expect("fires");
-                    assert_eq!(schedule.interval(next), DataInterval { start: last, end: next }, "{text}");
-                    last = next;
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_fixed_interval_counts_from_its_start() {
-        let mut every = Schedule::new(Timing::Every("15m".parse().expect("span")), Tz::UTC);
-        assert_eq!(every.next_after(utc("2026-01-01T10:07:00Z")), Some(utc("2026-01-01T10:15:00Z")));
-        assert_eq!(every.interval(utc("2026-01-01T10:15:00Z")).start, utc("2026-01-01T10:00:00Z"));
-        every.start = Some(utc("2026-01-01T10:05:00Z"));
-        assert_eq!(every.next_after(utc("2025-01-01T00:00:00Z")), Some(utc("2026-01-01T10:05:00Z")));
-        assert_eq!(every.next_after(utc("2026-01-01T10:05:00Z")), Some(utc("2026-01-01T10:20:00Z")));
-        every.end = Some(utc("2026-01-01T10:20:00Z"));
-        assert_eq!(every.next_after(utc("2026-01-01T10:05:00Z")), None);
-    }
-
-    #[test]
-    fn days_hold_the_fires_of_their_local_time() {
-        let day = |d| NaiveDate::from_ymd_opt(2026, 3, d).expect("a date");
-        let found = schedule("0 */12 * * *", Tz::Europe__Berlin).fires_on(day(28), day(29));
-        assert_eq!(found.len(), 4);
-        assert_eq!(found[0], utc("2026-03-27T23:00:00Z"));
-        assert_eq!(found[3], utc("2026-03-29T10:00:00Z"));
-    }
-
-    #[test]
-    fn bad_expressions_are_refused_with_a_reason() {
-        for (text, reason) in [
-            ("0 0 30 2 *", "`0 0 30 2 *` never fires"),
-            ("0 2 * *", "`0 2 * *` has 4 fields, a cron expression has 5, or 6 with seconds first"),
-            ("@dayly", "`@dayly` is not a schedule"),
-        ] {
-            assert_eq!(Timing::parse(text).expect_err(text), reason);
-        }
-        assert!(Timing::parse("61 2 * * *").expect_err("minute").starts_with("`61 2 * * *` is not a cron expression"));
-    }
-}
+mod tests;

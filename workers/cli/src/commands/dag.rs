@@ -5,11 +5,16 @@ mod graph;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use chrono::{DateTime, NaiveDate, Offset, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use warehouse::runs::{self as store, DagRow};
-use workflow::plan::Plan;
+use workflow::{
+    kind::DataInterval,
+    plan::Plan,
+    schedule::{ClockChange, clock_change},
+    span::Span,
+};
 
 use crate::{
     context::{self, Context},
@@ -155,6 +160,11 @@ fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
     if !plan.on_failure.is_empty() {
         output::line(format!("on failure  {}", plan.on_failure.join(", ")));
     }
+    if !plan.params.is_empty() {
+        output::line("");
+        let cells: Vec<Vec<String>> = plan.params.iter().map(|(name, default)| param(plan, name, default)).collect();
+        output::table(&["parameter", "default", "may be", ""], &cells);
+    }
     output::line("");
     let cells: Vec<Vec<String>> = plan
         .tasks
@@ -175,13 +185,25 @@ fn show(plan: &Plan, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn param(plan: &Plan, name: &str, default: &serde_json::Value) -> Vec<String> {
+    let declared = plan.declared.get(name);
+    let default = if declared.is_some_and(|d| d.required) { "required".to_owned() } else { default.to_string() };
+    let (may_be, words) =
+        declared.map(|d| (d.expected(), d.description.clone().unwrap_or_default())).unwrap_or_default();
+    vec![name.to_owned(), default, may_be, words]
+}
+
 #[derive(Serialize)]
 struct Next {
     logical_time: DateTime<Utc>,
+    /// Later than the logical time by the jitter.
+    starts_at: DateTime<Utc>,
     local: String,
-    interval: workflow::kind::DataInterval,
-    /// The local day has a clock change.
-    clock_change: bool,
+    interval: DataInterval,
+    /// Of the DAG's schedules, the one that fires.
+    schedule: String,
+    /// What clocks do on that day.
+    clock_change: Option<ClockChange>,
 }
 
 fn plan(plan: &Plan, next: usize, json: bool) -> anyhow::Result<()> {
@@ -192,30 +214,52 @@ fn plan(plan: &Plan, next: usize, json: bool) -> anyhow::Result<()> {
     let mut at = Utc::now();
     let fires = std::iter::from_fn(|| {
         at = schedule.next_after(at)?;
-        let local = at.with_timezone(&schedule.timezone);
+        let firing = schedule.firing(at);
+        let local = at.with_timezone(&firing.timezone);
         Some(Next {
             logical_time: at,
+            starts_at: schedule.start_of_run(&plan.dag, at),
             local: local.format("%a %Y-%m-%d %H:%M:%S %Z").to_string(),
             interval: schedule.interval(at),
-            clock_change: clock_changes(schedule.timezone, local.date_naive()),
+            schedule: firing.timing.to_string(),
+            clock_change: clock_change(firing.timezone, local.date_naive()),
         })
     });
     let fires: Vec<Next> = fires.take(next).collect();
     if json {
         return output::json(&fires);
     }
-    let mark = |fire: &Next| if fire.clock_change { "clocks change on this day".to_owned() } else { String::new() };
+    let mut head = vec!["local", "utc", "data from", "to"];
+    let several = !schedule.also.is_empty();
+    head.extend(several.then_some("schedule"));
+    let jitter = fires.iter().any(|fire| fire.starts_at != fire.logical_time);
+    head.extend(jitter.then_some("starts"));
+    head.push("");
+    let utc = |at| runs::when(Some(at), Tz::UTC);
     let cells: Vec<Vec<String>> = fires
         .iter()
-        .map(|fire| vec![fire.local.clone(), runs::when(Some(fire.logical_time), Tz::UTC), mark(fire)])
+        .map(|fire| {
+            let mut row =
+                vec![fire.local.clone(), utc(fire.logical_time), utc(fire.interval.start), utc(fire.interval.end)];
+            row.extend(several.then(|| fire.schedule.clone()));
+            row.extend(jitter.then(|| {
+                let later = (fire.starts_at - fire.logical_time).num_seconds().unsigned_abs();
+                format!("{} later", Span::from_secs(later))
+            }));
+            row.push(mark(fire.clock_change).to_owned());
+            row
+        })
         .collect();
-    output::table(&["local", "utc", ""], &cells);
+    output::table(&head, &cells);
     Ok(())
 }
 
-fn clock_changes(zone: Tz, day: NaiveDate) -> bool {
-    let offset = |day| workflow::schedule::start_of_day(zone, day).with_timezone(&zone).offset().fix();
-    day.succ_opt().is_some_and(|next| offset(day) != offset(next))
+fn mark(change: Option<ClockChange>) -> &'static str {
+    match change {
+        None => "",
+        Some(ClockChange::Gap) => "clocks go forward on this day",
+        Some(ClockChange::Fold) => "clocks go back on this day",
+    }
 }
 
 async fn rest(ctx: &Context, plan: &Plan, pause: bool) -> anyhow::Result<()> {

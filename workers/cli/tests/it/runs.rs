@@ -215,7 +215,7 @@ async fn dags_are_drawn_and_planned() {
     let plan = project.json(&["dag", "plan", "hello", "--next", "400", "--json"]);
     let days = plan.as_array().expect("fires");
     assert_eq!(days.len(), 400);
-    let changes = days.iter().filter(|day| day["clock_change"] == true).count();
+    let changes = days.iter().filter(|day| !day["clock_change"].is_null()).count();
     assert!((2..=3).contains(&changes), "{changes} days with a clock change in 400");
     assert_eq!(project.json(&["dag", "show", "hello", "--json"])["tasks"][3]["needs"][1], "right");
 }

@@ -226,7 +226,7 @@ fn deadline(new: &NewRun<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         Trigger::Manual => now,
         Trigger::Backfill => return None,
     };
-    schedule.deadline?.after(from, schedule.timezone)
+    schedule.deadline(new.logical_time, from)
 }
 
 /// In seconds from now.

@@ -11,19 +11,25 @@ use super::RunError;
 pub async fn deploy(pool: &PgPool, plan: &Plan, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, RunError> {
     let mut transaction = pool.begin().await?;
     store_version(&mut transaction, plan).await?;
+    let first = first_run(&mut transaction, plan, now).await?;
     let next: Option<DateTime<Utc>> = sqlx::query_scalar(include_str!("../../../../sql/runs/deploy_dag.sql"))
         .bind(&plan.dag)
         .bind(&plan.version)
         .bind(&plan.description)
         .bind(plan.schedule_text())
         .bind(plan.timezone.name())
-        .bind(first_run(&mut transaction, plan, now).await?)
+        .bind(first.map(|fire| start_of_run(plan, fire)))
         .bind(false)
         .bind(to_json(plan)?.get("schedule").filter(|schedule| !schedule.is_null()).cloned())
+        .bind(first)
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
     Ok(next)
+}
+
+fn start_of_run(plan: &Plan, fire: DateTime<Utc>) -> DateTime<Utc> {
+    plan.schedule.as_ref().map_or(fire, |schedule| schedule.start_of_run(&plan.dag, fire))
 }
 
 /// Keeps `plan` for the runs that are made from it.
@@ -61,7 +67,7 @@ async fn first_run(
 /// Retires every DAG that is not among `dags`: its file is gone, so it is scheduled no more.
 pub async fn retire_others(pool: &PgPool, dags: &[String]) -> Result<u64, RunError> {
     let done = sqlx::query(
-        "update sluice.dag set retired_at = now(), next_run_at = null where retired_at is null and dag <> all ($1)",
+        "update sluice.dag set retired_at = now(), next_run_at = null, next_fire_at = null where retired_at is null and dag <> all ($1)",
     )
     .bind(dags)
     .execute(pool)
@@ -69,16 +75,17 @@ pub async fn retire_others(pool: &PgPool, dags: &[String]) -> Result<u64, RunErr
     Ok(done.rows_affected())
 }
 
-/// Plans the DAG's next run, if it still stands at `was`.
+/// Plans the run of the DAG's fire `next`, if its plan still stands at the fire `was`.
 pub async fn set_next_run(
     pool: &PgPool,
-    dag: &str,
+    plan: &Plan,
     was: DateTime<Utc>,
     next: Option<DateTime<Utc>>,
 ) -> Result<(), RunError> {
-    sqlx::query("update sluice.dag set next_run_at = $3 where dag = $1 and next_run_at = $2")
-        .bind(dag)
+    sqlx::query("update sluice.dag set next_run_at = $3, next_fire_at = $4 where dag = $1 and next_fire_at = $2")
+        .bind(&plan.dag)
         .bind(was)
+        .bind(next.map(|fire| start_of_run(plan, fire)))
         .bind(next)
         .execute(pool)
         .await?;
@@ -121,11 +128,15 @@ pub(super) async fn pause_in(
 ) -> Result<(), RunError> {
     let next = plan.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
     sqlx::query(
-        "update sluice.dag set next_run_at = case when paused and not $2 then $3 else next_run_at end, paused = $2
+        "update sluice.dag
+         set next_run_at = case when paused and not $2 then $3 else next_run_at end,
+             next_fire_at = case when paused and not $2 then $4 else next_fire_at end,
+             paused = $2
          where dag = $1",
     )
     .bind(&plan.dag)
     .bind(pause)
+    .bind(next.map(|fire| start_of_run(plan, fire)))
     .bind(next)
     .execute(connection)
     .await?;

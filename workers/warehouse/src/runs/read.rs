@@ -39,8 +39,8 @@ pub async fn dags(pool: &PgPool) -> Result<Vec<DagRow>, RunError> {
 /// A DAG whose next run is due.
 #[derive(Debug, Clone)]
 pub struct DueDag {
-    /// When it was to run.
-    pub next_run_at: DateTime<Utc>,
+    /// The fire that is due: when its schedule says that it runs, before any jitter.
+    pub next_fire_at: DateTime<Utc>,
     /// Its current plan.
     pub plan: Plan,
 }
@@ -49,7 +49,7 @@ pub struct DueDag {
 pub async fn due(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<DueDag>, RunError> {
     let rows: Vec<(String, String, DateTime<Utc>, Value)> =
         sqlx::query_as(include_str!("../../../../sql/runs/due_dags.sql")).bind(now).fetch_all(pool).await?;
-    rows.into_iter().map(|(_, _, next_run_at, plan)| Ok(DueDag { next_run_at, plan: read_plan(plan)? })).collect()
+    rows.into_iter().map(|(_, _, next_fire_at, plan)| Ok(DueDag { next_fire_at, plan: read_plan(plan)? })).collect()
 }
 
 /// A run, as `sluice ps --json` shows it.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Backoff, Known, Overlap, Plan, PlannedTask};
+use super::{Backoff, Known, Overlap, Plan, PlannedTask, read_params};
 use crate::{
     dag::{self, DagFile, Defaults, Names, TASK_KEYS, TaskKeys},
     diagnostic::{Diagnostic, Problem, did_you_mean, nearest},
@@ -85,6 +85,16 @@ impl Checker<'_> {
         for name in params.keys().filter(|name| !dag::is_name(name)) {
             self.fault("params", bad_name(name, name));
         }
+        let (params, problems) = read_params(params);
+        for problem in problems {
+            self.fault("params", problem);
+        }
+        if let Some((name, _)) = params.declared.iter().find(|(_, declared)| declared.required)
+            && schedule.is_some()
+        {
+            let problem = Problem::new(join("params", name), "a schedule gives no parameters, so this one is missing");
+            self.fault("", problem.hint("a `default` instead of `required: true`, or no `schedule`"));
+        }
         let defaults: Defaults = self.read("defaults", file.defaults);
         for (index, channel) in defaults.on_failure.iter().enumerate() {
             let reference = Reference::new(format!("on_failure[{index}]"), Target::Channel(channel.clone()));
@@ -97,7 +107,8 @@ impl Checker<'_> {
         let blocks = self.task_blocks(file.tasks);
         let names: BTreeSet<String> = blocks.iter().map(|(name, _)| name.clone()).collect();
         let groups = self.groups(&blocks, &names);
-        let scope = Scope { dag: &dag, timezone, params: &params, defaults: &defaults, names: &names, groups: &groups };
+        let scope =
+            Scope { dag: &dag, timezone, params: &params.samples, defaults: &defaults, names: &names, groups: &groups };
         let tasks: Vec<PlannedTask> =
             blocks.into_iter().filter_map(|(name, block)| self.task(&scope, name, block)).collect();
         self.teardowns(&tasks);
@@ -111,7 +122,8 @@ impl Checker<'_> {
             max_active_runs,
             overlap,
             retry_budget,
-            params,
+            params: params.defaults,
+            declared: params.declared,
             on_failure: defaults.on_failure,
             tasks,
         };
@@ -386,6 +398,7 @@ impl Checker<'_> {
 struct Scope<'a> {
     dag: &'a str,
     timezone: chrono_tz::Tz,
+    /// Every parameter, with a value to try templates on.
     params: &'a Map<String, Value>,
     defaults: &'a Defaults,
     names: &'a BTreeSet<String>,

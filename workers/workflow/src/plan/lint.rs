@@ -27,6 +27,7 @@ pub fn lint(document: &Document, plan: &Plan) -> Vec<Diagnostic> {
         }
     }
     let period = period(plan);
+    found.extend(jitter(plan, period).map(|problem| ("schedule", problem)));
     let tasks: Vec<_> = plan.tasks.iter().map(|task| (join("tasks", &task.name), task)).collect();
     for (base, task) in &tasks {
         found.extend(too_long(plan, task, period).map(|problem| (base.as_str(), problem)));
@@ -42,6 +43,8 @@ fn used_names(plan: &Plan) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for task in &plan.tasks {
         used.extend(template::names_in(&task.config));
+        let key = task.concurrency.iter().map(|concurrency| serde_json::Value::String(concurrency.key.clone()));
+        used.extend(key.flat_map(|key| template::names_in(&key)));
         used.extend(task.when.iter().flat_map(|when| template::names_in_condition(when)));
     }
     // `params.list.0` is a use of `params.list`.
@@ -59,6 +62,16 @@ fn period(plan: &Plan) -> Option<TimeDelta> {
         fires.push(at);
     }
     fires.windows(2).map(|pair| pair[1] - pair[0]).min()
+}
+
+/// A run that starts so late that the next one may be due already.
+fn jitter(plan: &Plan, period: Option<TimeDelta>) -> Option<Problem> {
+    let (schedule, period) = (plan.schedule.as_ref()?, period?.to_std().ok()?);
+    let jitter = std::iter::once(schedule).chain(&schedule.also).filter_map(|schedule| schedule.jitter).max()?;
+    (jitter.0 >= period).then(|| {
+        let message = format!("a run may start {jitter} late, and the next one is due after {}", Span(period));
+        Problem::new("jitter", message).hint("a shorter `jitter`")
+    })
 }
 
 fn too_long(plan: &Plan, task: &PlannedTask, period: Option<TimeDelta>) -> Option<Problem> {

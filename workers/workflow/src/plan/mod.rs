@@ -7,6 +7,7 @@ mod days;
 mod diff;
 mod lint;
 mod names;
+mod params;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,8 @@ pub use check::check;
 pub use diff::{Change, PlanDiff, TaskDiff, diff};
 pub use lint::lint;
 pub use names::Known;
+pub(crate) use params::read as read_params;
+pub use params::{Param, ParamError, ParamType};
 
 use crate::{kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule, template};
 
@@ -47,8 +50,12 @@ pub struct Plan {
     /// How many retries all tasks of a run have together; `None` for as many as each task has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_budget: Option<u32>,
-    /// Parameters with their defaults. A given value must have the default's type.
+    /// Parameters with their defaults; nothing for one that a run has to be given. A given value must have the default's
+    /// type, unless it is declared.
     pub params: Map<String, Value>,
+    /// What is declared of parameters beyond their default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub declared: BTreeMap<String, Param>,
     /// Channels that are told when a run fails.
     pub on_failure: Vec<String>,
     /// Its tasks; each comes after all that it needs.
@@ -211,33 +218,6 @@ impl Backoff {
     }
 }
 
-/// A parameter that a run cannot take.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParamError {
-    /// The DAG declares no such parameter.
-    #[error("`{dag}` has no parameter `{name}` ({hint})")]
-    Unknown {
-        /// The DAG.
-        dag: String,
-        /// The name given.
-        name: String,
-        /// The nearest name.
-        hint: String,
-    },
-    /// Its value is not of the default's type.
-    #[error("parameter `{name}` is {given}, but `{dag}` declares {expected}")]
-    Type {
-        /// The DAG.
-        dag: String,
-        /// The parameter.
-        name: String,
-        /// The value given.
-        given: String,
-        /// What the default is.
-        expected: &'static str,
-    },
-}
-
 impl Plan {
     /// The task of that name.
     pub fn task(&self, name: &str) -> Option<&PlannedTask> {
@@ -296,29 +276,9 @@ impl Plan {
             .map_or_else(|| schedule::day_before(logical_time), |schedule| schedule.interval(logical_time))
     }
 
-    /// The schedule as shown: `0 2 * * *`, `every 15m`, `@once`; `None` for by hand only.
+    /// The schedule as shown: `0 2 * * *`, `every 15m`, `@once`, several with `; ` between; `None` for none.
     pub fn schedule_text(&self) -> Option<String> {
-        self.schedule.as_ref().map(|schedule| schedule.timing.to_string())
-    }
-
-    /// The run's parameters: the defaults with `given` laid over them. A text that was given for a number or a
-    /// truth value (from a command line) is read as one.
-    pub fn params(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, ParamError> {
-        let mut params = self.params.clone();
-        for (name, value) in given {
-            let Some(default) = self.params.get(name) else {
-                let hint = crate::diagnostic::did_you_mean(name, self.params.keys().map(String::as_str));
-                return Err(ParamError::Unknown { dag: self.dag.clone(), name: name.clone(), hint });
-            };
-            let value = coerce(value, default).ok_or_else(|| ParamError::Type {
-                dag: self.dag.clone(),
-                name: name.clone(),
-                given: value.to_string(),
-                expected: type_name(default),
-            })?;
-            params.insert(name.clone(), value);
-        }
-        Ok(params)
+        self.schedule.as_ref().map(ToString::to_string)
     }
 
     /// The hash of all but the version.
@@ -333,42 +293,8 @@ impl Plan {
     }
 }
 
-fn coerce(value: &Value, default: &Value) -> Option<Value> {
-    match (default, value) {
-        (Value::Null, value) => Some(value.clone()),
-        (Value::Number(number), Value::String(text)) if number.is_f64() => {
-            serde_json::Number::from_f64(text.trim().parse().ok()?).map(Value::Number)
-        }
-        (Value::Number(_), Value::String(text)) => {
-            let text = text.trim();
-            text.parse::<i64>().map(Value::from).ok().or_else(|| {
-                // A whole default does not forbid a fraction: `scale: 1` takes 0.5.
-                serde_json::Number::from_f64(text.parse().ok()?).map(Value::Number)
-            })
-        }
-        (Value::Bool(_), Value::String(text)) => text.trim().parse().map(Value::Bool).ok(),
-        (Value::Array(_) | Value::Object(_), Value::String(text)) => {
-            serde_json::from_str::<Value>(text).ok().filter(|v| type_name(v) == type_name(default))
-        }
-        (default, value) => (type_name(default) == type_name(value)).then(|| value.clone()),
-    }
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -378,32 +304,5 @@ mod tests {
         assert_eq!(full, [10, 20, 40, 60, 60]);
         assert_eq!(backoff.delay(2, 0.0).as_secs(), 10);
         assert_eq!(backoff.delay(i32::MAX, 1.0).as_secs(), 60);
-    }
-
-    #[test]
-    fn parameters_take_the_type_of_their_default() {
-        let default = json!({ "scale": 1, "share": 0.5, "dry": false, "city": "Ulm", "free": null, "list": [1] });
-        let plan = Plan {
-            dag: "d".to_owned(),
-            description: String::new(),
-            version: String::new(),
-            schedule: None,
-            timezone: Tz::UTC,
-            max_active_runs: None,
-            overlap: Overlap::Queue,
-            retry_budget: None,
-            params: default.as_object().expect("a map").clone(),
-            on_failure: Vec::new(),
-            tasks: Vec::new(),
-        };
-        let given = json!({ "scale": "2", "share": "1", "dry": "true", "city": "Bonn", "free": "x", "list": "[2]" });
-        let read = plan.params(given.as_object().expect("a map")).expect("all fit");
-        assert_eq!(
-            Value::Object(read),
-            json!({ "scale": 2, "share": 1.0, "dry": true, "city": "Bonn", "free": "x", "list": [2] })
-        );
-        let refused = |given: Value| plan.params(given.as_object().expect("a map")).expect_err("refused").to_string();
-        assert_eq!(refused(json!({ "scale": "big" })), "parameter `scale` is \"big\", but `d` declares a number");
-        assert_eq!(refused(json!({ "scal": 1 })), "`d` has no parameter `scal` (did you mean `scale`?)");
     }
 }

@@ -32,12 +32,12 @@ fn good() -> Plan {
 
 #[test]
 fn bad_dags_get_the_report_they_carry() {
-    fixtures("bad", 37, |name, text| report(name, text).err());
+    fixtures("bad", 41, |name, text| report(name, text).err());
 }
 
 #[test]
 fn doubtful_dags_get_the_warnings_they_carry() {
-    fixtures("doubtful", 4, |name, text| {
+    fixtures("doubtful", 5, |name, text| {
         let document = Document::parse(name, text).expect("valid YAML");
         let plan = plan::check(&document, &registry(), &known()).unwrap_or_else(|faults| panic!("{faults:?}"));
         let warnings = plan::lint(&document, &plan);
