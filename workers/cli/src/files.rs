@@ -10,10 +10,11 @@ use quality::Suite;
 use streaming::spec::{self, Stream};
 use warehouse::models::Catalog;
 use workflow::{
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Problem, did_you_mean},
     kind::Registry,
     plan::{self, Known, Plan},
     project::Project,
+    trigger::{self, Trigger},
     yaml::{Document, join},
 };
 
@@ -48,6 +49,7 @@ impl Files {
             channels: project.channels.keys().cloned().collect(),
             connections: ["shop".to_owned()].into(),
             pools: project.pools.keys().cloned().collect(),
+            webhooks: project.webhooks.keys().cloned().collect(),
             files: project_files(dir),
         };
         let mut warnings = Vec::new();
@@ -88,12 +90,14 @@ fn plans(
     warnings: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Plan> {
     let mut plans = BTreeMap::new();
+    let mut documents = BTreeMap::new();
     for (file, text) in yaml_files(dir, "dags", faults) {
         let checked = Document::parse(&file, &text).map_err(|fault| vec![fault]).and_then(|document| {
             let plan = plan::check(&document, registry, known)?;
             let problems = tasks::written::check(&plan, suites).into_iter();
             faults.extend(problems.map(|(task, problem)| document.place(&join("tasks", &task), problem)));
             warnings.extend(plan::lint(&document, &plan));
+            documents.insert(plan.dag.clone(), document);
             Ok(plan)
         });
         match checked {
@@ -106,7 +110,43 @@ fn plans(
             Err(more) => faults.extend(more),
         }
     }
+    // A DAG whose own file has faults is not known here, and would be missed by others.
+    if faults.is_empty() {
+        faults.extend(across(&plans, &documents));
+    }
     plans
+}
+
+/// What is wrong with DAGs that wait for each other.
+fn across(plans: &BTreeMap<String, Plan>, documents: &BTreeMap<String, Document>) -> Vec<Diagnostic> {
+    let waits = |plan: &Plan| -> Vec<(usize, String)> {
+        let dags = plan.triggers.iter().enumerate().filter_map(|(place, trigger)| match trigger {
+            Trigger::Dag(dag) => Some((place, dag.clone())),
+            _ => None,
+        });
+        dags.collect()
+    };
+    let mut faults = Vec::new();
+    let mut fault = |dag: &str, place: usize, problem: Problem| {
+        faults.extend(documents.get(dag).map(|document| document.place(&format!("triggers[{place}]"), problem)));
+    };
+    for plan in plans.values() {
+        for (place, dag) in waits(plan).iter().filter(|(_, dag)| !plans.contains_key(dag)) {
+            let hint = did_you_mean(dag, plans.keys().map(String::as_str).filter(|name| *name != plan.dag));
+            fault(&plan.dag, *place, Problem::new("dag", format!("no DAG `{dag}` in dags/")).hint(hint));
+        }
+    }
+    let names: Vec<(String, Vec<(usize, String)>)> =
+        plans.values().map(|plan| (plan.dag.clone(), waits(plan))).collect();
+    let graph: Vec<(&str, Vec<&str>)> =
+        names.iter().map(|(dag, of)| (dag.as_str(), of.iter().map(|(_, dag)| dag.as_str()).collect())).collect();
+    if let Some(circle) = trigger::circle(&graph) {
+        let place = plans[circle[0]].triggers.iter().position(|trigger| *trigger == Trigger::Dag(circle[1].to_owned()));
+        let message = format!("the DAGs wait for each other: {}", circle.join(" → "));
+        let problem = Problem::new("dag", message).hint("remove one of these triggers");
+        fault(circle[0], place.unwrap_or(0), problem);
+    }
+    faults
 }
 
 fn streams(dir: &Path, project: &Project, faults: &mut Vec<Diagnostic>) -> Vec<Stream> {

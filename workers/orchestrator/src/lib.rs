@@ -3,6 +3,7 @@
 //! This crate never sees a task kind: it is handed a registry. Postgres is the only thing that processes share;
 //! a notification is a hint, a poll is the truth, and a fencing token guards every write of an attempt.
 
+mod arrivals;
 mod attempt;
 mod backend;
 mod dispatch;
@@ -16,6 +17,7 @@ mod reaper;
 mod scheduler;
 mod worker;
 
+pub use arrivals::Places;
 pub use reaper::reap_until;
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use worker::{Worker, WorkerOptions, drain, run_ended};

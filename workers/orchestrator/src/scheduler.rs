@@ -1,6 +1,6 @@
 //! The scheduler: makes runs when they are due. Any number may be started; one leads at a time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Map;
@@ -10,7 +10,10 @@ use uuid::Uuid;
 use warehouse::runs::{self, Created, DueDag, NewRun, RunError, Trigger};
 use workflow::schedule::Schedule;
 
-use crate::reaper;
+use crate::{
+    arrivals::{self, Places},
+    reaper,
+};
 
 /// The role in `sluice.leader`.
 const ROLE: &str = "scheduler";
@@ -24,11 +27,13 @@ pub struct SchedulerOptions {
     pub tick: Duration,
     /// How long leadership holds without a sign of life: how soon another takes over.
     pub lease: Duration,
+    /// Where it looks for files that DAGs wait for.
+    pub places: Places,
 }
 
 impl Default for SchedulerOptions {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(500), lease: Duration::from_secs(4) }
+        Self { tick: Duration::from_millis(500), lease: Duration::from_secs(4), places: Places::default() }
     }
 }
 
@@ -50,8 +55,9 @@ impl Scheduler {
     pub async fn run(self, cancel: CancellationToken) {
         let reaping = tokio::spawn(reaper::reap_until(self.pool.clone(), Duration::from_secs(5), cancel.clone()));
         let mut leads = false;
+        let mut looked = None;
         loop {
-            match self.turn().await {
+            match self.turn(&mut looked).await {
                 Ok(led) if led != leads => {
                     leads = led;
                     tracing::info!(scheduler = self.name, leads, "scheduler");
@@ -72,15 +78,24 @@ impl Scheduler {
     }
 
     /// One turn: whether this one leads, and what was due has been made.
-    async fn turn(&self) -> Result<bool, RunError> {
+    async fn turn(&self, looked: &mut Option<Instant>) -> Result<bool, RunError> {
         if runs::lead(&self.pool, ROLE, &self.name, self.options.lease).await?.is_none() {
             return Ok(false);
+        }
+        if looked.is_none_or(|looked| looked.elapsed() >= arrivals::EVERY) {
+            self.look(Utc::now()).await?;
+            *looked = Some(Instant::now());
         }
         self.tick(Utc::now()).await?;
         Ok(true)
     }
 
-    /// Makes what is due at `now`, and plans what comes next. Gives the new runs. Two schedulers that do it at once
+    /// Looks for files that DAGs wait for; the next tick makes the runs.
+    pub async fn look(&self, now: DateTime<Utc>) -> Result<(), RunError> {
+        arrivals::look(&self.pool, &self.options.places, now).await
+    }
+
+    /// Makes what is due or triggered at `now`, and plans what comes next. Gives the new runs. Two schedulers that do it at once
     /// make each run once. What should have ended by now is told, too.
     pub async fn tick(&self, now: DateTime<Utc>) -> Result<Vec<i64>, RunError> {
         let mut made = Vec::new();
@@ -88,6 +103,12 @@ impl Scheduler {
             // A DAG whose run cannot be made must not keep the others from theirs.
             if let Err(error) = self.make(&due, now, &mut made).await {
                 tracing::error!(dag = due.plan.dag, %error, "cannot make a run that is due");
+            }
+        }
+        for fired in runs::fire(&self.pool, now).await? {
+            if let Created::New(run_id) = fired.created {
+                tracing::info!(dag = fired.dag, run_id, "run triggered");
+                made.push(run_id);
             }
         }
         let missed = runs::miss_deadlines(&self.pool, now).await?;

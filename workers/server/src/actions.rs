@@ -105,6 +105,7 @@ pub(crate) fn refused(error: RunError) -> ApiError {
         | RunError::NoMark(_)
         | RunError::NoReason
         | RunError::Backwards { .. }
+        | RunError::Key { .. }
         | RunError::TooMany(_) => ApiError::BadRequest(error.to_string()),
         RunError::Database(cause) => ApiError::Store(cause),
         error if error.is_usage() => ApiError::Conflict(error.to_string()),

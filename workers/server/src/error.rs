@@ -40,6 +40,9 @@ pub(crate) enum ApiError {
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
+    /// It is longer than what is read.
+    #[error("{0}")]
+    TooLarge(String),
     /// It makes sense, but not in the state that things are in.
     #[error("{0}")]
     Conflict(String),
@@ -69,6 +72,7 @@ impl ApiError {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::Denied(_) => StatusCode::FORBIDDEN,

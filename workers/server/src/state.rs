@@ -1,8 +1,9 @@
 //! What every handler shares.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono_tz::Tz;
+use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub struct ServerOptions {
     pub timezone: Tz,
     /// Whether `/metrics` asks for a token where the rest does.
     pub closed_metrics: bool,
+    /// The secrets of webhooks, by name.
+    pub webhooks: BTreeMap<String, SecretString>,
     /// Whether to serve `/demo/ratings`, the small service that the demo extracts from.
     pub demo: bool,
 }

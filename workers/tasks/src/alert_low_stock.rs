@@ -135,7 +135,7 @@ impl AlertLowStock {
         }
         // The alerts are part of the key: a run that is tried again may find other products.
         let ids: Vec<String> = alert_ids.iter().map(ToString::to_string).collect();
-        let alerts = format!("{:x}", Sha256::digest(ids.join(",")));
+        let alerts = workflow::hex::encode(&Sha256::digest(ids.join(",")));
         for channel in to {
             let payload = if self.sender.is_chat(channel) {
                 Payload::Notice(proposal::notice(&self.sender, found))

@@ -167,7 +167,7 @@ impl ExtractHttp {
     async fn write(&self, config: &Config, records: Records, task: &TaskContext) -> Result<Manifest, TaskError> {
         let day = task.logical_time.with_timezone(&task.timezone).date_naive();
         let stem = format!("raw/http/{}/date={day}/{}", config.dataset, attempt_stem(task));
-        let batch_id = format!("sha256:{:x}", Sha256::digest(records.content()));
+        let batch_id = format!("sha256:{}", workflow::hex::encode(&Sha256::digest(records.content())));
         let types = records.types();
         let (mut frame, rejected) = tokio::task::spawn_blocking(move || -> Result<_, WarehouseError> {
             let (frame, rejected) = records.into_frames()?;

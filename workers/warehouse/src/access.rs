@@ -114,11 +114,7 @@ pub enum Presented {
 }
 
 fn fresh() -> String {
-    hex(&rand::random::<[u8; 32]>())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    workflow::hex::encode(&rand::random::<[u8; 32]>())
 }
 
 fn hash(secret: &str) -> Vec<u8> {

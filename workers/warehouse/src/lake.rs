@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path as StorePath};
 use polars::prelude::{DataFrame, Schema, SchemaRef};
@@ -103,11 +104,16 @@ impl Lake {
 
     /// Paths and sizes below a folder of the lake, in order.
     pub async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, WarehouseError> {
+        Ok(self.list_dated(folder).await?.into_iter().map(|(path, bytes, _)| (path, bytes)).collect())
+    }
+
+    /// As [`Lake::list`], with the time of each file's last writing.
+    pub async fn list_dated(&self, folder: &str) -> Result<Vec<(String, u64, DateTime<Utc>)>, WarehouseError> {
         let prefix = store_path(folder)?;
         let mut found: Vec<_> = self
             .store
             .list(Some(&prefix))
-            .map_ok(|meta| (meta.location.to_string(), meta.size))
+            .map_ok(|meta| (meta.location.to_string(), meta.size, meta.last_modified))
             .try_collect()
             .await
             .map_err(self.failed(folder))?;

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "hand_over", include_str!("../../../sql/platform/0006_hand_over.sql")),
     (7, "service", include_str!("../../../sql/platform/0007_service.sql")),
     (8, "schedules", include_str!("../../../sql/platform/0008_schedules.sql")),
+    (9, "triggers", include_str!("../../../sql/platform/0009_triggers.sql")),
     (12, "tasks", include_str!("../../../sql/platform/0012_tasks.sql")),
 ];
 

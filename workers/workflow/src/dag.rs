@@ -26,6 +26,8 @@ pub(crate) struct DagFile {
     #[serde(default)]
     pub(crate) schedule: Value,
     #[serde(default)]
+    pub(crate) triggers: Value,
+    #[serde(default)]
     pub(crate) max_active_runs: Value,
     #[serde(default)]
     pub(crate) overlap: Value,

@@ -42,6 +42,9 @@ pub struct Project {
     /// Who can be told, by name.
     #[serde(default)]
     pub channels: BTreeMap<String, Channel>,
+    /// Secrets of webhooks, by name: a request to `/hooks/NAME` is signed with it.
+    #[serde(default)]
+    pub webhooks: BTreeMap<String, SecretString>,
     /// How many tasks of a pool may be ready or running at once, by the pool's name.
     #[serde(default)]
     pub pools: BTreeMap<String, NonZeroU16>,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use chrono::Utc;
-use orchestrator::{Scheduler, SchedulerOptions};
+use orchestrator::{Places, Scheduler, SchedulerOptions};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use warehouse::runs as store;
@@ -28,7 +28,9 @@ pub(crate) async fn until(ctx: &Context, cancel: CancellationToken) -> anyhow::R
     let pool = ctx.postgres().await?;
     let plans = ctx.files()?.plans;
     deploy(&pool, &plans).await?;
-    let scheduler = Scheduler::new(pool.clone(), SchedulerOptions::default()).run(cancel);
+    let places = Places { folder: Some(ctx.dir.clone()), lake: Some(ctx.lake()?) };
+    let options = SchedulerOptions { places, ..SchedulerOptions::default() };
+    let scheduler = Scheduler::new(pool.clone(), options).run(cancel);
     let reload = reload(ctx, &pool, plans);
     tokio::select! {
         () = scheduler => {}

@@ -59,6 +59,7 @@ pub(crate) async fn serve(
         currency: ctx.project.currency.clone(),
         timezone: ctx.project.timezone,
         closed_metrics: ctx.project.web.metrics == Metrics::Token,
+        webhooks: ctx.project.webhooks.clone(),
         demo: demo || ctx.project.web.demo,
     };
     Ok(server::serve_on(listener, options, cancel).await?)

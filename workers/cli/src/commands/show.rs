@@ -44,6 +44,9 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let interval = [run.interval_start, run.interval_end].map(|t| runs::when(Some(t), zone));
     output::line(format!("data          {} up to {}", interval[0], interval[1]));
     output::line(format!("trigger       {}, version {}", run.trigger, run.version));
+    for cause in run.cause.as_ref().and_then(|cause| cause.as_array()).into_iter().flatten() {
+        output::line(format!("              {}", store::cause_words(cause)));
+    }
     output::line(format!("took          {}", runs::took(run.started_at, run.finished_at)));
     if run.params.as_object().is_some_and(|params| !params.is_empty()) {
         output::line(format!("params        {}", run.params));

@@ -156,3 +156,26 @@ async fn an_older_build_stops_at_a_newer_database() {
     let said = project.text(&["ps"], 2);
     assert!(said.contains("a newer Sluice has been at work there"), "{said}");
 }
+
+#[tokio::test]
+async fn dags_that_wait_for_each_other_are_refused() {
+    let project = Project::new().await;
+    let dag = |name: &str, before: &str| {
+        let text =
+            format!("dag: {name}\ntriggers:\n  - dag: {before}\ntasks:\n  a: {{ kind: command, command: [echo] }}\n");
+        project.write(&format!("dags/{name}.yaml"), &text);
+    };
+    dag("one", "two");
+    dag("two", "three");
+    dag("three", "hello");
+    project.text(&["check"], 0);
+    dag("three", "one");
+    let said = project.text(&["check"], 2);
+    assert!(
+        said.contains("dags/one.yaml:3: triggers[0].dag: the DAGs wait for each other: one → two → three → one"),
+        "{said}"
+    );
+    dag("three", "helo");
+    let said = project.text(&["check"], 2);
+    assert!(said.contains("triggers[0].dag: no DAG `helo` in dags/\n    hint: did you mean `hello`?"), "{said}");
+}

@@ -137,7 +137,7 @@ async fn queued(pool: &PgPool, run_id: i64) -> bool {
 /// All that the store knows of a run but its ids and times.
 async fn left(pool: &PgPool, run_id: i64) -> BTreeMap<String, Value> {
     let sql = "select t.task, jsonb_build_object(
-                   'task', to_jsonb(t) - '{task_run_id,run_id,queued_at,started_at,finished_at}'::text[],
+                   'task', to_jsonb(t) - '{task_run_id,run_id,rank,queued_at,started_at,finished_at}'::text[],
                    'times', jsonb_build_array(t.queued_at is null, t.started_at is null, t.finished_at is null),
                    'attempts', (select jsonb_agg(to_jsonb(a) - '{attempt_id,task_run_id,token,lease_until,queued_at,started_at,finished_at}'::text[]
                                                  || jsonb_build_object('over', a.finished_at is not null) order by a.attempt)

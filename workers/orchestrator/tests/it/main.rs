@@ -16,3 +16,4 @@ mod places;
 mod scheduling;
 mod support;
 mod teardown;
+mod triggers;

@@ -96,12 +96,7 @@ impl Suite {
 }
 
 fn hash(content: &Value) -> String {
-    use std::fmt::Write;
-    Sha256::digest(content.to_string()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    workflow::hex::encode(&Sha256::digest(content.to_string()))
 }
 
 fn read_check(item: &Value) -> Result<Check, Vec<Problem>> {

@@ -3,6 +3,7 @@
 mod control;
 mod data;
 pub(crate) mod extract;
+mod hooks;
 pub(crate) mod runs;
 mod streams;
 mod versions;
@@ -38,6 +39,7 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(runs::why))
         .routes(routes!(runs::get_logs))
         .routes(routes!(events::log_stream))
+        .routes(routes!(hooks::receive))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::retry))
         .routes(routes!(control::mark))

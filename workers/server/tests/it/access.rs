@@ -29,13 +29,15 @@ impl TestServer {
     }
 }
 
-/// Every operation of the OpenAPI document: method and path.
+/// Every operation of the OpenAPI document that asks for a role: method and path. A webhook asks for a signature.
 fn operations() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(&server::openapi()).expect("JSON");
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for method in item.as_object().expect("operations").keys() {
-            operations.push((method.to_uppercase().parse().expect("a method"), path.clone()));
+            if path != "/hooks/{webhook}" {
+                operations.push((method.to_uppercase().parse().expect("a method"), path.clone()));
+            }
         }
     }
     operations

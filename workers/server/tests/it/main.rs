@@ -9,6 +9,7 @@ mod grafana;
 mod growth;
 mod guard;
 mod hand;
+mod hooks;
 mod marts;
 mod metrics;
 mod openapi;
@@ -115,6 +116,7 @@ pub(crate) fn options(bind: SocketAddr, pool: PgPool) -> ServerOptions {
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,
         closed_metrics: false,
+        webhooks: [("shopify".to_owned(), "s3cret".to_owned().into())].into(),
         demo: true,
     }
 }

@@ -150,16 +150,8 @@ fn is_about_us(error: &SmtpError) -> bool {
 
 /// The same for every attempt at one message.
 fn message_id(dedupe_key: &str, domain: &str) -> String {
-    use std::fmt::Write as _;
-
     let digest = Sha256::digest(dedupe_key.as_bytes());
-    let mut id = String::from("<");
-    for byte in &digest[..16] {
-        // A `String` takes whatever is written to it.
-        let _ = write!(id, "{byte:02x}");
-    }
-    let _ = write!(id, ".sluice@{domain}>");
-    id
+    format!("<{}.sluice@{domain}>", workflow::hex::encode(&digest[..16]))
 }
 
 /// An error with its causes.

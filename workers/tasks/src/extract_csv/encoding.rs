@@ -73,7 +73,7 @@ pub(super) fn look(path: &Path, wanted: Encoding) -> io::Result<Look> {
             read => hash.update(&piece[..read]),
         }
     }
-    let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = workflow::hex::encode(&hash.finalize());
     let encoding = if wanted == Encoding::Auto { detect(open_raw(path)?)? } else { wanted };
     Ok(Look { hash, encoding })
 }

@@ -261,7 +261,7 @@ fn bytes_as_text(column: &SourceColumn, value: &[u8]) -> Option<String> {
         SourceType::Float64 => f64::from_le_bytes(fixed(value).ok()?).to_string(),
         SourceType::Date | SourceType::Datetime | SourceType::Timestamp => date_text(column.kind, value),
         SourceType::Time => format!("{} µs", time(value).ok()?),
-        SourceType::Bytes => value.iter().map(|byte| format!("{byte:02x}")).collect(),
+        SourceType::Bytes => workflow::hex::encode(value),
         SourceType::Decimal(..) | SourceType::Text | SourceType::Json => String::from_utf8_lossy(value).into_owned(),
     })
 }

@@ -48,7 +48,7 @@ pub(super) async fn standing(
             hash.update(format!("\0{dataset}={load_id}"));
         }
     }
-    let hash = format!("{:x}", hash.finalize());
+    let hash = workflow::hex::encode(&hash.finalize());
     Ok(Standing { batch_id: format!("run-{run_id}-{}", &hash[..16]), published })
 }
 

@@ -189,7 +189,7 @@ impl Model {
             scd2: settings.scd2.unwrap_or_default(),
             sql: query.text,
             reads,
-            hash: format!("{hash:x}"),
+            hash: workflow::hex::encode(&hash),
             document,
             sql_file: sql_file.to_owned(),
             references: query.references,

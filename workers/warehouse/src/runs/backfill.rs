@@ -106,7 +106,7 @@ pub(super) async fn create(
     for line in planned.iter_mut().filter(|line| line.run_id.is_none()) {
         let trigger = Trigger::Backfill;
         let run = NewRun { plan, logical_time: line.logical_time, trigger, params: new.params.clone(), only: None };
-        match make(&mut transaction, &run, Some(RunState::Queued)).await?.created {
+        match make(&mut transaction, &run, Some(RunState::Queued), None).await?.created {
             Created::New(run_id) => {
                 made.push(run_id);
                 (line.run_id, line.made) = (Some(run_id), true);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use workflow::{
+    kind::DataInterval,
     plan::{Overlap, Plan, PlannedTask},
     state::{RunState, TaskState},
 };
@@ -28,6 +29,14 @@ pub enum Trigger {
     Manual,
     /// A person, for a span of the past.
     Backfill,
+    /// Another DAG's success.
+    Dag,
+    /// The publication of datasets.
+    Dataset,
+    /// A file that came.
+    File,
+    /// A signed request.
+    Webhook,
 }
 
 impl Trigger {
@@ -37,6 +46,10 @@ impl Trigger {
             Self::Schedule => "schedule",
             Self::Manual => "manual",
             Self::Backfill => "backfill",
+            Self::Dag => "dag",
+            Self::Dataset => "dataset",
+            Self::File => "file",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -83,7 +96,7 @@ pub async fn create(pool: &PgPool, new: &NewRun<'_>) -> Result<Created, RunError
 pub(super) async fn create_by(pool: &PgPool, new: &NewRun<'_>, by: Option<&Actor>) -> Result<Created, RunError> {
     let plan = new.plan;
     let mut transaction = pool.begin().await?;
-    let Made { created, state, others } = make(&mut transaction, new, None).await?;
+    let Made { created, state, others } = make(&mut transaction, new, None, None).await?;
     if let Created::New(run_id) = created {
         if state == RunState::Running {
             let pools = pools_of(&mut transaction, plan, run_id).await?;
@@ -111,7 +124,15 @@ pub(super) struct Made {
     /// The state that it began in.
     pub(super) state: RunState,
     /// The runs of its DAG that were under way.
-    others: Vec<i64>,
+    pub(super) others: Vec<i64>,
+}
+
+/// What a triggered run follows from.
+pub(super) struct Cause {
+    /// The data that it is about, where the cause tells.
+    pub(super) interval: Option<DataInterval>,
+    /// What came, for people.
+    pub(super) detail: Value,
 }
 
 /// Writes a run and its tasks. `begin` is the state to begin in, where that is not for the DAG's limits to decide.
@@ -119,10 +140,12 @@ pub(super) async fn make(
     transaction: &mut PgConnection,
     new: &NewRun<'_>,
     begin: Option<RunState>,
+    cause: Option<Cause>,
 ) -> Result<Made, RunError> {
     let plan = new.plan;
     let params = plan.params(&new.params)?;
-    let interval = plan.interval(new.logical_time);
+    let told = cause.as_ref().and_then(|cause| cause.interval);
+    let interval = told.unwrap_or_else(|| plan.interval(new.logical_time));
     deploy::store_version(transaction, plan).await?;
     let mut rows = match new.only {
         None => whole(plan),
@@ -182,6 +205,13 @@ pub(super) async fn make(
                 .await?,
         ),
     };
+    if let (Created::New(run_id), Some(cause)) = (created, cause) {
+        sqlx::query("update sluice.dag_run set cause = $2 where run_id = $1")
+            .bind(run_id)
+            .bind(cause.detail)
+            .execute(&mut *transaction)
+            .await?;
+    }
     if let (Created::New(run_id), Some(budget)) = (created, plan.retry_budget) {
         sqlx::query("update sluice.dag_run set retries_left = $2 where run_id = $1")
             .bind(run_id)
@@ -223,8 +253,8 @@ fn deadline(new: &NewRun<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let schedule = new.plan.schedule.as_ref()?;
     let from = match new.trigger {
         Trigger::Schedule => new.logical_time,
-        Trigger::Manual => now,
         Trigger::Backfill => return None,
+        Trigger::Manual | Trigger::Dag | Trigger::Dataset | Trigger::File | Trigger::Webhook => now,
     };
     schedule.deadline(new.logical_time, from)
 }

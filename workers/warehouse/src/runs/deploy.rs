@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use workflow::{plan::Plan, schedule::Timing};
 
-use super::RunError;
+use super::{RunError, triggers};
 
 /// Makes `plan` the DAG's current version. Its next run is planned from `now`, unless the schedule is the same as
 /// before. Doing it again changes nothing.
@@ -24,6 +24,7 @@ pub async fn deploy(pool: &PgPool, plan: &Plan, now: DateTime<Utc>) -> Result<Op
         .bind(first)
         .fetch_one(&mut *transaction)
         .await?;
+    triggers::store(&mut transaction, plan).await?;
     transaction.commit().await?;
     Ok(next)
 }

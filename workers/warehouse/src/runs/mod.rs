@@ -24,6 +24,7 @@ mod log;
 mod mark;
 mod person;
 mod read;
+mod triggers;
 mod why;
 mod workers;
 
@@ -47,6 +48,7 @@ pub use person::Person;
 pub use read::{
     AttemptRow, DagRow, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines, run, tasks,
 };
+pub use triggers::{Arrival, FileTrigger, Fired, arrived, cause_words, file_triggers, fire, hook};
 pub use why::{Why, why};
 pub use workers::{Busy, WorkerRow, workers};
 

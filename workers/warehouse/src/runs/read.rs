@@ -65,8 +65,10 @@ pub struct RunRow {
     pub state: String,
     /// Why it stands as it does, where there is more to say than its tasks do.
     pub reason: Option<String>,
-    /// `schedule`, `manual`, `backfill`.
+    /// What asked for it: `schedule`, `manual`, `backfill`, `dag`, `dataset`, `file`, `webhook`.
     pub trigger: String,
+    /// What a triggered run follows from, a list.
+    pub cause: Option<Value>,
     /// The version that it keeps.
     pub version: String,
     /// First instant of its data.

@@ -8,13 +8,14 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Backoff, Known, Overlap, Plan, PlannedTask, read_params};
+use super::{Backoff, Known, Overlap, Plan, PlannedTask, params::Params, read_params};
 use crate::{
     dag::{self, DagFile, Defaults, Names, TASK_KEYS, TaskKeys},
     diagnostic::{Diagnostic, Problem, did_you_mean, nearest},
     kind::{AnyKind, Reference, Registry, Target},
     span::Span,
     template,
+    trigger::{self, Trigger},
     yaml::{Document, join, read_value},
 };
 
@@ -89,6 +90,7 @@ impl Checker<'_> {
         for problem in problems {
             self.fault("params", problem);
         }
+        let triggers = self.triggers(file.triggers, &dag, &params);
         if let Some((name, _)) = params.declared.iter().find(|(_, declared)| declared.required)
             && schedule.is_some()
         {
@@ -118,6 +120,7 @@ impl Checker<'_> {
             description,
             version: String::new(),
             schedule,
+            triggers,
             timezone,
             max_active_runs,
             overlap,
@@ -173,6 +176,31 @@ impl Checker<'_> {
             self.fault("", problem.hint("`sluice dag pause NAME` lets its schedule rest"));
         }
         (most.or(said.then_some(1)), overlap)
+    }
+
+    fn triggers(&mut self, value: Value, dag: &str, params: &Params) -> Vec<Trigger> {
+        let entries: Vec<Value> = self.read("triggers", value);
+        let mut triggers = Vec::new();
+        for (place, entry) in entries.into_iter().enumerate() {
+            let base = format!("triggers[{place}]");
+            match trigger::read(entry, dag, &params.defaults, &self.known.webhooks) {
+                Ok(trigger) => {
+                    let required = params.declared.iter().filter(|(_, declared)| declared.required);
+                    let missing = required.map(|(name, _)| name).find(|name| trigger.param() != Some(name.as_str()));
+                    if let Some(name) = missing.filter(|_| !trigger.gives_any()) {
+                        let message = format!("the run would have no `{name}`, which is required");
+                        self.fault(&base, Problem::new("", message).hint("give the parameter a `default`"));
+                    }
+                    triggers.push(trigger);
+                }
+                Err(problems) => {
+                    for problem in problems {
+                        self.fault(&base, problem);
+                    }
+                }
+            }
+        }
+        triggers
     }
 
     fn task_blocks(&mut self, tasks: Value) -> Vec<(String, Map<String, Value>)> {

@@ -26,7 +26,9 @@ pub use names::Known;
 pub(crate) use params::read as read_params;
 pub use params::{Param, ParamError, ParamType};
 
-use crate::{kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule, template};
+use crate::{
+    kind::DataInterval, schedule, schedule::Schedule, span::Span, state::TriggerRule, template, trigger::Trigger,
+};
 
 /// A checked DAG.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Plan {
     pub version: String,
     /// When it runs by itself; `None` for by hand only.
     pub schedule: Option<Schedule>,
+    /// What else starts a run of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
     /// Where its local times are read.
     pub timezone: Tz,
     /// How many of its runs may be under way at once; `None` for as many as there are.
@@ -285,11 +290,7 @@ impl Plan {
     fn content_version(&self) -> String {
         let unversioned = Self { version: String::new(), ..self.clone() };
         let text = serde_json::to_vec(&unversioned).unwrap_or_default();
-        Sha256::digest(&text).iter().take(6).fold(String::new(), |mut hex, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        crate::hex::encode(&Sha256::digest(&text)[..6])
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Known {
     pub connections: BTreeSet<String>,
     /// Pools in `sluice.yaml`.
     pub pools: BTreeSet<String>,
+    /// Webhooks in `sluice.yaml`.
+    pub webhooks: BTreeSet<String>,
     /// Files of the project, relative to its folder.
     pub files: BTreeSet<String>,
 }

@@ -342,6 +342,7 @@ mod tests {
             description: String::new(),
             version: String::new(),
             schedule: None,
+            triggers: Vec::new(),
             timezone: Tz::UTC,
             max_active_runs: None,
             overlap: Overlap::Queue,

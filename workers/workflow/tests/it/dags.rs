@@ -15,6 +15,7 @@ fn known() -> Known {
         suites: set(&["orders", "customers"]),
         channels: set(&["ops_slack", "ops_mail"]),
         pools: set(&["warehouse"]),
+        webhooks: set(&["shopify"]),
         ..Known::default()
     }
 }
@@ -32,7 +33,7 @@ fn good() -> Plan {
 
 #[test]
 fn bad_dags_get_the_report_they_carry() {
-    fixtures("bad", 41, |name, text| report(name, text).err());
+    fixtures("bad", 43, |name, text| report(name, text).err());
 }
 
 #[test]

@@ -1,0 +1,6 @@
+-- What an entry has come to, locked: whoever comes second finds nothing.
+select event_id, source, detail
+from sluice.trigger_event
+where dag = $1 and entry = $2 and run_id is null
+order by event_id
+for update;

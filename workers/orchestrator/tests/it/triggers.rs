@@ -1,0 +1,216 @@
+//! Runs that follow from another DAG, from datasets, from files.
+
+use std::{fs, path::Path, time::SystemTime};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use orchestrator::{Places, Scheduler, SchedulerOptions};
+use serde_json::{Map, json};
+use sqlx::PgPool;
+use warehouse::{
+    lake::Lake,
+    runs::{self, NewRun, RunRow, Trigger},
+};
+use workflow::{kind::Registry, state::RunState};
+
+use crate::{
+    kinds::Hands,
+    support::{drain, plan, run, start, utc},
+};
+
+const NOW: &str = "2026-03-01T12:00:00Z";
+
+async fn deploy(pool: &PgPool, registry: &Registry, text: &str) {
+    runs::deploy(pool, &plan(registry, text), utc(NOW)).await.expect("deployed");
+}
+
+fn scheduler(pool: &PgPool) -> Scheduler {
+    Scheduler::new(pool.clone(), SchedulerOptions::default())
+}
+
+/// The runs of a DAG, in the order in which they were made.
+async fn runs_of(pool: &PgPool, dag: &str) -> Vec<RunRow> {
+    let mut found = runs::list(pool, Some(dag), None, 100).await.expect("runs");
+    found.reverse();
+    found
+}
+
+async fn publish(pool: &PgPool, dataset: &str, hours: (i64, i64), verdict: &str) {
+    let hour = |hour: i64| utc("2026-02-01T00:00:00Z") + TimeDelta::hours(hour);
+    sqlx::query(
+        "insert into sluice.load_ledger (dataset, batch_id, interval_start, interval_end, verdict, read, loaded,
+                                         quarantined, deduplicated)
+         values ($1, gen_random_uuid()::text, $2, $3, $4, 1, case when $4 = 'failed' then 0 else 1 end, 0, 0)",
+    )
+    .bind(dataset)
+    .bind(hour(hours.0))
+    .bind(hour(hours.1))
+    .bind(verdict)
+    .execute(pool)
+    .await
+    .expect("published");
+}
+
+#[tokio::test]
+async fn the_success_of_a_dag_starts_those_that_wait_for_it_once() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let pool = &db.pool;
+    deploy(pool, &registry, "{ dag: after, triggers: [{ dag: before }], tasks: { a: { kind: echo } } }").await;
+    let before = plan(&registry, "{ dag: before, schedule: '@daily', tasks: { a: { kind: echo } } }");
+    let logical_time = utc("2026-02-03T00:00:00Z");
+    let new = NewRun { plan: &before, logical_time, trigger: Trigger::Schedule, params: Map::new(), only: None };
+    let first = runs::create(pool, &new).await.expect("a run").run_id();
+    assert!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").is_empty(), "it has not succeeded yet");
+    assert_eq!(drain(pool, &registry, first).await, RunState::Success);
+    let (one, other) = (scheduler(pool), scheduler(pool));
+    let (a, b) = tokio::join!(one.tick(utc(NOW)), other.tick(utc(NOW)));
+    assert_eq!(a.expect("ticked").len() + b.expect("ticked").len(), 1);
+    let found = runs_of(pool, "after").await;
+    let after = &found[0];
+    // It is about what the other was about.
+    assert_eq!((after.logical_time, after.trigger.as_str()), (logical_time, "dag"));
+    assert_eq!((after.interval_start, after.interval_end), (utc("2026-02-02T00:00:00Z"), logical_time));
+    let words = runs::cause_words(&after.cause.as_ref().expect("a cause")[0]);
+    assert_eq!(words, format!("run {first} of before succeeded"));
+    // A retry of what succeeded is no second success.
+    runs::retry(pool, first, Some("a")).await.expect("retried");
+    assert_eq!(drain(pool, &registry, first).await, RunState::Success);
+    assert!(one.tick(utc(NOW)).await.expect("ticked").is_empty());
+    // A failure is none at all.
+    let text = "{ dag: before, tasks: { a: { kind: flaky, failures: 9 } } }";
+    assert_eq!(run(pool, &registry, text).await.1, RunState::Failed);
+    assert!(one.tick(utc(NOW)).await.expect("ticked").is_empty());
+}
+
+#[tokio::test]
+async fn datasets_start_a_run_once_all_of_them_or_any_were_published() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let pool = &db.pool;
+    let text = |dag: &str, more: &str| {
+        format!(
+            "{{ dag: {dag}, triggers: [{{ datasets: [orders, customers]{more} }}], tasks: {{ a: {{ kind: echo }} }} }}"
+        )
+    };
+    deploy(pool, &registry, &text("whole", "")).await;
+    deploy(pool, &registry, &text("each", ", any: true")).await;
+    let scheduler = scheduler(pool);
+    publish(pool, "orders", (1, 2), "passed").await;
+    publish(pool, "orders", (2, 3), "quarantined").await;
+    publish(pool, "customers", (0, 1), "failed").await;
+    publish(pool, "stock", (0, 1), "passed").await;
+    assert_eq!(scheduler.tick(utc(NOW)).await.expect("ticked").len(), 1);
+    assert_eq!((runs_of(pool, "whole").await.len(), runs_of(pool, "each").await.len()), (0, 1));
+    publish(pool, "customers", (4, 6), "passed").await;
+    assert_eq!(scheduler.tick(utc(NOW)).await.expect("ticked").len(), 2);
+    let found = runs_of(pool, "whole").await;
+    let hour = |hour: i64| utc("2026-02-01T00:00:00Z") + TimeDelta::hours(hour);
+    // From the first publication since the last run to the last one.
+    assert_eq!((found[0].interval_start, found[0].interval_end), (hour(1), hour(6)));
+    assert_eq!(found[0].cause.as_ref().and_then(|cause| cause.as_array()).expect("a list").len(), 3);
+    // What one run took is no news to the next.
+    publish(pool, "orders", (6, 7), "passed").await;
+    assert_eq!(scheduler.tick(utc(NOW)).await.expect("ticked").len(), 1);
+    assert_eq!(runs_of(pool, "whole").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_dag_is_paused_does_not_concern_it() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let pool = &db.pool;
+    let text = "{ dag: d, triggers: [{ datasets: [orders] }], tasks: { a: { kind: echo } } }";
+    deploy(pool, &registry, text).await;
+    let planned = plan(&registry, text);
+    runs::pause(pool, &planned, true, utc(NOW)).await.expect("paused");
+    publish(pool, "orders", (0, 1), "passed").await;
+    runs::pause(pool, &planned, false, utc(NOW)).await.expect("resumed");
+    assert!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").is_empty());
+    publish(pool, "orders", (1, 2), "passed").await;
+    assert_eq!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").len(), 1);
+    // An entry that is gone forgets what it waited for.
+    publish(pool, "orders", (2, 3), "passed").await;
+    deploy(pool, &registry, "{ dag: d, triggers: [{ datasets: [stock] }], tasks: { a: { kind: echo } } }").await;
+    assert!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").is_empty());
+    let left: i64 = sqlx::query_scalar("select count(*) from sluice.trigger_event where run_id is null")
+        .fetch_one(pool)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_cause_and_what_it_belongs_to_are_one_transaction() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let pool = &db.pool;
+    deploy(pool, &registry, "{ dag: d, triggers: [{ datasets: [orders] }], tasks: { a: { kind: echo } } }").await;
+    let mut transaction = pool.begin().await.expect("a transaction");
+    sqlx::query(
+        "insert into sluice.load_ledger (dataset, batch_id, interval_start, interval_end, verdict, read, loaded,
+                                         quarantined, deduplicated)
+         values ('orders', 'b', now(), now(), 'passed', 1, 1, 0, 0)",
+    )
+    .execute(&mut *transaction)
+    .await
+    .expect("published");
+    // Not before it is committed, and never if it is not.
+    assert!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").is_empty());
+    transaction.rollback().await.expect("rolled back");
+    assert!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").is_empty());
+    // A DAG does not start itself by what it publishes.
+    let run_id = start(pool, &plan(&registry, "{ dag: d, tasks: { a: { kind: echo } } }")).await;
+    sqlx::query(
+        "insert into sluice.load_ledger (dataset, batch_id, run_id, interval_start, interval_end, verdict, read, loaded,
+                                         quarantined, deduplicated)
+         values ('orders', 'b', $1, now(), now(), 'passed', 1, 1, 0, 0)",
+    )
+    .bind(run_id)
+    .execute(pool)
+    .await
+    .expect("published");
+    assert!(scheduler(pool).tick(utc(NOW)).await.expect("ticked").is_empty());
+}
+
+fn touch(path: &Path, text: &str, modified: DateTime<Utc>) {
+    fs::write(path, text).expect("written");
+    let file = fs::File::options().write(true).open(path).expect("opened");
+    file.set_modified(SystemTime::from(modified)).expect("dated");
+}
+
+#[tokio::test]
+async fn each_file_that_comes_or_changes_starts_a_run() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let pool = &db.pool;
+    let (project, lake) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    fs::create_dir(project.path().join("inbox")).expect("made");
+    let text = "
+        dag: d
+        params: { file: '' }
+        triggers:
+          - { file: 'inbox/*.csv', settle: 1m, as: file }
+          - { object: 'raw/*.parquet', settle: 0s, as: file }
+        tasks: { a: { kind: echo, say: '{{ params.file }}' } }";
+    deploy(pool, &registry, text).await;
+    let places = Places {
+        folder: Some(project.path().to_owned()),
+        lake: Some(Lake::open(lake.path().to_str().expect("UTF-8")).expect("a lake")),
+    };
+    let scheduler =
+        Scheduler::new(pool.clone(), SchedulerOptions { places: places.clone(), ..SchedulerOptions::default() });
+    let now = Utc::now();
+    let turn = async |now: DateTime<Utc>| {
+        scheduler.look(now).await.expect("looked");
+        scheduler.tick(now).await.expect("ticked").len()
+    };
+    let path = |name: &str| project.path().join("inbox").join(name);
+    touch(&path("a.csv"), "1", now - TimeDelta::hours(1));
+    touch(&path("b.csv"), "1", now - TimeDelta::seconds(30));
+    touch(&path(".hidden.csv"), "1", now - TimeDelta::hours(1));
+    touch(&path("c.txt"), "1", now - TimeDelta::hours(1));
+    // One is still warm, and the others are none of it.
+    assert_eq!(turn(now).await, 1);
+    assert_eq!(turn(now).await, 0, "the same file is no news");
+    assert_eq!(turn(now + TimeDelta::seconds(40)).await, 1);
+    touch(&path("a.csv"), "12", now - TimeDelta::minutes(30));
+    places.lake.as_ref().expect("a lake").put("raw/x.parquet", "12".as_bytes().to_vec()).await.expect("put");
+    assert_eq!(turn(now + TimeDelta::minutes(5)).await, 2);
+    let given: Vec<_> = runs_of(pool, "d").await.into_iter().map(|run| run.params["file"].clone()).collect();
+    assert_eq!(given, [json!("inbox/a.csv"), json!("inbox/b.csv"), json!("inbox/a.csv"), json!("raw/x.parquet")]);
+}
