@@ -45,7 +45,7 @@ with ended as (
       -- The reaper may take a lease only once it has run out.
       and (e.attempt_state <> 'lost' or a.lease_until < clock_timestamp())
     returning a.attempt_id, e.task_run_id, e.output, e.error, e.delay, e.extra,
-              case when e.task_state = 'queued' and r.cancel_requested_at is not null
+              case when e.task_state in ('queued', 'waiting') and r.cancel_requested_at is not null
                         and not sluice.survives_cancel(e.trigger_rule) then 'cancelled'
                    else e.task_state end as task_state
 )
@@ -59,7 +59,7 @@ set state = c.task_state,
     not_before = case when c.task_state = 'queued' and c.delay > 0
                       then clock_timestamp() + make_interval(secs => c.delay) end,
     queued_at = case when c.task_state = 'queued' then clock_timestamp() else t.queued_at end,
-    finished_at = case when c.task_state <> 'queued' then clock_timestamp() end
+    finished_at = case when c.task_state not in ('queued', 'waiting') then clock_timestamp() end
 from closed c
 where t.task_run_id = c.task_run_id
   and t.finished_at is null

@@ -4,6 +4,9 @@ set state = n.state,
     needs_open = n.open,
     needs_failed = n.failed,
     needs_skipped = n.skipped,
+    needs_total = coalesce(n.total, t.needs_total),
+    mapped = n.mapped,
+    looks = 0,
     max_attempts = t.attempts + n.allowed,
     output = null,
     reason = null,
@@ -13,6 +16,6 @@ set state = n.state,
     finished_at = null,
     marked_by = null,
     queued_at = case when n.state = 'queued' then clock_timestamp() end
-from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::int[])
-         as n(task, state, open, failed, skipped, allowed)
+from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[],
+            $9::int[]) as n(task, state, open, failed, skipped, allowed, total, mapped)
 where t.run_id = $1 and t.task = n.task;

@@ -3,7 +3,7 @@ select t.task, t.kind, t.queue, t.state, t.reason, t.attempts, t.max_attempts, t
        t.pool is not null and not t.admitted as wants_slot, t.not_before, t.queued_at, t.started_at, t.finished_at,
        t.deadline_at, t.deadline_missed_at is not null as late, coalesce(e.needs, '{}') as needs,
        a.worker, a.started_at as attempt_at, a.lease_until, a.error_domain, a.error, coalesce(a.gate, false) as gate,
-       l.line as last_line, l.at as last_line_at, p.usual
+       l.line as last_line, l.at as last_line_at, p.usual, i.items, t.looks
 from sluice.task_run t
 join sluice.dag_run r using (run_id)
 left join lateral (
@@ -28,5 +28,12 @@ left join lateral (
     ) s
     having count(*) >= 3
 ) p on true
-where t.run_id = $1
+left join lateral (
+    select jsonb_object_agg(s.state, s.n) as items
+    from (
+        select c.state, count(*) as n from sluice.task_run c
+        where c.run_id = t.run_id and c.parent = t.task and c.place < t.mapped group by c.state
+    ) s
+) i on t.mapped > 0
+where t.run_id = $1 and (t.parent is null or t.task = $2)
 order by t.task_run_id;

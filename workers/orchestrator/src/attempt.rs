@@ -17,6 +17,7 @@ use workflow::{
 
 use crate::{
     held::{Held, Left, Shared, StopReason},
+    mapped::{self, Part},
     outputs,
 };
 
@@ -53,6 +54,19 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     if let Some(setup) = task.teardown.iter().find(|setup| !claimed.inputs.contains_key(*setup)) {
         return Some(End::Skipped { reason: format!("there is nothing to take down: `{setup}` did not succeed") });
     }
+    let part = match &task.for_each {
+        None => None,
+        Some(_) => match mapped::part(shared, task, claimed).await {
+            Ok(part) => Some(part),
+            Err(error) => {
+                tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot read the list");
+                return Some(End::Released);
+            }
+        },
+    };
+    if let Some(Part::Item(item)) = &part {
+        claimed.inputs.clone_from(&item.inputs);
+    }
     let clock = match Clock::start(shared, task, claimed).await {
         Ok(clock) => clock,
         Err(error) => {
@@ -67,8 +81,19 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     if let Err(error) = outputs::fetch(lake, &mut claimed.inputs).await {
         return Some(failed(held, task, claimed, &clock, &error));
     }
-    let started = match start(shared, held, plan, task, claimed) {
-        Ok(Some(started)) => started,
+    if let Some(Part::Collect(left)) = part {
+        let collected = match mapped::collect(shared, &task.name, left).await {
+            Ok(collected) => outputs::keep(lake, claimed, collected).await,
+            Err(error) => Err(error),
+        };
+        return Some(match collected {
+            Ok(output) => End::Success { output },
+            Err(error) => failed(held, task, claimed, &clock, &error),
+        });
+    }
+    let started = match start(shared, held, plan, task, (claimed, part.as_ref())) {
+        Ok(Some(Started::Kind(started))) => started,
+        Ok(Some(Started::List(end))) => return Some(end),
         Ok(None) => {
             let condition = task.when.as_deref().unwrap_or_default();
             return Some(End::Skipped { reason: format!("its condition does not hold: {condition}") });
@@ -96,15 +121,23 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     }
 }
 
+/// What an attempt comes to.
+enum Started {
+    /// The kind is at work.
+    Kind(JoinHandle<Outcome>),
+    /// There was only a list to make.
+    List(End),
+}
+
 /// Renders the task's keys and sets the kind to work in a task of its own, so that its panic is only its own. `None`
-/// where the task's condition does not hold.
+/// where the task's condition does not hold, which is asked once where the task is mapped.
 fn start(
     shared: &Shared,
     held: &Held,
     plan: &Plan,
     task: &PlannedTask,
-    claimed: &Claimed,
-) -> Result<Option<JoinHandle<Outcome>>, TaskError> {
+    (claimed, part): (&Claimed, Option<&Part>),
+) -> Result<Option<Started>, TaskError> {
     let kind = shared
         .registry
         .get(&task.kind)
@@ -119,11 +152,16 @@ fn start(
         timezone: plan.timezone,
         params: &claimed.params,
         outputs: &claimed.inputs,
+        item: mapped::item(task.for_each.as_ref(), part),
     };
-    if let Some(condition) = &task.when
+    if scope.item.is_none()
+        && let Some(condition) = &task.when
         && !template::holds(condition, &scope).map_err(|fault| TaskError::user(fault.message))?
     {
         return Ok(None);
+    }
+    if let (Some(each), Some(Part::List)) = (&task.for_each, part) {
+        return mapped::list(each, task, &scope).map(Started::List).map(Some);
     }
     let config = template::render(&task.config, &scope)
         .map_err(|fault| TaskError::user(format!("{}: {}", fault.field, fault.message)))?;
@@ -141,7 +179,7 @@ fn start(
         log: held.log.sink(),
         cancel: held.cancel.clone(),
     };
-    Ok(Some(tokio::spawn(async move { kind.run(config, &context).await })))
+    Ok(Some(Started::Kind(tokio::spawn(async move { kind.run(config, &context).await }))))
 }
 
 /// Waits for the kind to end: by itself, or within the grace once it has been told to stop. `None`: it had to be
@@ -216,6 +254,8 @@ impl Clock {
     async fn start(shared: &Shared, task: &PlannedTask, claimed: &Claimed) -> Result<Self, RunError> {
         let had = match task.total_timeout {
             None => None,
+            // Of a mapped task each item has that time.
+            Some(_) if task.for_each.is_some() && claimed.task == task.name => None,
             Some(total) if claimed.attempt == 1 => Some(total.0),
             Some(total) => Some(total.0.saturating_sub(runs::spent(&shared.pool, claimed.task_run_id).await?)),
         };

@@ -15,7 +15,7 @@ use warehouse::runs::{self, Claimed, Ended, Line, RunError};
 use workflow::{
     kind::{Fence, Registry},
     log::{LogLine, TaskLog},
-    plan::{Plan, PlannedTask},
+    plan::{Plan, PlannedTask, parent_of},
 };
 
 use crate::worker::WorkerOptions;
@@ -112,8 +112,10 @@ impl KnownPlan {
         Self { plan, places, straight_on }
     }
 
+    /// The task that a row of a run is planned as.
     pub(crate) fn task(&self, name: &str) -> Option<&PlannedTask> {
-        self.places.get(name).map(|place| &self.plan.tasks[*place])
+        let place = self.places.get(name).or_else(|| self.places.get(parent_of(name)?))?;
+        Some(&self.plan.tasks[*place])
     }
 
     pub(crate) fn straight_on(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@ mod held;
 mod hints;
 mod leases;
 mod logs;
+mod mapped;
 mod outputs;
 mod reaper;
 mod scheduler;

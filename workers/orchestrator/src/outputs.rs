@@ -10,7 +10,7 @@ use workflow::error::TaskError;
 /// Bytes of an output, as JSON, that its row holds itself.
 const SHORT: usize = 256 << 10;
 /// Bytes of an output, at most: a task's output is what others decide by, and not its data.
-const LONGEST: usize = 64 << 20;
+pub(crate) const LONGEST: usize = 64 << 20;
 
 /// What stands in the row for a long output.
 #[derive(Serialize, Deserialize)]
@@ -53,6 +53,11 @@ pub(crate) async fn keep(lake: Option<&Lake>, claimed: &Claimed, output: Value) 
     lake.put(&path, json).await.map_err(|error| TaskError::external("cannot keep the output").because(error))?;
     serde_json::to_value(Pointer { file: File { path, bytes } })
         .map_err(|error| TaskError::internal("no JSON").because(error))
+}
+
+/// Bytes of an output, as JSON, wherever it is.
+pub(crate) fn length(output: &Value) -> usize {
+    Pointer::deserialize(output).map_or_else(|_| output.to_string().len(), |pointer| pointer.file.bytes)
 }
 
 /// Puts the outputs that are in the lake in the place of their pointers.

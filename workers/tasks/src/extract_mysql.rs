@@ -185,6 +185,7 @@ impl ExtractMysql {
                 timezone: task.timezone,
                 params: &task.params,
                 outputs: &task.inputs,
+                item: None,
             };
             match template::render(&Value::String(into), &scope) {
                 Ok(Value::String(into)) => targets.push(into),

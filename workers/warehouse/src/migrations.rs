@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "service", include_str!("../../../sql/platform/0007_service.sql")),
     (8, "schedules", include_str!("../../../sql/platform/0008_schedules.sql")),
     (9, "triggers", include_str!("../../../sql/platform/0009_triggers.sql")),
+    (10, "mapped", include_str!("../../../sql/platform/0010_mapped.sql")),
     (12, "tasks", include_str!("../../../sql/platform/0012_tasks.sql")),
 ];
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     diagnostic::{Problem, did_you_mean, nearest},
-    plan::{Concurrency, RetryOn},
+    plan::{Concurrency, ForEach, RetryOn},
     schedule::{Deadline, Fold, Schedule, Timing, start_of_day},
     span::Span,
     state::TriggerRule,
@@ -91,13 +91,14 @@ pub(crate) struct TaskKeys {
     pub(crate) priority: Option<i16>,
     pub(crate) pool: Option<String>,
     pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) for_each: Option<ForEach>,
     pub(crate) deadline: Option<Span>,
     #[serde(default)]
     pub(crate) when: Option<String>,
 }
 
 /// The names of [`TaskKeys`].
-pub(crate) const TASK_KEYS: [&str; 17] = [
+pub(crate) const TASK_KEYS: [&str; 18] = [
     "kind",
     "group",
     "needs",
@@ -113,6 +114,7 @@ pub(crate) const TASK_KEYS: [&str; 17] = [
     "priority",
     "pool",
     "concurrency",
+    "for_each",
     "deadline",
     "when",
 ];

@@ -105,7 +105,8 @@ impl RunState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Some task that it needs has not ended. The last of them to end moves it on, by the trigger rule.
+    /// Some task that it needs has not ended. The last of them to end moves it on, by the trigger rule. Or it is mapped, and
+    /// some item has not ended; the last of them moves it on.
     Waiting,
     /// In the queue, perhaps not before some time. The worker that claims it moves it on.
     Queued,
@@ -152,6 +153,12 @@ pub enum TaskEvent {
     Skip,
     /// Its trigger rule decided against it for a fault.
     UpstreamFailed,
+    /// It is mapped, and its list is known: its items follow, and it waits for them.
+    Expanded,
+    /// It is mapped, its items have all ended, and some had failed.
+    ItemsFailed,
+    /// What it looks for is not there yet; it looks again later.
+    LookAgain,
     /// Its run is cancelled, and no attempt of it is under way any more.
     Cancel,
     /// A person asked for it again, from where it stands ready.
@@ -172,7 +179,11 @@ impl TaskState {
     /// Where `event` leads; `None` where it cannot happen.
     pub fn on(self, event: TaskEvent) -> Option<Self> {
         match (self, event) {
-            (Self::Waiting, TaskEvent::Ready) | (Self::Running, TaskEvent::WillRetry) => Some(Self::Queued),
+            (Self::Waiting, TaskEvent::Ready) | (Self::Running, TaskEvent::WillRetry | TaskEvent::LookAgain) => {
+                Some(Self::Queued)
+            }
+            (Self::Running, TaskEvent::Expanded) => Some(Self::Waiting),
+            (Self::Waiting, TaskEvent::ItemsFailed) => Some(Self::Failed),
             (Self::Waiting | Self::Running, TaskEvent::Skip) => Some(Self::Skipped),
             (Self::Waiting, TaskEvent::UpstreamFailed) => Some(Self::UpstreamFailed),
             (Self::Queued, TaskEvent::Claimed) => Some(Self::Running),
@@ -385,6 +396,9 @@ mod tests {
             TaskEvent::GaveUp,
             TaskEvent::Skip,
             TaskEvent::UpstreamFailed,
+            TaskEvent::Expanded,
+            TaskEvent::ItemsFailed,
+            TaskEvent::LookAgain,
             TaskEvent::Cancel,
         ];
         for state in TaskState::ALL.iter().filter(|s| s.is_final()) {
@@ -400,8 +414,8 @@ mod tests {
     #[test]
     fn every_way_of_a_task_is_in_this_table() {
         use TaskEvent::{
-            Cancel, Claimed, Dropped, GaveUp, MarkedFailed, MarkedSkipped, MarkedSuccess, Ready, Retried, Rewound,
-            Skip, Succeeded, WillRetry,
+            Cancel, Claimed, Dropped, Expanded, GaveUp, ItemsFailed, LookAgain, MarkedFailed, MarkedSkipped,
+            MarkedSuccess, Ready, Retried, Rewound, Skip, Succeeded, WillRetry,
         };
         use TaskState as S;
         let events = [
@@ -412,6 +426,9 @@ mod tests {
             GaveUp,
             Skip,
             TaskEvent::UpstreamFailed,
+            Expanded,
+            ItemsFailed,
+            LookAgain,
             Cancel,
             Retried,
             Rewound,
@@ -428,12 +445,15 @@ mod tests {
                     (Ready, S::Queued),
                     (Skip, S::Skipped),
                     (TaskEvent::UpstreamFailed, S::UpstreamFailed),
+                    (ItemsFailed, S::Failed),
                     (Cancel, S::Cancelled),
                 ],
                 S::Queued => vec![(Claimed, S::Running), (Cancel, S::Cancelled)],
                 S::Running => vec![
                     (Succeeded, S::Success),
                     (WillRetry, S::Queued),
+                    (LookAgain, S::Queued),
+                    (Expanded, S::Waiting),
                     (GaveUp, S::Failed),
                     (Skip, S::Skipped),
                     (Cancel, S::Cancelled),

@@ -31,7 +31,23 @@ pub struct Scope<'a> {
     pub params: &'a Value,
     /// `{{ outputs.load.loaded }}`: what the tasks that this one needs have left.
     pub outputs: &'a BTreeMap<String, Value>,
+    /// `{{ item }}`, under the name that the task gives it, and its place, `{{ index }}`, where the task is mapped.
+    pub item: Option<Item<'a>>,
 }
+
+/// An item of the list that a task is mapped over.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// What templates call it.
+    pub name: &'a str,
+    /// Its place in the list, from 0.
+    pub place: usize,
+    /// The item itself.
+    pub value: &'a Value,
+}
+
+/// What templates call an item's place.
+const INDEX: &str = "index";
 
 /// The names that every template may use.
 const NAMES: [&str; 9] =
@@ -55,11 +71,20 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// All that is wrong with the templates in `config` of a task with these `needs`, without rendering any.
-pub fn check(config: &Value, params: &Map<String, Value>, needs: &[String]) -> Vec<TemplateFault> {
+/// Whether an item cannot have this name.
+pub fn is_taken(name: &str) -> bool {
+    name == INDEX
+        || NAMES.iter().any(|known| known.split('.').next() == Some(name))
+        || environment().globals().any(|(global, _)| global == name)
+}
+
+/// All that is wrong with the templates in `config` of a task with these `needs`, without rendering any. `item` is what
+/// they call an item of the list that the task is mapped over.
+pub fn check(config: &Value, params: &Map<String, Value>, needs: &[String], item: Option<&str>) -> Vec<TemplateFault> {
     let environment = environment();
     let mut faults = Vec::new();
-    walk(config, "", &mut |field, text| check_text(&environment, field, text, (params, needs), &mut faults));
+    let visible = Visible { params, needs, item };
+    walk(config, "", &mut |field, text| check_text(&environment, field, text, &visible, &mut faults));
     faults
 }
 
@@ -75,7 +100,8 @@ pub fn check_condition(condition: &str, params: &Map<String, Value>, needs: &[St
             hint,
         });
     } else {
-        check_text(&environment(), "", &format!("{{{{ {condition} }}}}"), (params, needs), &mut faults);
+        let visible = Visible { params, needs, item: None };
+        check_text(&environment(), "", &format!("{{{{ {condition} }}}}"), &visible, &mut faults);
     }
     faults
 }
@@ -121,6 +147,23 @@ pub fn holds(condition: &str, scope: &Scope<'_>) -> Result<bool, TemplateFault> 
         })
 }
 
+/// What an expression without braces comes to.
+pub fn evaluate(expression: &str, scope: &Scope<'_>) -> Result<Value, TemplateFault> {
+    let environment = environment();
+    environment
+        .compile_expression(expression)
+        .and_then(|compiled| compiled.eval(context(scope)))
+        .and_then(|value| match value.is_undefined() {
+            true => Err(minijinja::Error::new(minijinja::ErrorKind::UndefinedError, "it is not defined")),
+            false => to_json(&value),
+        })
+        .map_err(|error| {
+            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            let message = format!("`{expression}` fails: {detail}");
+            TemplateFault { field: String::new(), line: 0, message, hint: None }
+        })
+}
+
 /// `config` with every template in it rendered; the first fault where one fails.
 pub fn render(config: &Value, scope: &Scope<'_>) -> Result<Value, TemplateFault> {
     let environment = environment();
@@ -151,11 +194,18 @@ fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a str))
     }
 }
 
+/// What a template may refer to.
+struct Visible<'a> {
+    params: &'a Map<String, Value>,
+    needs: &'a [String],
+    item: Option<&'a str>,
+}
+
 fn check_text(
     environment: &Environment<'_>,
     field: &str,
     text: &str,
-    (params, needs): (&Map<String, Value>, &[String]),
+    visible: &Visible<'_>,
     faults: &mut Vec<TemplateFault>,
 ) {
     let template = match environment.template_from_named_str(field, text) {
@@ -170,8 +220,12 @@ fn check_text(
     };
     let mut used: Vec<_> = template.undeclared_variables(true).into_iter().collect();
     used.sort();
+    let Visible { params, needs, item } = *visible;
     for name in used {
         let root = name.split('.').next().unwrap_or(&name);
+        if item.is_some_and(|item| root == item || root == INDEX) {
+            continue;
+        }
         let (message, hint) = if let Some(param) = name.strip_prefix("params.") {
             let param = param.split('.').next().unwrap_or(param);
             if params.contains_key(param) {
@@ -208,7 +262,7 @@ fn param_hint(param: &str, params: &Map<String, Value>) -> String {
 fn context(scope: &Scope<'_>) -> Jinja {
     let time = |t: DateTime<Utc>| Jinja::from(t.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
     let interval = Jinja::from_pairs([("start", time(scope.interval.start)), ("end", time(scope.interval.end))]);
-    Jinja::from_pairs([
+    let mut pairs = vec![
         ("dag", Jinja::from(scope.dag)),
         ("task", Jinja::from(scope.task)),
         ("run_id", Jinja::from(scope.run_id)),
@@ -217,7 +271,11 @@ fn context(scope: &Scope<'_>) -> Jinja {
         ("interval", interval),
         ("params", to_jinja(scope.params)),
         ("outputs", Jinja::from_pairs(scope.outputs.iter().map(|(task, value)| (task.as_str(), to_jinja(value))))),
-    ])
+    ];
+    if let Some(item) = scope.item {
+        pairs.extend([(item.name, to_jinja(item.value)), (INDEX, Jinja::from(item.place))]);
+    }
+    Jinja::from_pairs(pairs)
 }
 
 fn render_value(
@@ -327,6 +385,7 @@ mod tests {
             timezone: Tz::Europe__Berlin,
             params,
             outputs: &NOTHING,
+            item: None,
         }
     }
 
@@ -359,7 +418,7 @@ mod tests {
     fn unknown_names_fail_in_the_check_and_in_the_run() {
         let params = json!({ "scale": 2 });
         let config = json!({ "a": "{{ params.scal }}", "b": ["x {{ logical_tim }}"], "c": "{{ range(3) }}{{ ds }}" });
-        let faults = check(&config, params.as_object().expect("a map"), &[]);
+        let faults = check(&config, params.as_object().expect("a map"), &[], None);
         let found: Vec<_> = faults.iter().map(|f| (f.field.as_str(), f.hint.as_deref().unwrap_or(""))).collect();
         assert_eq!(found, [("a", "did you mean `scale`?"), ("b[0]", "did you mean `logical_time`?")]);
         assert_eq!(render(&config, &scope(&params)).expect_err("undefined").field, "a");
@@ -367,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_template_that_does_not_compile_is_placed() {
-        let faults = check(&json!({ "sql": "select 1\nwhere {% if %}" }), &Map::new(), &[]);
+        let faults = check(&json!({ "sql": "select 1\nwhere {% if %}" }), &Map::new(), &[], None);
         assert_eq!((faults[0].field.as_str(), faults[0].line), ("sql", 1));
         assert!(faults[0].message.starts_with("the template does not compile: "), "{}", faults[0].message);
     }

@@ -10,6 +10,7 @@ mod kill;
 mod kinds;
 mod leases;
 mod limits;
+mod mapped;
 mod model;
 mod outputs;
 mod places;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use utoipa::ToSchema;
+use workflow::state::TaskState;
 
 use super::Page;
 use crate::error::StoreError;
@@ -102,6 +103,19 @@ pub(crate) struct Task {
     pub(crate) output: Option<Value>,
     /// The tasks that it waits for.
     pub(crate) needs: Vec<String>,
+    /// Of a mapped task whose list is known: how many items it has (`total`), and how many are in each state.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) items: Option<Value>,
+}
+
+impl Task {
+    /// How its items stand, those that matter most first: `2 failed, 998 success`.
+    pub(crate) fn items_text(&self) -> Option<String> {
+        let items = self.items.as_ref()?;
+        let states =
+            TaskState::ALL.iter().rev().filter_map(|state| Some((items.get(state.as_str())?.as_i64()?, state)));
+        Some(states.map(|(n, state)| format!("{n} {state}")).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// One attempt of a task.

@@ -242,7 +242,7 @@ fn task_table(run: &Run, tasks: &[&Task], attempts: &[Attempt]) -> Markup {
                         tr {
                             td { a.strong href={ "/runs/" (run.run_id) "?task=" (encode(&task.task)) "#log" } { (task.task) }
                                  span.sub { " " (task.kind) } }
-                            td { (badge(&task.state)) @if let Some(reason) = &task.reason { div.sub.clip title=(reason) { (reason) } } }
+                            td { (badge(&task.state)) @if let Some(reason) = &task.reason { div.sub.clip title=(reason) { (reason) } } @if let Some(items) = task.items_text() { div.sub { (items) } } }
                             td.num { (task.attempts) }
                             td.num { @if let Some(seconds) = task.seconds { (duration(seconds)) } @else { "–" } }
                             td.lane-cell { (lane(task, &own, start, end)) }

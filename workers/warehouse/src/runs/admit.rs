@@ -31,6 +31,19 @@ pub(super) fn key_pool(key: &str) -> String {
     format!("{KEY}{key}")
 }
 
+/// The slots that the items of a mapped task share, likewise.
+const ITEMS: &str = "items ";
+
+/// The pool of the items of a run's mapped task.
+pub(super) fn items_pool(run_id: i64, task: &str) -> String {
+    format!("{ITEMS}{run_id}.{task}")
+}
+
+/// Whether it is one of those.
+pub(super) fn is_items_pool(pool: &str) -> bool {
+    pool.starts_with(ITEMS)
+}
+
 /// The key that a pool stands for, if any.
 pub(super) fn key_of(pool: &str) -> Option<&str> {
     pool.strip_prefix(KEY)
@@ -87,8 +100,10 @@ pub(super) async fn admit_tasks(connection: &mut PgConnection, pools: &BTreeSet<
     let names: Vec<&str> = pools.iter().map(String::as_str).collect();
     let lock = include_str!("../../../../sql/runs/lock_pools.sql");
     let known: Vec<String> = sqlx::query_scalar(lock).bind(&names).fetch_all(&mut *connection).await?;
-    if known.len() < names.len() {
+    // The slots of items are gone once the last of them has ended.
+    if names.iter().any(|name| !is_items_pool(name) && !known.iter().any(|known| known == name)) {
         // A pool that nobody has sized has one slot: the file that named it is gone, its tasks are not.
+        let names: Vec<&str> = names.iter().copied().filter(|name| !is_items_pool(name)).collect();
         let size = "insert into sluice.pool (pool, slots) select unnest($1::text[]), 1 on conflict do nothing";
         sqlx::query(size).bind(&names).execute(&mut *connection).await?;
         sqlx::query(lock).bind(&names).execute(&mut *connection).await?;

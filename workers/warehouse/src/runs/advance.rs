@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
-use workflow::state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState, TriggerRule};
+use workflow::{
+    plan::parent_of,
+    state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState, TriggerRule},
+};
 
 use super::{
     RunError,
-    admit::{admit_runs, admit_tasks},
+    admit::{admit_runs, admit_tasks, items_pool},
 };
 use crate::outbox::{self, Message, Notice, Payload};
 
@@ -30,6 +33,8 @@ struct Ready {
     needs_total: i32,
     needs_failed: i32,
     needs_skipped: i32,
+    /// How many items it waited for, where that is what it did.
+    mapped: Option<i32>,
 }
 
 #[derive(Default)]
@@ -61,23 +66,21 @@ pub(super) async fn move_on(
     let mut counts: BTreeMap<i64, i32> = BTreeMap::new();
     let mut decisions = Decisions::default();
     let mut pools = BTreeSet::new();
-    let mut wave = ended;
+    let (mut wave, mut spent) = (ended, Vec::new());
     while !wave.is_empty() {
         for task in &wave {
             *counts.entry(task.run_id).or_default() += 1;
         }
         let mut next = Vec::new();
         for ready in count_down(connection, &wave).await? {
-            let rule: TriggerRule = ready.trigger_rule.parse()?;
-            let event = rule.decide(NeedsEnded {
-                total: ready.needs_total,
-                failed: ready.needs_failed,
-                skipped: ready.needs_skipped,
-            });
+            let (event, reason) = ready.decide()?;
             let state = TaskState::Waiting.on(event).expect("a trigger rule decides for a waiting task");
             decisions.task_run_id.push(ready.task_run_id);
             decisions.state.push(state.as_str());
-            decisions.reason.push(reason(event, rule));
+            decisions.reason.push(reason);
+            if ready.mapped.is_some() {
+                spent.push(items_pool(ready.run_id, &ready.task));
+            }
             if state == TaskState::Queued {
                 pools.extend(ready.pool);
             }
@@ -88,7 +91,26 @@ pub(super) async fn move_on(
         wave = next;
     }
     pools.extend(settle(connection, &decisions, &counts).await?);
+    if !spent.is_empty() {
+        sqlx::query("delete from sluice.pool where pool = any ($1)").bind(spent).execute(connection).await?;
+    }
     Ok(pools)
+}
+
+impl Ready {
+    /// What becomes of it, and why. A mapped task whose items have ended collects what they left, if none failed.
+    fn decide(&self) -> Result<(TaskEvent, Option<String>), RunError> {
+        let failed = self.needs_failed;
+        if let Some(items) = self.mapped {
+            return Ok(match failed {
+                0 => (TaskEvent::Ready, None),
+                _ => (TaskEvent::ItemsFailed, Some(format!("{failed} of its {items} items failed"))),
+            });
+        }
+        let rule: TriggerRule = self.trigger_rule.parse()?;
+        let event = rule.decide(NeedsEnded { total: self.needs_total, failed, skipped: self.needs_skipped });
+        Ok((event, reason(event, rule)))
+    }
 }
 
 fn reason(event: TaskEvent, rule: TriggerRule) -> Option<String> {
@@ -106,6 +128,7 @@ async fn count_down(connection: &mut PgConnection, ended: &[EndedTask]) -> Resul
         .bind(ended.iter().map(|t| t.run_id).collect::<Vec<_>>())
         .bind(ended.iter().map(|t| t.task.clone()).collect::<Vec<_>>())
         .bind(ended.iter().map(|t| t.state.as_str()).collect::<Vec<_>>())
+        .bind(ended.iter().map(|t| parent_of(&t.task)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgPool;
 use workflow::{
-    plan::Plan,
+    plan::{Plan, parent_of},
     state::{RunEvent, TaskEvent, TaskState},
 };
 
@@ -86,6 +86,8 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
                 Some(task) => states.keys().filter(|name| *name == task).cloned().collect(),
                 None => states.keys().cloned().collect(),
             };
+            // Lists are made anew.
+            let states: BTreeMap<_, _> = states.into_iter().filter(|(name, _)| parent_of(name).is_none()).collect();
             let mut again = rewind(&run.plan, &states, &chosen, Reach::Downstream);
             let reopened = again.len();
             // The run waits for its turn, so all of its tasks do.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 use workflow::{
     kind::DataInterval,
-    plan::{Plan, PlanDiff, PlannedTask, diff},
+    plan::{Plan, PlanDiff, PlannedTask, diff, parent_of},
     state::{RunEvent, RunState, TaskEvent, TaskState},
 };
 
@@ -17,6 +17,7 @@ use super::{
     advance::{EndedTask, move_on},
     audit::{Act, Actor, record},
     deploy::{self, read_plan},
+    items,
     keys::{Keyed, sizes},
 };
 
@@ -146,9 +147,12 @@ pub(super) async fn retry_by(
     }
     let chosen = choose(&run.plan, run_id, &states, wish.task, &added)?;
     let again = rewind(&run.plan, &states, &chosen, wish.reach);
+    // Whose list is made anew must not have items under way.
+    let anew = again.iter().filter(|t| t.mapped.is_none()).flat_map(|t| items::of(&states, t.task));
     if let Some((task, state)) = again
         .iter()
         .map(|t| (t.task, states[t.task]))
+        .chain(anew)
         .find(|(_, s)| matches!(s, TaskState::Running | TaskState::Queued))
     {
         return Err(RunError::StillOpen { run_id, task: task.to_owned(), state: state.to_string() });
@@ -156,6 +160,7 @@ pub(super) async fn retry_by(
     let reopened = again.iter().filter(|t| states[t.task].is_final()).count();
     let goes_on = run.state.on(RunEvent::Retried).ok_or(RunError::NotStarted(run_id))?;
     put_back(&mut transaction, run_id, &again, reopened, goes_on).await?;
+    items::size(&mut transaction, &run.plan, run_id, &again).await?;
     // A task that only waits anew, since one that it needs runs again alone, is none of those.
     let runs_again = |t: &&Again<'_>| wish.reach == Reach::Downstream || states[t.task].is_final();
     let tasks: Vec<String> = again.iter().filter(runs_again).map(|t| t.task.to_owned()).collect();
@@ -208,7 +213,7 @@ async fn adopt(
         .collect();
     let dropped: Vec<&str> = states
         .iter()
-        .filter(|(name, state)| new.task(name).is_none() && state.on(TaskEvent::Dropped).is_some())
+        .filter(|(name, state)| new.task_of_row(name).is_none() && state.on(TaskEvent::Dropped).is_some())
         .map(|(name, _)| name.as_str())
         .collect();
     let keyed = Keyed { plan: new, logical_time: run.logical_time, interval: run.interval, params: &params };
@@ -234,7 +239,16 @@ async fn adopt(
         .bind(kept.iter().map(|t| t.labels.join(" ")).collect::<Vec<_>>())
         .execute(&mut *connection)
         .await?;
-    for name in dropped.into_iter().map(str::to_owned).collect::<Vec<_>>() {
+    // Lists are made anew, as the new plan makes them.
+    sqlx::query(
+        "update sluice.task_run set mapped = null where run_id = $1 and mapped is not null and state <> 'success'",
+    )
+    .bind(run_id)
+    .execute(&mut *connection)
+    .await?;
+    let dropped: Vec<String> = dropped.into_iter().map(str::to_owned).collect();
+    states.retain(|name, _| parent_of(name).is_none());
+    for name in dropped.into_iter() {
         states.insert(name, TaskState::Skipped);
     }
     states.extend(added.iter().map(|name| (name.clone(), TaskState::Skipped)));
@@ -257,6 +271,8 @@ pub(super) async fn put_back(
         .bind(again.iter().map(|t| t.needs.failed).collect::<Vec<_>>())
         .bind(again.iter().map(|t| t.needs.skipped).collect::<Vec<_>>())
         .bind(again.iter().map(|t| t.attempts).collect::<Vec<_>>())
+        .bind(again.iter().map(|t| t.total).collect::<Vec<_>>())
+        .bind(again.iter().map(|t| t.mapped).collect::<Vec<_>>())
         .execute(&mut *connection)
         .await?;
     sqlx::query(include_str!("../../../../sql/runs/reopen_run.sql"))
@@ -319,15 +335,19 @@ pub(super) async fn lock(connection: &mut PgConnection, run_id: i64) -> Result<L
     Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)?, params, logical_time, interval })
 }
 
-/// Every task of a run and how it stands.
+/// Every task of a run and how it stands, with the items of lists that are in force.
 pub(super) async fn states(
     connection: &mut PgConnection,
     run_id: i64,
 ) -> Result<BTreeMap<String, TaskState>, RunError> {
-    let rows: Vec<(String, String)> = sqlx::query_as("select task, state from sluice.task_run where run_id = $1")
-        .bind(run_id)
-        .fetch_all(connection)
-        .await?;
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select t.task, t.state from sluice.task_run t
+         where t.run_id = $1 and (t.parent is null or exists (
+             select from sluice.task_run p where p.run_id = $1 and p.task = t.parent and t.place < p.mapped))",
+    )
+    .bind(run_id)
+    .fetch_all(connection)
+    .await?;
     rows.into_iter().map(|(task, state)| Ok((task, state.parse()?))).collect()
 }
 
@@ -344,7 +364,7 @@ fn choose(
         if !group.is_empty() {
             return Ok(group);
         }
-        if !states.contains_key(task) || plan.task(task).is_none() {
+        if !states.contains_key(task) || plan.task_of_row(task).is_none() {
             return Err(RunError::NoTask { dag: plan.dag.clone(), task: task.to_owned() });
         }
         return Ok(BTreeSet::from([task.to_owned()]));
@@ -366,6 +386,17 @@ pub(super) struct Needs {
     skipped: i32,
 }
 
+impl Needs {
+    pub(super) fn count(&mut self, state: TaskState, open: bool) {
+        match state {
+            state if open || !state.is_final() => self.open += 1,
+            state if state.is_fault() || state == TaskState::Cancelled => self.failed += 1,
+            TaskState::Skipped => self.skipped += 1,
+            _ => {}
+        }
+    }
+}
+
 /// A task as a retry, a mark or a clear leaves it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Again<'a> {
@@ -373,11 +404,23 @@ pub(super) struct Again<'a> {
     pub(super) state: TaskState,
     needs: Needs,
     attempts: i32,
+    /// How many it waits for, where that is not what it was.
+    pub(super) total: Option<i32>,
+    /// How many items it has, where its list is kept.
+    pub(super) mapped: Option<i32>,
 }
 
 impl<'a> Again<'a> {
     pub(super) fn new(task: &'a PlannedTask, state: TaskState, needs: Needs) -> Self {
-        Self { task: &task.name, state, needs, attempts: i32::from(task.attempts) }
+        // Whose list is made anew waits for what it needs first.
+        let total = task.for_each.as_ref().map(|_| i32::try_from(task.needs.len()).unwrap_or(i32::MAX));
+        Self { task: &task.name, state, needs, attempts: i32::from(task.attempts), total, mapped: None }
+    }
+
+    /// An item of a mapped task.
+    pub(super) fn of_item(item: &'a str, state: TaskState, task: &PlannedTask) -> Self {
+        let attempts = i32::from(task.attempts);
+        Self { task: item, state, needs: Needs::default(), attempts, total: None, mapped: None }
     }
 }
 
@@ -385,11 +428,8 @@ impl<'a> Again<'a> {
 pub(super) fn tally(task: &PlannedTask, states: &BTreeMap<String, TaskState>, open: &BTreeSet<&str>) -> Needs {
     let mut needs = Needs::default();
     for need in &task.needs {
-        match states.get(need) {
-            Some(state) if open.contains(need.as_str()) || !state.is_final() => needs.open += 1,
-            Some(state) if state.is_fault() || *state == TaskState::Cancelled => needs.failed += 1,
-            Some(TaskState::Skipped) => needs.skipped += 1,
-            _ => {}
+        if let Some(state) = states.get(need) {
+            needs.count(*state, open.contains(need.as_str()));
         }
     }
     needs
@@ -399,13 +439,15 @@ pub(super) fn tally(task: &PlannedTask, states: &BTreeMap<String, TaskState>, op
 /// them: those with an open need wait, the others are ready. Where it reaches no further, tasks that wait for a chosen one wait for it anew.
 pub(super) fn rewind<'a>(
     plan: &'a Plan,
-    states: &BTreeMap<String, TaskState>,
+    states: &'a BTreeMap<String, TaskState>,
     chosen: &BTreeSet<String>,
     reach: Reach,
 ) -> Vec<Again<'a>> {
+    // An item runs again as part of its task.
+    let begin: BTreeSet<&str> = chosen.iter().map(|name| parent_of(name).unwrap_or(name)).collect();
     let mut behind: BTreeSet<&str> = match reach {
-        Reach::Downstream => chosen.iter().flat_map(|task| plan.with_downstream(task)).collect::<Vec<_>>(),
-        Reach::Only => plan.tasks.iter().filter(|task| chosen.contains(&task.name)).collect::<Vec<_>>(),
+        Reach::Downstream => begin.iter().flat_map(|task| plan.with_downstream(task)).collect::<Vec<_>>(),
+        Reach::Only => plan.tasks.iter().filter(|task| begin.contains(task.name.as_str())).collect::<Vec<_>>(),
     }
     .into_iter()
     .map(|task| task.name.as_str())
@@ -421,16 +463,22 @@ pub(super) fn rewind<'a>(
     }
     let waits_anew = |task: &PlannedTask| {
         states.get(&task.name) == Some(&TaskState::Waiting)
+            && items::of(states, &task.name).next().is_none()
             && task.needs.iter().any(|need| behind.contains(need.as_str()))
     };
     plan.tasks
         .iter()
         .filter(|task| behind.contains(task.name.as_str()) || waits_anew(task))
-        .map(|task| {
+        .flat_map(|task| {
             let needs = tally(task, states, &behind);
+            if needs.open == 0
+                && let Some(again) = items::again(task, states, chosen)
+            {
+                return again;
+            }
             let event = if needs.open == 0 { TaskEvent::Retried } else { TaskEvent::Rewound };
             let was = states[&task.name];
-            Again::new(task, was.on(event).unwrap_or(was), needs)
+            vec![Again::new(task, was.on(event).unwrap_or(was), needs)]
         })
         .collect()
 }

@@ -14,6 +14,7 @@ use super::{
     ClaimRequest, Claimed, Line, RunError,
     advance::{EndedTask, advance},
     claim::claim,
+    items::{Expansion, expand},
     log::insert_lines,
     without_nul,
 };
@@ -51,6 +52,8 @@ pub enum End {
         /// What to tell people.
         reason: String,
     },
+    /// The list of a mapped task is known: its items follow, and the attempt does not count.
+    Expanded(Expansion),
     /// It stopped since its run was cancelled.
     Cancelled,
     /// It stopped since its worker had to; the task returns to the queue, and the attempt does not count.
@@ -70,6 +73,7 @@ impl End {
         let (attempt, task) = match self {
             Self::Success { .. } => (AttemptEvent::Succeeded, TaskEvent::Succeeded),
             Self::Skipped { .. } => (AttemptEvent::Succeeded, TaskEvent::Skip),
+            Self::Expanded(_) => (AttemptEvent::Succeeded, TaskEvent::Expanded),
             Self::Failed { retry, .. } => (AttemptEvent::Failed, ended_badly(retry.is_some())),
             Self::TimedOut { retry, .. } => (AttemptEvent::TimedOut, ended_badly(retry.is_some())),
             Self::Cancelled => (AttemptEvent::Cancelled, TaskEvent::Cancel),
@@ -111,6 +115,15 @@ pub struct Ended {
     pub end: End,
     /// The last lines of its log.
     pub lines: Vec<Line>,
+}
+
+impl Ended {
+    fn expansion(&self) -> Option<&Expansion> {
+        match &self.end {
+            End::Expanded(list) => Some(list),
+            _ => None,
+        }
+    }
 }
 
 /// What came of an exchange.
@@ -177,6 +190,12 @@ pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Re
         accepted.insert(attempt_id);
         pools.extend(pool);
         let state: TaskState = state.parse()?;
+        if state == TaskState::Waiting {
+            let list = ended.iter().filter(|ended| ended.fence.attempt_id == attempt_id).find_map(Ended::expansion);
+            if let Some(list) = list {
+                pools.extend(expand(connection, run_id, &task, list).await?);
+            }
+        }
         if state.is_final() {
             tasks.push(EndedTask { run_id, task, state });
         }
@@ -242,6 +261,7 @@ async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<Mov
                 delay = retry.map_or(0.0, |wait| wait.as_secs_f64());
             }
             End::Skipped { reason } => error = Some(without_nul(reason)),
+            End::Expanded(_) => extra = 1,
             End::Cancelled => error = Some("the run was cancelled".to_owned()),
             End::Released => {
                 error = Some("its worker stopped".to_owned());

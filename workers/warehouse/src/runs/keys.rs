@@ -33,6 +33,7 @@ impl Keyed<'_> {
             timezone: self.plan.timezone,
             params: self.params,
             outputs: &BTreeMap::new(),
+            item: None,
         };
         let unusable = |problem| RunError::Key { task: task.name.clone(), problem };
         concurrency.render(&scope).map(|key| Some(key_pool(&key))).map_err(unusable)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sqlx::PgPool;
 use workflow::{
-    plan::Plan,
+    plan::{Plan, parent_of},
     state::{RunEvent, TaskEvent, TaskState},
 };
 
@@ -14,6 +14,7 @@ use super::{
     advance::{EndedTask, advance},
     audit::{self, Act, Actor, record},
     control::{Again, lock, put_back, states, tally},
+    items,
 };
 
 /// The state that a person puts a task into.
@@ -89,14 +90,30 @@ pub(super) async fn mark(
     // No worker asks for the run's lock before it claims.
     let (task_pool,) = written.ok_or_else(|| still_open(TaskState::Running))?;
     let marked: BTreeSet<String> = by_hand(&mut transaction, run_id).await?;
-    let anew = decided_by(&run.plan, &states, &marked, task);
+    let anew = match parent_of(task).and_then(|name| run.plan.task(name)) {
+        None => decided_by(&run.plan, &states, &marked, task),
+        // Its items decide anew about a mapped task that waits for them, or that failed.
+        Some(mapped) => {
+            let waits = || items::waits(mapped, &states, &BTreeSet::from([task]));
+            match states[&mapped.name] {
+                TaskState::Waiting => vec![waits()],
+                TaskState::Failed => {
+                    let behind = decided_by(&run.plan, &states, &marked, &mapped.name);
+                    std::iter::once(waits()).chain(behind).collect()
+                }
+                _ => Vec::new(),
+            }
+        }
+    };
     let is_decided = |t: &&Again<'_>| states[t.task].is_final();
     // The marked task counts as open until `advance` takes it off.
     let reopened = anew.iter().filter(is_decided).count() + usize::from(was.is_final());
     let goes_on = run.state.on(RunEvent::Retried).unwrap_or(run.state);
     put_back(&mut transaction, run_id, &anew, reopened, goes_on).await?;
-    let ended = EndedTask { run_id, task: task.to_owned(), state };
-    advance(&mut transaction, vec![ended], task_pool.into_iter().collect()).await?;
+    let mut ended = vec![EndedTask { run_id, task: task.to_owned(), state }];
+    let left_out = items::leave_out(&mut transaction, run_id, task, &states).await?;
+    ended.extend(left_out.into_iter().map(|task| EndedTask { run_id, task, state: TaskState::Skipped }));
+    advance(&mut transaction, ended, task_pool.into_iter().collect()).await?;
     let act = Act {
         run_id: Some(run_id),
         dag: Some(&run.plan.dag),
@@ -137,7 +154,9 @@ fn decided_by<'a>(
             || (*was == TaskState::Skipped && !settled.contains(&planned.name));
         let waits = *was == TaskState::Waiting;
         let concerned = planned.needs.iter().any(|need| open.contains(need.as_str()));
-        if planned.name == task || !(decided || waits) || !concerned {
+        // A mapped task with a list waits for its items alone.
+        let mapped = items::of(states, &planned.name).next().is_some();
+        if planned.name == task || !(decided || waits) || !concerned || mapped {
             continue;
         }
         open.insert(&planned.name);

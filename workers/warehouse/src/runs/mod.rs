@@ -18,6 +18,7 @@ mod deploy;
 mod error;
 mod exchange;
 mod hand_over;
+mod items;
 mod keys;
 mod lease;
 mod log;
@@ -41,6 +42,7 @@ pub use deploy::{VersionRow, current_plan, deploy, find_version, pause, plan, re
 pub use error::RunError;
 pub use exchange::{End, Ended, Exchange, exchange};
 pub use hand_over::{HandedOver, WellEnded, hand_over};
+pub use items::{ClaimedItem, Expansion, ItemRow, item, item_outputs, items};
 pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_serves, worker_stopped};
 pub use log::{Line, write_log};
 pub use mark::Mark;

@@ -153,9 +153,13 @@ pub struct TaskRow {
     pub gate: bool,
     /// The service that it could not reach, where that made it fail.
     pub service: Option<String>,
+    /// Of a mapped task whose list is known: how many items it has (`total`), and how many of them are in each state.
+    pub items: Option<Value>,
+    /// How often it looked in vain for what it waits for.
+    pub looks: i32,
 }
 
-/// A run's tasks, in the plan's order.
+/// A run's tasks, in the plan's order, without the items of mapped ones.
 pub async fn tasks(pool: &PgPool, run_id: i64) -> Result<Vec<TaskRow>, RunError> {
     Ok(sqlx::query_as(include_str!("../../../../sql/runs/list_tasks.sql")).bind(run_id).fetch_all(pool).await?)
 }

@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgPool, types::Json};
 use workflow::state::{RunState, TaskState};
 
-use super::{RunError, RunRow, admit::key_of, read};
+use super::{
+    RunError, RunRow,
+    admit::{is_items_pool, key_of},
+    read,
+};
 
 /// An answer about a run or one of its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,6 +60,22 @@ struct Task {
     last_line: Option<String>,
     last_line_at: Option<DateTime<Utc>>,
     usual: Option<f64>,
+    items: Option<Json<BTreeMap<String, i64>>>,
+    looks: i32,
+}
+
+impl Task {
+    /// How many of its items are in a state.
+    fn items_in(&self, state: TaskState) -> i64 {
+        self.items.as_ref().and_then(|items| items.get(state.as_str())).copied().unwrap_or(0)
+    }
+
+    /// How its items stand, those that matter most first.
+    fn items_text(&self) -> Option<String> {
+        let items = self.items.as_ref()?;
+        let states = TaskState::ALL.iter().rev().filter_map(|state| Some((*items.get(state.as_str())?, state)));
+        Some(states.map(|(n, state)| format!("{n} {state}")).collect::<Vec<_>>().join(", "))
+    }
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -90,8 +110,11 @@ struct Check {
 /// say, what it waits for before what waits.
 pub async fn why(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<Why>, RunError> {
     let run = read::run(pool, run_id).await?;
-    let tasks: Vec<Task> =
-        sqlx::query_as(include_str!("../../../../sql/runs/why_tasks.sql")).bind(run_id).fetch_all(pool).await?;
+    let tasks: Vec<Task> = sqlx::query_as(include_str!("../../../../sql/runs/why_tasks.sql"))
+        .bind(run_id)
+        .bind(task)
+        .fetch_all(pool)
+        .await?;
     let asker = Asker { pool, run: &run, tasks: tasks.iter().map(|t| (t.task.as_str(), t)).collect(), now: Utc::now() };
     if let Some(name) = task {
         let task =
@@ -105,7 +128,8 @@ pub async fn why(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<W
             TaskState::Queued | TaskState::Running | TaskState::Failed => true,
             TaskState::Skipped => task.attempts > 0,
             TaskState::Success => asker.is_slow(task),
-            TaskState::Waiting | TaskState::UpstreamFailed | TaskState::Cancelled => task.late,
+            TaskState::Waiting => task.late || task.items.is_some(),
+            TaskState::UpstreamFailed | TaskState::Cancelled => task.late,
         };
         if speaks {
             answers.push(asker.task(task).await?);
@@ -126,7 +150,9 @@ impl Asker<'_> {
         let run = self.run;
         let mut why =
             Why { task: None, state: run.state.clone(), because: String::new(), facts: Vec::new(), hint: None };
-        let count = |state: TaskState| tasks.iter().filter(|t| t.state == state.as_str()).count();
+        let own = |state: TaskState| tasks.iter().filter(|t| t.state == state.as_str()).count();
+        let items = |state: TaskState| tasks.iter().map(|t| t.items_in(state)).sum::<i64>();
+        let count = |state: TaskState| own(state) + usize::try_from(items(state)).unwrap_or(0);
         match run.state.parse()? {
             RunState::Queued => self.queued_run(&mut why).await?,
             RunState::Running if run.cancel_requested => {
@@ -141,15 +167,15 @@ impl Asker<'_> {
                     .collect::<Vec<_>>();
                 why.because = format!(
                     "{} of its {} have not ended: {}",
-                    tasks.len() - ended(run),
-                    n_tasks(tasks.len()),
+                    run.tasks - run.ended,
+                    n_tasks(usize::try_from(run.tasks).unwrap_or(0)),
                     open.join(", ")
                 );
             }
             RunState::Success => why.because = "every task succeeded or was skipped".into(),
             RunState::Failed => {
                 let behind = count(TaskState::UpstreamFailed);
-                why.because = format!("{} failed", n_tasks(count(TaskState::Failed)));
+                why.because = format!("{} failed", n_tasks(own(TaskState::Failed)));
                 if behind > 0 {
                     why.facts.push(format!("{} behind it could not run", n_tasks(behind)));
                 }
@@ -222,6 +248,10 @@ impl Asker<'_> {
     }
 
     fn waiting(&self, task: &Task, why: &mut Why) -> Result<(), RunError> {
+        if let Some(items) = task.items_text() {
+            why.because = format!("it waits for its items: {items}");
+            return Ok(());
+        }
         let mut open = Vec::new();
         for need in &task.needs {
             if let Some(need) = self.tasks.get(need.as_str())
@@ -260,6 +290,9 @@ impl Asker<'_> {
             let slots = holders.first().map_or(1, |holder| holder.slots);
             let key = key_of(pool);
             why.because = match key {
+                _ if is_items_pool(pool) => {
+                    format!("{} of {slots} items of its list are under way", holders.len())
+                }
                 Some(key) => format!("{} of {slots} tasks of the key `{key}` are under way", holders.len()),
                 None => format!("the pool `{pool}` is full: {} of {slots} slots are taken", holders.len()),
             };
@@ -268,6 +301,7 @@ impl Asker<'_> {
                 format!("{}.{} of run {} has one ({}{since})", h.dag, h.task, h.run_id, h.state)
             }));
             let size = match key {
+                _ if is_items_pool(pool) => "`for_each: { max_parallel: N }` allows more".to_owned(),
                 Some(_) => "`concurrency: { limit: N }` allows more".to_owned(),
                 None => format!("`pools: {{ {pool}: N }}` in sluice.yaml sizes the pool"),
             };
@@ -373,6 +407,24 @@ impl Asker<'_> {
             return Ok(());
         }
         why.because = reason;
+        if task.items_in(TaskState::Failed) > 0 {
+            let failed: Vec<(String, Option<String>)> =
+                sqlx::query_as(include_str!("../../../../sql/runs/why_items.sql"))
+                    .bind(run_id)
+                    .bind(&task.task)
+                    .fetch_all(self.pool)
+                    .await?;
+            let words = |(item, reason): &(String, Option<String>)| {
+                format!("{item}: {}", reason.as_deref().unwrap_or("it failed"))
+            };
+            why.facts.extend(failed.iter().map(words));
+            why.facts.extend(task.items_text());
+            let name = &task.task;
+            why.hint = Some(format!(
+                "`sluice show {run_id}.{name}` lists them; `sluice retry {run_id}.{name}` runs again those that failed"
+            ));
+            return Ok(());
+        }
         if task.attempts > 1 || task.max_attempts > 1 {
             why.facts.push(format!("that was attempt {} of {}", task.attempts, task.max_attempts));
         }
@@ -420,13 +472,10 @@ fn succeeded(task: &Task, why: &mut Why) {
     if let Some(usual) = task.usual {
         why.facts.push(format!("it usually takes {}", seconds(usual)));
     }
-    if task.attempts > 1 {
+    why.facts.extend(task.items_text().map(|items| format!("its items: {items}")));
+    if task.attempts > 1 && task.items.is_none() {
         why.facts.push(format!("it took {} attempts", task.attempts));
     }
-}
-
-fn ended(run: &RunRow) -> usize {
-    usize::try_from(run.ended).unwrap_or(0)
 }
 
 fn n_tasks(n: usize) -> String {

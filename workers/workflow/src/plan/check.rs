@@ -267,11 +267,14 @@ impl Checker<'_> {
                 self.fault(&base, problem);
             }
         }
-        self.templates(scope, &base, &config, keys.when.as_deref(), &needs);
+        self.for_each(scope, &base, &name, &keys, &needs);
+        let each = keys.for_each.as_ref().map(|each| each.name.as_str());
+        self.templates(scope, &base, &config, keys.when.as_deref(), (&needs, each));
         let kind = kind?;
         let defaults = scope.defaults;
-        // A key of its own stands in for the pool that others of the DAG take slots of.
-        let pool = keys.pool.or_else(|| defaults.pool.clone().filter(|_| keys.concurrency.is_none()));
+        // Slots of its own stand in for the pool that others of the DAG take slots of.
+        let own = keys.concurrency.is_some() || keys.for_each.as_ref().is_some_and(|each| each.max_parallel.is_some());
+        let pool = keys.pool.or_else(|| defaults.pool.clone().filter(|_| !own));
         if let Some(name) = &pool {
             let reference = Reference::new("pool", Target::Pool(name.clone()));
             if let Some(problem) = self.known.resolve(&reference) {
@@ -299,6 +302,7 @@ impl Checker<'_> {
             priority: keys.priority.or(defaults.priority).unwrap_or(0),
             pool,
             concurrency: keys.concurrency,
+            for_each: keys.for_each,
             deadline: keys.deadline,
             when: keys.when,
             repeatable: kind.safe_to_repeat(),
@@ -306,13 +310,20 @@ impl Checker<'_> {
         })
     }
 
-    fn templates(&mut self, scope: &Scope<'_>, base: &str, config: &Value, when: Option<&str>, needs: &[String]) {
+    fn templates(
+        &mut self,
+        scope: &Scope<'_>,
+        base: &str,
+        config: &Value,
+        when: Option<&str>,
+        (needs, item): (&[String], Option<&str>),
+    ) {
         if let Some(when) = when {
             for fault in template::check_condition(when, scope.params, needs) {
                 self.faults.push(self.document.diagnostic(&join(base, "when"), fault.message, fault.hint));
             }
         }
-        for fault in template::check(config, scope.params, needs) {
+        for fault in template::check(config, scope.params, needs, item) {
             let mut diagnostic = self.document.diagnostic(&join(base, &fault.field), fault.message, fault.hint);
             diagnostic.line += fault.line;
             self.faults.push(diagnostic);
@@ -447,6 +458,7 @@ impl<'a> Scope<'a> {
             timezone: self.timezone,
             params,
             outputs,
+            item: None,
         }
     }
 }

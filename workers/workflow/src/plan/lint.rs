@@ -32,6 +32,7 @@ pub fn lint(document: &Document, plan: &Plan) -> Vec<Diagnostic> {
     for (base, task) in &tasks {
         found.extend(too_long(plan, task, period).map(|problem| (base.as_str(), problem)));
         found.extend(never_runs(plan, task).map(|problem| (base.as_str(), problem)));
+        found.extend(all_alike(task).map(|problem| (base.as_str(), problem)));
     }
     let mut found: Vec<_> = found.into_iter().map(|(base, problem)| document.place(base, problem)).collect();
     found.sort_by_key(|warning| warning.line);
@@ -46,6 +47,7 @@ fn used_names(plan: &Plan) -> BTreeSet<String> {
         let key = task.concurrency.iter().map(|concurrency| serde_json::Value::String(concurrency.key.clone()));
         used.extend(key.flat_map(|key| template::names_in(&key)));
         used.extend(task.when.iter().flat_map(|when| template::names_in_condition(when)));
+        used.extend(task.for_each.iter().flat_map(|each| template::names_in_condition(&each.over)));
     }
     // `params.list.0` is a use of `params.list`.
     used.iter().map(|name| name.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")).collect()
@@ -82,6 +84,16 @@ fn too_long(plan: &Plan, task: &PlannedTask, period: Option<TimeDelta>) -> Optio
     let message =
         format!("it may take {}, but the next run comes after {}: the two may run at once", task.timeout, Span(period));
     Some(Problem::new("timeout", message).hint("a shorter `timeout`, or `max_active_runs: 1` for the DAG"))
+}
+
+fn all_alike(task: &PlannedTask) -> Option<Problem> {
+    let each = task.for_each.as_ref()?;
+    let of_item = |name: &String| name.split('.').next().is_some_and(|root| root == each.name || root == "index");
+    if template::names_in(&task.config).iter().any(of_item) {
+        return None;
+    }
+    let message = format!("nothing in the task's keys says `{}`, so it does the same for each of them", each.name);
+    Some(Problem::new("for_each", message).hint(format!("`{{{{ {} }}}}` is the item", each.name)))
 }
 
 fn never_runs(plan: &Plan, task: &PlannedTask) -> Option<Problem> {

@@ -5,6 +5,7 @@
 mod check;
 mod days;
 mod diff;
+mod each;
 mod lint;
 mod names;
 mod params;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 pub use check::check;
 pub use diff::{Change, PlanDiff, TaskDiff, diff};
+pub use each::{ForEach, MOST_ITEMS, item_name, parent_of};
 pub use lint::lint;
 pub use names::Known;
 pub(crate) use params::read as read_params;
@@ -109,6 +111,9 @@ pub struct PlannedTask {
     /// What only so many tasks, of whatever run and DAG, may be at at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
+    /// The list that it is mapped over: it runs once for each item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<ForEach>,
     /// How long after the run was made it should have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Span>,
@@ -167,9 +172,14 @@ pub enum RetryOn {
 }
 
 impl PlannedTask {
-    /// Whether it needs a slot: of its pool, or of its key.
+    /// Whether it needs a slot: of its pool, of its key, or of those that its items share.
     pub fn takes_slot(&self) -> bool {
-        self.pool.is_some() || self.concurrency.is_some()
+        self.pool.is_some() || self.concurrency.is_some() || self.max_parallel().is_some()
+    }
+
+    /// How many of its items may be under way at once, where that is said.
+    pub fn max_parallel(&self) -> Option<i32> {
+        self.for_each.as_ref().and_then(|each| each.max_parallel)
     }
 
     /// Whether another attempt may follow such an end.
@@ -230,10 +240,11 @@ impl Plan {
     }
 
     /// The tasks after which all is plain once they went well: no slot of a pool to pass on, and behind them only tasks
-    /// that need no slot and whose rules then say yes.
+    /// that need no slot, are not mapped, and whose rules then say yes.
     pub fn straight_on(&self) -> BTreeSet<&str> {
-        let pooled = self.tasks.iter().filter(|task| task.pool.is_some());
-        let choosy = self.tasks.iter().filter(|task| task.pool.is_some() || task.trigger_rule.wants_fault());
+        let apart = |task: &&PlannedTask| task.pool.is_some() || task.for_each.is_some();
+        let pooled = self.tasks.iter().filter(apart);
+        let choosy = self.tasks.iter().filter(|task| apart(task) || task.trigger_rule.wants_fault());
         let winding: BTreeSet<&str> = pooled
             .map(|task| task.name.as_str())
             .chain(choosy.flat_map(|task| task.needs.iter().map(String::as_str)))

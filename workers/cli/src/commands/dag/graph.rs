@@ -169,13 +169,14 @@ fn text(plan: &Plan) -> Vec<String> {
         while lanes.last() == Some(&None) {
             lanes.pop();
         }
-        rows.push((row, &task.name, &task.kind));
+        let each = task.for_each.as_ref().map(|each| format!(", for each of {}", each.over)).unwrap_or_default();
+        rows.push((row, &task.name, format!("{}{each}", task.kind)));
     }
     let width = rows.iter().map(|(row, name, _)| row.chars().count() + name.len()).max().unwrap_or(0);
-    rows.iter()
+    rows.into_iter()
         .map(|(row, name, kind)| {
             let gap = " ".repeat(width - row.chars().count() - name.len() + 2);
-            format!("{row}{}{gap}{}", output::paint(name, Style::Bold), output::paint(kind, Style::Dim))
+            format!("{row}{}{gap}{}", output::paint(name, Style::Bold), output::paint(&kind, Style::Dim))
         })
         .collect()
 }

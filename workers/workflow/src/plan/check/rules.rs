@@ -93,7 +93,7 @@ impl Checker<'_> {
             self.fault(&base, problem.hint("`params`, `ds` and the like are known by then"));
         } else {
             let before = self.faults.len();
-            self.templates(scope, &base, &json!({ "key": key }), None, &[]);
+            self.templates(scope, &base, &json!({ "key": key }), None, (&[], None));
             // A run that a schedule makes has the defaults, so its key is tried here.
             let params = Value::Object(scope.params.clone());
             if self.faults.len() == before
@@ -101,6 +101,45 @@ impl Checker<'_> {
             {
                 self.fault(&base, Problem::new("key", format!("with the parameters' defaults: {problem}")));
             }
+        }
+    }
+
+    /// A list is made from what its task may read; what of it is known before the run is tried here.
+    pub(super) fn for_each(&mut self, scope: &Scope<'_>, base: &str, task: &str, keys: &TaskKeys, needs: &[String]) {
+        let Some(each) = &keys.for_each else { return };
+        let base = join(base, "for_each");
+        let faults = template::check_condition(&each.over, scope.params, needs);
+        let sound = faults.is_empty();
+        for fault in faults {
+            let message = fault.message.replace("a condition is", "`over` is");
+            let hint = fault.hint.map(|hint| hint.replace("`when: params.full`", "`over: params.cities`"));
+            self.faults.push(self.document.diagnostic(&join(&base, "over"), message, hint));
+        }
+        let reads_output = |name: &String| name.split('.').next() == Some("outputs");
+        if sound && !template::names_in_condition(&each.over).iter().any(reads_output) {
+            let params = Value::Object(scope.params.clone());
+            if let Err(problem) = each.items(&scope.sample(task, &params, &BTreeMap::new())) {
+                let problem = Problem::new("over", problem);
+                self.fault(&base, problem.hint("`outputs.TASK.KEY` or `params.NAME` of a list, or `range(3)`"));
+            }
+        }
+        if !dag::is_name(&each.name) {
+            self.fault(&base, bad_name("as", &each.name));
+        } else if template::is_taken(&each.name) {
+            let problem = Problem::new("as", format!("`{}` means something else in templates already", each.name));
+            self.fault(&base, problem.hint("`as: item`"));
+        }
+        if each.max_parallel.is_some_and(|most| most < 1) {
+            self.fault(&base, Problem::new("max_parallel", "no item could ever run").hint("1 or more"));
+        }
+        if each.max_parallel.is_some() && (keys.pool.is_some() || keys.concurrency.is_some()) {
+            let problem =
+                Problem::new("max_parallel", "the items take slots of a `pool` or a `concurrency` key already");
+            self.fault(&base, problem.hint("keep the narrower one"));
+        }
+        if !keys.teardown.is_none() {
+            let problem = Problem::new("", "a teardown is not mapped: it takes down once what was set up");
+            self.fault(&base, problem.hint("loop over the list inside the task"));
         }
     }
 

@@ -1,0 +1,7 @@
+-- The items of a mapped task, in the list's order.
+select t.task, t.place, t.item, t.state, t.attempts, t.max_attempts, t.not_before, t.started_at, t.finished_at, t.reason,
+       t.output
+from sluice.task_run p
+join sluice.task_run t on t.run_id = p.run_id and t.parent = p.task and t.place < p.mapped
+where p.run_id = $1 and p.task = $2
+order by t.place;
