@@ -8,7 +8,8 @@ use streaming::ProduceEvents;
 use tasks::{
     alert_low_stock::AlertLowStock, command::RunCommand, export::Export, extract_csv::ExtractCsv,
     extract_http::ExtractHttp, extract_mysql::ExtractMysql, generate::Generate, load::Load, report::Report,
-    sender::Sender, transform::Transform, validate::Validate,
+    sender::Sender, transform::Transform, validate::Validate, wait_file::WaitFile, wait_http::WaitHttp,
+    wait_sql::WaitSql, wait_until::WaitUntil,
 };
 use warehouse::lake::Lake;
 use workflow::kind::Registry;
@@ -52,7 +53,11 @@ fn kinds(with: Handles<'_>) -> Registry {
         .with(Report::new(pool.clone(), sender.clone()))
         .with(AlertLowStock::new(pool.clone(), sender))
         .with(Transform::new(pool.clone(), &ctx.dir, ctx.project.timezone))
-        .with(Validate::new(pool, lake, &ctx.dir))
+        .with(Validate::new(pool.clone(), lake.clone(), &ctx.dir))
+        .with(WaitFile::new(lake, &ctx.dir))
+        .with(WaitHttp::new(ctx.internal_url()))
+        .with(WaitSql::new(pool))
+        .with(WaitUntil)
         .with(ProduceEvents::new(ctx.endpoint(Service::Kafka)))
 }
 

@@ -41,7 +41,12 @@ pub(crate) async fn run(shared: Arc<Shared>, mut claimed: Claimed) {
             (Some(End::Released), false)
         }
     };
-    let ended = end.map(|end| Ended { fence: claimed.fence, end, lines: held.log.take() });
+    let ended = end.map(|end| {
+        let lines = held.log.take();
+        // A look that found nothing leaves its reason and no log.
+        let lines = if matches!(end, End::NotYet { .. }) { Vec::new() } else { lines };
+        Ended { fence: claimed.fence, end, lines }
+    });
     shared.leave(Left { held, ended, straight_on });
 }
 
@@ -74,7 +79,8 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
             return Some(End::Released);
         }
     };
-    if clock.left().is_some_and(|left| left.is_zero()) {
+    // What waits for something has a last look at the end of its time.
+    if !clock.looks && clock.left().is_some_and(|left| left.is_zero()) {
         return Some(clock.timed_out(held, task, claimed));
     }
     let lake = shared.options.lake.as_ref();
@@ -116,7 +122,10 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
             Some(internal("its worker stopped in the middle, and its kind must not be repeated".to_owned()))
         }
         (_, Some(StopReason::TimedOut)) => Some(clock.timed_out(held, task, claimed)),
-        (Some(Err(error)), None) => Some(failed(held, task, claimed, &clock, &error)),
+        (Some(Err(error)), None) => Some(match error.look_again {
+            Some(wait) => not_yet(held, task, claimed, &clock, (&error, wait)),
+            None => failed(held, task, claimed, &clock, &error),
+        }),
         (None, None) => Some(internal("the attempt was aborted".to_owned())),
     }
 }
@@ -229,6 +238,20 @@ fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, clock: &Clock, err
     End::Failed { domain: error.domain, error: text, gate: error.gate, service: error.service, retry }
 }
 
+/// The end of a look that found nothing. There is another one as long as the task has time, the last when that is up.
+fn not_yet(
+    held: &Held,
+    task: &PlannedTask,
+    claimed: &Claimed,
+    clock: &Clock,
+    (error, wait): (&TaskError, Duration),
+) -> End {
+    match clock.left() {
+        Some(left) if left.is_zero() => clock.timed_out(held, task, claimed),
+        left => End::NotYet { reason: error.chain(), wait: left.map_or(wait, |left| wait.min(left)) },
+    }
+}
+
 /// How long until the next attempt; `None` where there is none.
 fn next_wait(task: &PlannedTask, claimed: &Claimed, clock: &Clock, end: RetryOn, hint: RetryHint) -> Option<Duration> {
     if claimed.attempt >= claimed.max_attempts || !task.retries(end) {
@@ -248,18 +271,22 @@ struct Clock {
     started: Instant,
     /// What the task as a whole had left at the start.
     had: Option<Duration>,
+    /// Whether its kind waits for something.
+    looks: bool,
 }
 
 impl Clock {
     async fn start(shared: &Shared, task: &PlannedTask, claimed: &Claimed) -> Result<Self, RunError> {
+        let looks = shared.registry.get(&task.kind).is_some_and(|kind| kind.patience().is_some());
         let had = match task.total_timeout {
             None => None,
             // Of a mapped task each item has that time.
             Some(_) if task.for_each.is_some() && claimed.task == task.name => None,
-            Some(total) if claimed.attempt == 1 => Some(total.0),
+            // Looks that found nothing do not count as attempts.
+            Some(total) if claimed.attempt == 1 && !looks => Some(total.0),
             Some(total) => Some(total.0.saturating_sub(runs::spent(&shared.pool, claimed.task_run_id).await?)),
         };
-        Ok(Self { started: Instant::now(), had })
+        Ok(Self { started: Instant::now(), had, looks })
     }
 
     /// What the task as a whole has left; `None` for as long as it takes.
@@ -268,11 +295,14 @@ impl Clock {
     }
 
     fn attempt_may_take(&self, task: &PlannedTask) -> Duration {
-        self.had.map_or(task.timeout.0, |had| had.min(task.timeout.0))
+        self.had.filter(|_| !self.looks).map_or(task.timeout.0, |had| had.min(task.timeout.0))
     }
 
     fn timed_out(&self, held: &Held, task: &PlannedTask, claimed: &Claimed) -> End {
         let (error, retry) = match (task.total_timeout, self.left()) {
+            (Some(total), Some(left)) if left.is_zero() && self.looks => {
+                (format!("timed out: what it waits for did not come within {total}"), None)
+            }
             (Some(total), Some(left)) if left.is_zero() => {
                 (format!("timed out: all its attempts together may take {total}"), None)
             }

@@ -232,7 +232,7 @@ impl Rejected {
 }
 
 /// `text` as an address; `own` is that of the project's own web page.
-fn address(text: &str, own: &str) -> Result<Url, String> {
+pub(crate) fn address(text: &str, own: &str) -> Result<Url, String> {
     let whole = if text.starts_with('/') { format!("{}{text}", own.trim_end_matches('/')) } else { text.to_owned() };
     let url = Url::parse(&whole).map_err(|error| format!("`{whole}` is not an address: {error}"))?;
     match url.scheme() {

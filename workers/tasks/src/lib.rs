@@ -14,6 +14,10 @@ pub mod report;
 pub mod sender;
 pub mod transform;
 pub mod validate;
+pub mod wait_file;
+pub mod wait_http;
+pub mod wait_sql;
+pub mod wait_until;
 pub mod written;
 
 mod letter;

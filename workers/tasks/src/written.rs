@@ -10,12 +10,13 @@ use workflow::{diagnostic::Problem, kind::TaskKind, plan::Plan};
 use crate::{
     export::{self, Export},
     load::{Gate, Load},
+    wait_sql::WaitSql,
 };
 
 /// Each problem of a plan's tasks, with the name of its task. Pure.
 pub fn check(plan: &Plan, suites: &BTreeMap<String, Suite>) -> Vec<(String, Problem)> {
     let problem = |kind: &str, config: &serde_json::Value| match kind {
-        Export::NAME => export::check_written(config),
+        Export::NAME | WaitSql::NAME => export::check_written(config),
         Load::NAME => {
             // A gate that cannot be read has been reported, or is known only when the task runs.
             let gate = Gate::deserialize(config.get("gate")?).ok()?;

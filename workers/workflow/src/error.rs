@@ -49,6 +49,9 @@ pub struct TaskError {
     pub gate: bool,
     /// The service that cannot be reached, where that is the fault (exit code 4 of the CLI).
     pub service: Option<&'static str>,
+    /// No fault at all: what the task waits for is not there yet, and it looks again after this long. The attempt does not
+    /// count, and the task has no slot meanwhile.
+    pub look_again: Option<Duration>,
     message: String,
     cause: Option<Cause>,
 }
@@ -80,8 +83,14 @@ impl TaskError {
         Self { service: Some(service), ..Self::external(message) }
     }
 
+    /// What the task waits for is not there: `message` says what it is, and another look comes after `wait`, until the time
+    /// of the task as a whole is up. An error, so that `?` can end a look at any place.
+    pub fn not_yet(wait: Duration, message: impl Into<String>) -> Self {
+        Self { look_again: Some(wait), ..Self::external(message) }
+    }
+
     fn new(domain: ErrorDomain, retry: RetryHint, message: String) -> Self {
-        Self { domain, retry, gate: false, service: None, message, cause: None }
+        Self { domain, retry, gate: false, service: None, look_again: None, message, cause: None }
     }
 
     /// Adds what lies beneath.

@@ -25,6 +25,9 @@ pub trait TaskKind: Send + Sync + 'static {
     const QUEUE: &'static str = "default";
     /// How long one attempt may take where the DAG does not say.
     const TIMEOUT: Duration = Duration::from_mins(30);
+    /// How long a task waits in all where the DAG does not say. For kinds whose attempts may end with
+    /// [`TaskError::not_yet`], which have one of these.
+    const PATIENCE: Option<Duration> = None;
     /// Whether an attempt may run again after one whose end is unknown. `false` for what cannot be fenced.
     const SAFE_TO_REPEAT: bool = true;
 
@@ -151,6 +154,8 @@ pub trait AnyKind: Send + Sync {
     fn queue(&self) -> &'static str;
     /// [`TaskKind::TIMEOUT`].
     fn timeout(&self) -> Duration;
+    /// [`TaskKind::PATIENCE`].
+    fn patience(&self) -> Option<Duration>;
     /// [`TaskKind::SAFE_TO_REPEAT`].
     fn safe_to_repeat(&self) -> bool;
     /// Reads and checks a task's own keys: its references, or all that is wrong.
@@ -174,6 +179,9 @@ impl<K: TaskKind> AnyKind for Erased<K> {
     }
     fn timeout(&self) -> Duration {
         K::TIMEOUT
+    }
+    fn patience(&self) -> Option<Duration> {
+        K::PATIENCE
     }
     fn safe_to_repeat(&self) -> bool {
         K::SAFE_TO_REPEAT

@@ -246,7 +246,14 @@ fn check_text(
         {
             continue;
         } else {
-            (format!("`{name}` is not defined in a task's templates"), did_you_mean(&name, NAMES))
+            let hint = match item {
+                Some(item) => format!("an item is `{item}` here, by the task's `for_each`"),
+                None if root == "item" => {
+                    "the keys of a kind know it, where the task says `for_each: { over: … }`".to_owned()
+                }
+                None => did_you_mean(&name, NAMES),
+            };
+            (format!("`{name}` is not defined in a task's templates"), hint)
         };
         faults.push(TemplateFault { field: field.to_owned(), line: 0, message, hint: Some(hint) });
     }

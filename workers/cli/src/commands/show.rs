@@ -90,7 +90,10 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 /// What there is to say beside a task: when it goes on, or how its items stand.
 fn note(task: &TaskRow, zone: Tz) -> String {
     let next = task.not_before.map(|at| format!("next {}", runs::when(Some(at), zone)));
-    let looks = (task.looks > 0).then(|| format!("looked {} times", task.looks));
+    let looks = (task.looks > 0).then(|| match task.looks {
+        1 => "looked once".to_owned(),
+        n => format!("looked {n} times"),
+    });
     let items = task.items.as_ref().map(|items| folded(&task.task, items));
     [next, looks, items].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

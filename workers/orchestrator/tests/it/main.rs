@@ -15,6 +15,7 @@ mod model;
 mod outputs;
 mod places;
 mod scheduling;
+mod sensors;
 mod support;
 mod teardown;
 mod triggers;

@@ -15,3 +15,4 @@ mod mail_server;
 mod report;
 mod support;
 mod validate;
+mod wait;

@@ -54,6 +54,13 @@ pub enum End {
     },
     /// The list of a mapped task is known: its items follow, and the attempt does not count.
     Expanded(Expansion),
+    /// What it waits for is not there: the task looks again, and the attempt goes.
+    NotYet {
+        /// What to tell people.
+        reason: String,
+        /// Until the next look.
+        wait: Duration,
+    },
     /// It stopped since its run was cancelled.
     Cancelled,
     /// It stopped since its worker had to; the task returns to the queue, and the attempt does not count.
@@ -76,6 +83,7 @@ impl End {
             Self::Expanded(_) => (AttemptEvent::Succeeded, TaskEvent::Expanded),
             Self::Failed { retry, .. } => (AttemptEvent::Failed, ended_badly(retry.is_some())),
             Self::TimedOut { retry, .. } => (AttemptEvent::TimedOut, ended_badly(retry.is_some())),
+            Self::NotYet { .. } => (AttemptEvent::Cancelled, TaskEvent::LookAgain),
             Self::Cancelled => (AttemptEvent::Cancelled, TaskEvent::Cancel),
             Self::Released => (AttemptEvent::Cancelled, TaskEvent::WillRetry),
             Self::Lost { again, .. } => (AttemptEvent::LeaseExpired, ended_badly(*again)),
@@ -118,6 +126,10 @@ pub struct Ended {
 }
 
 impl Ended {
+    fn is_look(&self) -> bool {
+        matches!(self.end, End::NotYet { .. })
+    }
+
     fn expansion(&self) -> Option<&Expansion> {
         match &self.end {
             End::Expanded(list) => Some(list),
@@ -186,6 +198,7 @@ pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Re
     let moved = close(connection, ended).await?;
     let (mut accepted, mut pools) = (BTreeSet::new(), BTreeSet::new());
     let mut tasks = Vec::new();
+    let mut looks = Vec::new();
     for Moved { attempt_id, run_id, task, state, pool } in moved {
         accepted.insert(attempt_id);
         pools.extend(pool);
@@ -196,9 +209,18 @@ pub(super) async fn finish(connection: &mut PgConnection, ended: &[Ended]) -> Re
                 pools.extend(expand(connection, run_id, &task, list).await?);
             }
         }
+        if state == TaskState::Queued && ended.iter().any(|e| e.fence.attempt_id == attempt_id && e.is_look()) {
+            looks.push(attempt_id);
+        }
         if state.is_final() {
             tasks.push(EndedTask { run_id, task, state });
         }
+    }
+    if !looks.is_empty() {
+        sqlx::query(include_str!("../../../../sql/runs/forget_looks.sql"))
+            .bind(looks)
+            .execute(&mut *connection)
+            .await?;
     }
     advance(connection, tasks, pools).await?;
     Ok(accepted)
@@ -262,6 +284,10 @@ async fn close(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<Mov
             }
             End::Skipped { reason } => error = Some(without_nul(reason)),
             End::Expanded(_) => extra = 1,
+            End::NotYet { reason, wait } => {
+                error = Some(without_nul(reason));
+                delay = wait.as_secs_f64();
+            }
             End::Cancelled => error = Some("the run was cancelled".to_owned()),
             End::Released => {
                 error = Some("its worker stopped".to_owned());

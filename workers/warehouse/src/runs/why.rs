@@ -270,6 +270,16 @@ impl Asker<'_> {
 
     async fn queued(&self, task: &Task, why: &mut Why) -> Result<(), RunError> {
         if let Some(at) = task.not_before.filter(|at| *at > self.now) {
+            if task.looks > 0 {
+                why.because = task.reason.clone().unwrap_or_else(|| "what it waits for is not there".to_owned());
+                why.facts.push(format!(
+                    "it {}; the next look comes in {}, at {}",
+                    looked(task.looks),
+                    span(at - self.now),
+                    clock(at)
+                ));
+                return Ok(());
+            }
             let attempt = task.attempts + 1;
             why.because = format!(
                 "attempt {attempt} of {} comes in {}, at {}",
@@ -425,6 +435,7 @@ impl Asker<'_> {
             ));
             return Ok(());
         }
+        why.facts.extend((task.looks > 0).then(|| format!("before that it {} in vain", looked(task.looks))));
         if task.attempts > 1 || task.max_attempts > 1 {
             why.facts.push(format!("that was attempt {} of {}", task.attempts, task.max_attempts));
         }
@@ -472,10 +483,15 @@ fn succeeded(task: &Task, why: &mut Why) {
     if let Some(usual) = task.usual {
         why.facts.push(format!("it usually takes {}", seconds(usual)));
     }
+    why.facts.extend((task.looks > 0).then(|| format!("before that it {} in vain", looked(task.looks))));
     why.facts.extend(task.items_text().map(|items| format!("its items: {items}")));
     if task.attempts > 1 && task.items.is_none() {
         why.facts.push(format!("it took {} attempts", task.attempts));
     }
+}
+
+fn looked(times: i32) -> String {
+    if times == 1 { "looked once".to_owned() } else { format!("looked {times} times") }
 }
 
 fn n_tasks(n: usize) -> String {

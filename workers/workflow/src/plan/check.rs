@@ -269,6 +269,8 @@ impl Checker<'_> {
         }
         self.for_each(scope, &base, &name, &keys, &needs);
         let each = keys.for_each.as_ref().map(|each| each.name.as_str());
+        // Where `for_each` has faults of its own, they are enough.
+        let each = each.or(common.contains_key("for_each").then_some("item"));
         self.templates(scope, &base, &config, keys.when.as_deref(), (&needs, each));
         let kind = kind?;
         let defaults = scope.defaults;
@@ -294,7 +296,7 @@ impl Checker<'_> {
             teardown,
             attempts: keys.attempts.or(defaults.attempts).unwrap_or(1),
             timeout: keys.timeout.or(defaults.timeout).unwrap_or(Span(kind.timeout())),
-            total_timeout: keys.total_timeout.or(defaults.total_timeout),
+            total_timeout: keys.total_timeout.or(defaults.total_timeout).or(kind.patience().map(Span)),
             queue: keys.queue.or_else(|| defaults.queue.clone()).unwrap_or_else(|| kind.queue().to_owned()),
             labels: labels.into_iter().collect(),
             backoff,

@@ -11,7 +11,7 @@ pub const MOST_ITEMS: usize = 10_000;
 
 /// `for_each: { over: outputs.list_files.paths, as: file, max_parallel: 4 }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as `{ over: outputs.list.files }`")]
 pub struct ForEach {
     /// An expression over parameters and outputs that gives a list.
     pub over: String,

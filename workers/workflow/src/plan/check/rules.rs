@@ -111,7 +111,10 @@ impl Checker<'_> {
         let faults = template::check_condition(&each.over, scope.params, needs);
         let sound = faults.is_empty();
         for fault in faults {
-            let message = fault.message.replace("a condition is", "`over` is");
+            let message = fault
+                .message
+                .replace("a condition is", "`over` is")
+                .replace("the template does", "the expression does");
             let hint = fault.hint.map(|hint| hint.replace("`when: params.full`", "`over: params.cities`"));
             self.faults.push(self.document.diagnostic(&join(&base, "over"), message, hint));
         }
