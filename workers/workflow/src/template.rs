@@ -153,9 +153,11 @@ pub fn evaluate(expression: &str, scope: &Scope<'_>) -> Result<Value, TemplateFa
     environment
         .compile_expression(expression)
         .and_then(|compiled| compiled.eval(context(scope)))
-        .and_then(|value| match value.is_undefined() {
-            true => Err(minijinja::Error::new(minijinja::ErrorKind::UndefinedError, "it is not defined")),
-            false => to_json(&value),
+        .and_then(|value| {
+            if value.is_undefined() {
+                return Err(minijinja::Error::new(minijinja::ErrorKind::UndefinedError, "it is not defined"));
+            }
+            to_json(&value)
         })
         .map_err(|error| {
             let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);

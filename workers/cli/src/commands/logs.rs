@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use warehouse::runs::{self as store, LogRow};
-use workflow::state::RunState;
+use workflow::{plan::parent_of, state::RunState};
 
 use crate::{
     context::Context,
@@ -35,7 +35,9 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let run = runs::find_run(&pool, run).await?;
     if let Some(task) = task {
         let tasks = store::tasks(&pool, run.run_id).await?;
-        if !tasks.iter().any(|known| known.task == task) {
+        // An item has the log of its own, and is known by its task.
+        let name = parent_of(task).unwrap_or(task);
+        if !tasks.iter().any(|known| known.task == name) {
             let hint = workflow::diagnostic::did_you_mean(task, tasks.iter().map(|known| known.task.as_str()));
             return Err(Failure::usage_hint(format!("run {} has no task `{task}`", run.run_id), hint).into());
         }

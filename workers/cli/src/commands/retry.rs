@@ -1,11 +1,11 @@
 //! `sluice retry`: runs again what failed in a run, or one task, with everything behind it; on the version of the DAG
 //! that the run keeps, or on another one.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use serde_json::json;
 use warehouse::runs::{self as store, Reach, Retry};
-use workflow::plan::Plan;
+use workflow::plan::{Plan, parent_of};
 
 use crate::{
     commands::{dag::diff, work},
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         diff::print(changes);
         output::line("");
     }
-    let tasks = format!("{}: {}", exit::count(again.tasks.len(), "task"), again.tasks.join(", "));
+    let tasks = format!("{}: {}", exit::count(again.tasks.len(), "task"), names(&again.tasks));
     if preview {
         output::line(format!("run {run_id} would go on with {tasks}; what succeeded stays; add --yes to do it"));
         return Ok(ExitCode::SUCCESS);
@@ -77,4 +77,18 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     }
     runs::follow(&pool, run_id, Box::pin(work::drain(ctx, &pool, run_id))).await?;
     Ok(Report::read(&pool, run_id).await?.code())
+}
+
+/// Names of tasks, with those of one task's items as one.
+fn names(tasks: &[String]) -> String {
+    let mut items: BTreeMap<&str, usize> = BTreeMap::new();
+    for task in tasks.iter().filter_map(|task| parent_of(task)) {
+        *items.entry(task).or_default() += 1;
+    }
+    let own = tasks.iter().filter(|task| parent_of(task).is_none());
+    let all = own.map(|task| match items.get(task.as_str()) {
+        Some(items) => format!("{task} ({})", exit::count(*items, "item")),
+        None => task.clone(),
+    });
+    all.collect::<Vec<_>>().join(", ")
 }

@@ -310,7 +310,7 @@ async fn claim(pool: &PgPool, registry: &Registry) -> Option<Claimed> {
         queues: Vec::new(),
         kinds: registry.names().map(str::to_owned).collect(),
         limit: 1,
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
         run_id: None,
     };
     let mut connection = pool.acquire().await.expect("a connection");

@@ -156,12 +156,12 @@ async fn a_look_is_counted_once_however_often_it_is_told() {
         queues: Vec::new(),
         kinds: vec!["arrives".to_owned()],
         limit: 1,
-        lease: Duration::from_secs(60),
+        lease: Duration::from_mins(1),
         run_id: None,
     };
     let mut connection = pool.acquire().await.expect("a connection");
     let claimed = runs::exchange(&mut connection, &[], Some(&request)).await.expect("a claim").claimed.remove(0);
-    let end = End::NotYet { reason: "nothing is there".to_owned(), wait: Duration::from_secs(60) };
+    let end = End::NotYet { reason: "nothing is there".to_owned(), wait: Duration::from_mins(1) };
     let ended = Ended { fence: claimed.fence, end, lines: Vec::new() };
     for told in [1, 0] {
         let exchange = runs::exchange(&mut connection, std::slice::from_ref(&ended), None).await.expect("an exchange");

@@ -248,7 +248,7 @@ async fn adopt(
     .await?;
     let dropped: Vec<String> = dropped.into_iter().map(str::to_owned).collect();
     states.retain(|name, _| parent_of(name).is_none());
-    for name in dropped.into_iter() {
+    for name in dropped {
         states.insert(name, TaskState::Skipped);
     }
     states.extend(added.iter().map(|name| (name.clone(), TaskState::Skipped)));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Plan, PlannedTask};
+use super::{Plan, PlannedTask, params::type_name};
 use crate::template;
 
 /// Items of one list, at most: each has a row of its own.
@@ -37,7 +37,7 @@ impl ForEach {
                 items.len()
             )),
             Value::Array(items) => Ok(items),
-            other => Err(format!("`{over}` is {}, and a task is mapped over a list", super::type_name(&other))),
+            other => Err(format!("`{over}` is {}, and a task is mapped over a list", type_name(&other))),
         }
     }
 }

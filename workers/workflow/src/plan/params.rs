@@ -316,7 +316,7 @@ fn coerce(value: &Value, default: &Value) -> Option<Value> {
     }
 }
 
-fn type_name(value: &Value) -> &'static str {
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",

@@ -37,7 +37,7 @@ impl Format {
 /// A flowchart whose groups are boxes.
 fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
-    let node = |task: &PlannedTask| format!("{0}[\"{0}<br/><small>{1}</small>\"]", task.name, task.kind);
+    let node = |task: &PlannedTask| format!("{0}[\"{0}<br/><small>{1}</small>\"]", task.name, kind(task));
     let groups: BTreeSet<&str> = plan.tasks.iter().filter_map(|task| task.group.as_deref()).collect();
     for group in groups {
         let _ = writeln!(text, "    subgraph {group}");
@@ -58,6 +58,11 @@ fn mermaid(plan: &Plan) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// The kind, and whether the task is mapped.
+fn kind(task: &PlannedTask) -> String {
+    if task.for_each.is_some() { format!("{}, for each", task.kind) } else { task.kind.clone() }
 }
 
 /// What the picture looks like. It is seen outside of our page, so it brings its own colours.
@@ -95,7 +100,7 @@ fn svg(plan: &Plan) -> String {
     for item in &layout.items {
         let Some(task) = item.task.map(|task| &plan.tasks[task]) else { continue };
         let (left, top) = (item.x(), item.y - NODE_HEIGHT / 2.0);
-        let kind = task.group.as_ref().map_or_else(|| task.kind.clone(), |group| format!("{group} · {}", task.kind));
+        let kind = task.group.as_ref().map_or_else(|| kind(task), |group| format!("{group} · {}", kind(task)));
         let _ = writeln!(
             text,
             "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{NODE_WIDTH}\" height=\"{NODE_HEIGHT}\" rx=\"8\"/>\
@@ -169,8 +174,8 @@ fn text(plan: &Plan) -> Vec<String> {
         while lanes.last() == Some(&None) {
             lanes.pop();
         }
-        let each = task.for_each.as_ref().map(|each| format!(", for each of {}", each.over)).unwrap_or_default();
-        rows.push((row, &task.name, format!("{}{each}", task.kind)));
+        let each = task.for_each.as_ref().map(|each| format!(" of {}", each.over)).unwrap_or_default();
+        rows.push((row, &task.name, format!("{}{each}", kind(task))));
     }
     let width = rows.iter().map(|(row, name, _)| row.chars().count() + name.len()).max().unwrap_or(0);
     rows.into_iter()

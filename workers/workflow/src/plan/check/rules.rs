@@ -121,7 +121,11 @@ impl Checker<'_> {
         let reads_output = |name: &String| name.split('.').next() == Some("outputs");
         if sound && !template::names_in_condition(&each.over).iter().any(reads_output) {
             let params = Value::Object(scope.params.clone());
-            if let Err(problem) = each.items(&scope.sample(task, &params, &BTreeMap::new())) {
+            let outputs = BTreeMap::new();
+            let sample = scope.sample(task, &params, &outputs);
+            // A parameter that has to be given is nothing as yet.
+            let unknown = template::evaluate(&each.over, &sample) == Ok(Value::Null);
+            if !unknown && let Err(problem) = each.items(&sample) {
                 let problem = Problem::new("over", problem);
                 self.fault(&base, problem.hint("`outputs.TASK.KEY` or `params.NAME` of a list, or `range(3)`"));
             }
