@@ -1,5 +1,8 @@
 -- What a task's rules ask of the queue.
 
+create trigger audit_is_not_emptied before truncate on sluice.audit
+    for each statement execute function sluice.audit_is_kept();
+
 -- Whether a task runs though its run is cancelled: `TriggerRule::survives_cancel`.
 create function sluice.survives_cancel(trigger_rule text) returns boolean
     language sql immutable parallel safe

@@ -1,14 +1,19 @@
 -- Moves runs of a DAG on that wait for their turn, as far as there is room: first those that a schedule or a person
 -- asked for one by one, the oldest logical time first, then those of backfills in each one's order, as many as each one
 -- allows at once. Gives the pools of the tasks that are ready with them. Call it under the DAG's lock.
-with waiting as (
+with busy as materialized (
+    select backfill_id, count(*) as under_way
+    from sluice.dag_run
+    where dag = $1 and state = 'running' and backfill_id is not null
+    group by backfill_id
+), waiting as (
     select r.run_id, r.backfill_id is null as single, b.parallel,
            row_number() over (partition by r.backfill_id
                               order by case when b.newest_first then r.logical_time end desc, r.logical_time) as place,
-           (select count(*) from sluice.dag_run o
-            where o.backfill_id = r.backfill_id and o.state = 'running') as under_way
+           coalesce(o.under_way, 0) as under_way
     from sluice.dag_run r
     left join sluice.backfill b using (backfill_id)
+    left join busy o using (backfill_id)
     where r.dag = $1 and r.state = 'queued'
 ), picked as (
     select r.run_id

@@ -17,6 +17,7 @@ async fn main() {
         project: "SimMart".to_owned(),
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,
+        https: false,
         webhooks: std::collections::BTreeMap::new(),
         demo: true,
         closed_metrics: false,

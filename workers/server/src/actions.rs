@@ -106,6 +106,8 @@ pub(crate) fn refused(error: RunError) -> ApiError {
         | RunError::NoReason
         | RunError::Backwards { .. }
         | RunError::Key { .. }
+        | RunError::NotDue(_)
+        | RunError::TooManyEnded(_)
         | RunError::TooMany(_) => ApiError::BadRequest(error.to_string()),
         RunError::Database(cause) => ApiError::Store(cause),
         error if error.is_usage() => ApiError::Conflict(error.to_string()),

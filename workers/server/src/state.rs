@@ -29,6 +29,8 @@ pub struct ServerOptions {
     pub closed_metrics: bool,
     /// The secrets of webhooks, by name.
     pub webhooks: BTreeMap<String, SecretString>,
+    /// Whether people reach the page by https, so that a log-in's cookie goes no other way.
+    pub https: bool,
     /// Whether to serve `/demo/ratings`, the small service that the demo extracts from.
     pub demo: bool,
 }

@@ -278,15 +278,15 @@ impl Schedule {
         DataInterval { start, end: logical_time }
     }
 
-    /// The fires from the local day `from` to the local day `to`, both included, in order.
-    pub fn fires_on(&self, from: NaiveDate, to: NaiveDate) -> Vec<DateTime<Utc>> {
+    /// The fires from the local day `from` to the local day `to`, both included, in order. No more than `most` and one.
+    pub fn fires_on(&self, from: NaiveDate, to: NaiveDate, most: usize) -> Vec<DateTime<Utc>> {
         let start = start_of_day(self.timezone, from);
         let end = to.succ_opt().map_or(start, |day| start_of_day(self.timezone, day));
         // A backfill may reach behind the start date: it is asked for by name.
         let unbounded = self.unbounded();
         let mut fires = Vec::new();
         let mut at = start - TimeDelta::microseconds(1);
-        while let Some(next) = unbounded.next_after(at).filter(|next| *next < end) {
+        while let Some(next) = unbounded.next_after(at).filter(|next| *next < end && fires.len() <= most) {
             fires.push(next);
             at = next;
         }

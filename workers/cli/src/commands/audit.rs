@@ -42,7 +42,11 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
                 row.dag.clone().unwrap_or_default(),
                 row.run_id.map(|id| id.to_string()).unwrap_or_default(),
                 row.task.clone().unwrap_or_default(),
-                row.reason.clone().unwrap_or(detail),
+                match (&row.reason, row.detail["to"].as_str()) {
+                    (Some(reason), Some(to)) => format!("{to}: {reason}"),
+                    (Some(reason), None) => reason.clone(),
+                    (None, _) => detail,
+                },
             ]
         })
         .collect();

@@ -264,7 +264,10 @@ fn mark(change: Option<ClockChange>) -> &'static str {
 
 async fn rest(ctx: &Context, plan: &Plan, pause: bool) -> anyhow::Result<()> {
     let pool = ctx.postgres().await?;
-    store::deploy(&pool, plan, Utc::now()).await?;
+    // What is deployed stays so: whoever lets a schedule rest does not put the file at hand into force.
+    if store::current_plan(&pool, &plan.dag).await?.is_none() {
+        store::deploy(&pool, plan, Utc::now()).await?;
+    }
     store::Person::new(&pool, &context::actor()).pause(plan, pause, Utc::now()).await?;
     output::line(format!("{} is {}", plan.dag, if pause { "paused" } else { "scheduled again" }));
     Ok(())

@@ -60,6 +60,7 @@ pub(crate) async fn serve(
         timezone: ctx.project.timezone,
         closed_metrics: ctx.project.web.metrics == Metrics::Token,
         webhooks: ctx.project.webhooks.clone(),
+        https: ctx.project.web.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
         demo: demo || ctx.project.web.demo,
     };
     Ok(server::serve_on(listener, options, cancel).await?)

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chrono::Utc;
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde_json::json;
 use warehouse::access::{self, AccessError, Role};
 use workflow::span::Span;
@@ -69,6 +69,15 @@ impl From<RoleName> for Role {
     }
 }
 
+fn expiry(span: Span) -> anyhow::Result<DateTime<Utc>> {
+    let at = TimeDelta::from_std(span.0)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .and_then(|span| Utc::now().checked_add_signed(span));
+    let what = "no token can expire then; `--expires 90d` is a good length";
+    at.filter(|at| at.year() < 10_000).ok_or_else(|| Failure::usage(what.to_owned()).into())
+}
+
 fn refused(error: AccessError) -> anyhow::Error {
     match error {
         AccessError::Database(_) => error.into(),
@@ -81,7 +90,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let (pool, actor) = (ctx.postgres().await?, context::actor());
     match args.action {
         Action::Create { name, role, expires, json } => {
-            let expires_at = expires.map(|span| Utc::now() + span.0);
+            let expires_at = expires.map(expiry).transpose()?;
             let first = !access::any_token(&pool).await?;
             let made = access::create_token(&pool, &name, role.into(), expires_at, &actor).await.map_err(refused)?;
             if json {

@@ -1,6 +1,7 @@
 //! Runs through the real queue: a Postgres database a test, kinds that a test holds in its hand.
 
 mod acts;
+mod again;
 mod control;
 mod explain;
 mod failure;

@@ -26,6 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ApiQuery<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        without_nul(parts.uri.query().unwrap_or_default())?;
         let read = Query::from_request_parts(parts, state).await;
         read.map(|Query(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
     }
@@ -35,6 +36,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        without_nul(parts.uri.path())?;
         let read = Path::from_request_parts(parts, state).await;
         read.map(|Path(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
     }
@@ -60,6 +62,11 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for ApiOption
         }
         serde_json::from_slice(&body).map(Self).map_err(|fault| ApiError::BadRequest(fault.to_string()))
     }
+}
+
+/// No text of Postgres holds a NUL, so nothing is called by one.
+fn without_nul(address: &str) -> Result<(), ApiError> {
+    if address.contains("%00") { Err(ApiError::BadRequest("the address holds a NUL".to_owned())) } else { Ok(()) }
 }
 
 /// How many rows a page holds where the request does not say.

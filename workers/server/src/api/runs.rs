@@ -277,7 +277,8 @@ pub(super) async fn trigger(
 ) -> Result<Response, ApiError> {
     let run_id = actions::trigger(state.pool(), &actor, &trigger.dag, trigger.logical_time, trigger.params).await?;
     let location = format!("/api/v1/runs/{run_id}");
-    let done = Done { run_id, state: "running".to_owned() };
+    let state = warehouse::runs::run(state.pool(), run_id).await.map_err(actions::refused)?.state;
+    let done = Done { run_id, state };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(done)).into_response())
 }
 

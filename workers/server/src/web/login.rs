@@ -33,10 +33,19 @@ pub(super) struct Login {
 }
 
 /// An address of this server; whatever else is asked for is the overview. A second slash or a backslash would lead
-/// elsewhere.
+/// elsewhere, and browsers leave control characters out before they look.
 fn own_address(next: Option<&str>) -> &str {
-    let own = |next: &&str| next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    let own = |next: &&str| {
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control())
+    };
     next.filter(own).unwrap_or("/")
+}
+
+/// `Lax`, so that whoever follows a link from a mail is logged in; what another site's page could do by it is refused by
+/// `guard` besides. `Secure` where people reach the page by https.
+fn cookie(state: &State, secret: &str, age: i64) -> String {
+    let secure = if state.options().https { "; Secure" } else { "" };
+    format!("{COOKIE}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
 
 pub(super) async fn page(
@@ -81,7 +90,7 @@ pub(super) async fn login(Extract(state): Extract<State>, Form(login): Form<Logi
     match opened.or_page(&state)? {
         Ok(secret) => {
             let age = LASTS.num_seconds();
-            let cookie = format!("{COOKIE}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict");
+            let cookie = cookie(&state, &secret, age);
             let to = own_address(login.next.as_deref()).to_owned();
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&to)).into_response())
         }
@@ -97,7 +106,7 @@ pub(super) async fn logout(Extract(state): Extract<State>, headers: HeaderMap) -
     if let Some(secret) = session(&headers) {
         access::close_session(state.pool(), secret).await.map_err(ApiError::from).or_page(&state)?;
     }
-    let cookie = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+    let cookie = cookie(&state, "", 0);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }
 
@@ -108,6 +117,7 @@ mod tests {
     #[test]
     fn a_log_in_leads_to_no_other_site() {
         assert_eq!(own_address(Some("/runs?state=failed")), "/runs?state=failed");
+        assert_eq!(own_address(Some("/\t/evil.example")), "/");
         for next in ["//evil.example", "https://evil.example", "/\\evil.example", "runs", ""] {
             assert_eq!(own_address(Some(next)), "/", "{next}");
         }

@@ -116,6 +116,7 @@ pub(crate) fn options(bind: SocketAddr, pool: PgPool) -> ServerOptions {
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,
         closed_metrics: false,
+        https: false,
         webhooks: [("shopify".to_owned(), "s3cret".to_owned().into())].into(),
         demo: true,
     }

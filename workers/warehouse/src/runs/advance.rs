@@ -133,6 +133,12 @@ async fn count_down(connection: &mut PgConnection, ended: &[EndedTask]) -> Resul
         .await?)
 }
 
+/// Ends a run of which no task is open.
+pub(super) async fn end_where_over(connection: &mut PgConnection, run_id: i64) -> Result<(), RunError> {
+    let pools = settle(connection, &Decisions::default(), &BTreeMap::from([(run_id, 0)])).await?;
+    admit_tasks(connection, &pools).await
+}
+
 async fn settle(
     connection: &mut PgConnection,
     decisions: &Decisions,

@@ -17,7 +17,7 @@ use workflow::{
 
 use super::{
     RunError,
-    admit::{admit_runs, admit_tasks},
+    admit::{admit_runs, admit_tasks, lock_dag},
     audit::{Act, Actor, record},
     control::{Cancelled, cancel_in},
     create::{Created, NewRun, Trigger, make},
@@ -60,16 +60,24 @@ pub struct Planned {
 
 /// The runs of a span in the order in which they are to go, as they stand. Changes nothing.
 pub async fn plan_backfill(pool: &PgPool, new: &NewBackfill<'_>) -> Result<Vec<Planned>, RunError> {
+    plan_in(&mut *pool.acquire().await?, new).await
+}
+
+async fn plan_in(connection: &mut PgConnection, new: &NewBackfill<'_>) -> Result<Vec<Planned>, RunError> {
     let plan = new.plan;
     plan.params(&new.params)?;
     if new.to < new.from {
         return Err(RunError::Backwards { from: new.from, to: new.to });
     }
-    // A day has at least one logical time, so a span of so many days is refused before it is counted out.
-    let days = usize::try_from((new.to - new.from).num_days()).unwrap_or(usize::MAX);
-    let mut times = if days > MOST_RUNS { Vec::new() } else { plan.logical_times(new.from, new.to) };
-    if days > MOST_RUNS || times.len() > MOST_RUNS {
-        return Err(RunError::TooMany(days.max(times.len())));
+    let mut times = plan.logical_times(new.from, new.to, MOST_RUNS);
+    if times.len() > MOST_RUNS {
+        return Err(RunError::TooMany(times.len()));
+    }
+    // What is still to come is for the schedule to make, once its data is there.
+    let now = Utc::now();
+    times.retain(|time| *time <= now);
+    if times.is_empty() {
+        return Err(RunError::NotDue(plan.dag.clone()));
     }
     if new.newest_first {
         times.reverse();
@@ -79,7 +87,7 @@ pub async fn plan_backfill(pool: &PgPool, new: &NewBackfill<'_>) -> Result<Vec<P
     )
     .bind(&plan.dag)
     .bind(&times)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let known: BTreeMap<_, _> = known.into_iter().map(|(at, run_id, state)| (at, (run_id, state))).collect();
     Ok(times
@@ -100,8 +108,10 @@ pub(super) async fn create(
     actor: &Actor,
 ) -> Result<(i64, Vec<Planned>), RunError> {
     let plan = new.plan;
-    let mut planned = plan_backfill(pool, new).await?;
     let mut transaction = pool.begin().await?;
+    // Before the first of its runs: whoever makes some of the same takes turns, and holds none of them meanwhile.
+    lock_dag(&mut transaction, &plan.dag).await?;
+    let mut planned = plan_in(&mut transaction, new).await?;
     let mut made = Vec::new();
     for line in planned.iter_mut().filter(|line| line.run_id.is_none()) {
         let trigger = Trigger::Backfill;
@@ -209,6 +219,9 @@ pub(super) async fn stop(pool: &PgPool, backfill_id: i64, actor: &Actor) -> Resu
     .fetch_optional(&mut *transaction)
     .await?;
     let dag = dag.ok_or(RunError::NoBackfill(backfill_id))?;
+    if open.is_empty() {
+        return Err(RunError::NothingToStop(backfill_id));
+    }
     let (queued, running): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, state)| state == "queued");
     let queued: Vec<i64> = queued.into_iter().map(|(run_id, _)| run_id).collect();
     // Those that wait go first, so that no room made by the others lets them in.

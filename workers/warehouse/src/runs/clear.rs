@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use workflow::{
     plan::{Plan, parent_of},
     state::{RunEvent, TaskEvent, TaskState},
@@ -15,7 +15,7 @@ use super::{
     RunError,
     admit::{admit_runs, admit_tasks},
     audit::{Act, Actor, record},
-    backfill::{self, Span},
+    backfill::{self, MOST_RUNS, Span},
     control::{Reach, lock, put_back, rewind, states},
 };
 
@@ -67,24 +67,42 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
     }
     let mut transaction = pool.begin().await?;
     let (start, end) = plan.days(wish.from, wish.to);
-    let rows: Vec<(i64, DateTime<Utc>, String)> = sqlx::query_as(
+    let span = |sql: &'static str| {
+        sqlx::query_as::<_, (i64, DateTime<Utc>, String)>(sql).bind(&plan.dag).bind(start).bind(end)
+    };
+    let ended = span(
         "select run_id, logical_time, state from sluice.dag_run
-         where dag = $1 and logical_time >= $2 and logical_time < $3 order by run_id for update",
+         where dag = $1 and logical_time >= $2 and logical_time < $3 and state not in ('queued', 'running')
+         order by run_id limit 5001",
     )
-    .bind(&plan.dag)
-    .bind(start)
-    .bind(end)
     .fetch_all(&mut *transaction)
     .await?;
-    let mut runs = Vec::new();
-    for (run_id, logical_time, state) in rows {
+    if ended.len() > MOST_RUNS {
+        return Err(RunError::TooManyEnded(ended.len()));
+    }
+    let under_way = span(
+        "select run_id, logical_time, state from sluice.dag_run
+         where dag = $1 and logical_time >= $2 and logical_time < $3 and state in ('queued', 'running')
+         order by run_id limit 5001",
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    // Those are left alone, and nobody has to wait for this look at them.
+    let mut runs: Vec<ClearedRun> = under_way
+        .into_iter()
+        .map(|(run_id, logical_time, state)| ClearedRun { run_id, logical_time, state, tasks: Vec::new() })
+        .collect();
+    for (run_id, logical_time, state) in ended {
         let run = lock(&mut transaction, run_id).await?;
         let mut tasks = Vec::new();
         if run.state.is_final() {
             let states = states(&mut transaction, run_id).await?;
-            let chosen: BTreeSet<String> = match wish.task {
-                Some(task) => states.keys().filter(|name| *name == task).cloned().collect(),
-                None => states.keys().cloned().collect(),
+            let chosen: BTreeSet<String> = if let Some(task) = wish.task {
+                states.keys().filter(|name| *name == task).cloned().collect()
+            } else {
+                // What a run of one task alone was given did not run in it.
+                let given = given(&mut transaction, run_id).await?;
+                states.keys().filter(|name| !given.contains(*name)).cloned().collect()
             };
             // Lists are made anew.
             let states: BTreeMap<_, _> = states.into_iter().filter(|(name, _)| parent_of(name).is_none()).collect();
@@ -125,6 +143,14 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
     admit_tasks(&mut transaction, &pools).await?;
     transaction.commit().await?;
     Ok(Cleared { backfill_id: Some(backfill_id), runs })
+}
+
+/// The tasks whose output a run was made with.
+async fn given(connection: &mut PgConnection, run_id: i64) -> Result<BTreeSet<String>, RunError> {
+    let given = "select task from sluice.task_run
+                 where run_id = $1 and state = 'success' and attempts = 0 and marked_by is null and parent is null
+                   and mapped is null";
+    Ok(sqlx::query_scalar(given).bind(run_id).fetch_all(connection).await?.into_iter().collect())
 }
 
 #[cfg(test)]

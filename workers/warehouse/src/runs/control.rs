@@ -8,13 +8,13 @@ use sqlx::{PgConnection, PgPool};
 use workflow::{
     kind::DataInterval,
     plan::{Plan, PlanDiff, PlannedTask, diff, parent_of},
-    state::{RunEvent, RunState, TaskEvent, TaskState},
+    state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState},
 };
 
 use super::{
     RunError,
     admit::{admit_tasks, size_keys},
-    advance::{EndedTask, move_on},
+    advance::{EndedTask, end_where_over, move_on},
     audit::{Act, Actor, record},
     deploy::{self, read_plan},
     items,
@@ -145,8 +145,17 @@ pub(super) async fn retry_by(
         added = adopt(&mut transaction, run_id, &run, new, &mut states).await?;
         run.plan = new.clone();
     }
-    let chosen = choose(&run.plan, run_id, &states, wish.task, &added)?;
-    let again = rewind(&run.plan, &states, &chosen, wish.reach);
+    let mut chosen = choose(&run.plan, run_id, &states, wish, &added)?;
+    // What is new runs where its rule says so.
+    let again = loop {
+        let again = rewind(&run.plan, &states, &chosen, wish.reach);
+        let against: Vec<&str> =
+            again.iter().filter(|t| added.contains(t.task) && t.is_refused(&run.plan)).map(|t| t.task).collect();
+        if against.is_empty() {
+            break again;
+        }
+        chosen.retain(|task| !against.contains(&task.as_str()));
+    };
     // Whose list is made anew must not have items under way.
     let anew = again.iter().filter(|t| t.mapped.is_none()).flat_map(|t| items::of(&states, t.task));
     if let Some((task, state)) = again
@@ -161,6 +170,10 @@ pub(super) async fn retry_by(
     let goes_on = run.state.on(RunEvent::Retried).ok_or(RunError::NotStarted(run_id))?;
     put_back(&mut transaction, run_id, &again, reopened, goes_on).await?;
     items::size(&mut transaction, &run.plan, run_id, &again).await?;
+    if again.is_empty() {
+        // Nothing that had failed is left in the new version.
+        end_where_over(&mut transaction, run_id).await?;
+    }
     // A task that only waits anew, since one that it needs runs again alone, is none of those.
     let runs_again = |t: &&Again<'_>| wish.reach == Reach::Downstream || states[t.task].is_final();
     let tasks: Vec<String> = again.iter().filter(runs_again).map(|t| t.task.to_owned()).collect();
@@ -356,10 +369,10 @@ fn choose(
     plan: &Plan,
     run_id: i64,
     states: &BTreeMap<String, TaskState>,
-    task: Option<&str>,
+    wish: &Retry<'_>,
     added: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, RunError> {
-    if let Some(task) = task {
+    if let Some(task) = wish.task {
         let group: BTreeSet<String> = plan.group(task).filter(|t| states.contains_key(*t)).map(str::to_owned).collect();
         if !group.is_empty() {
             return Ok(group);
@@ -367,7 +380,9 @@ fn choose(
         if !states.contains_key(task) || plan.task_of_row(task).is_none() {
             return Err(RunError::NoTask { dag: plan.dag.clone(), task: task.to_owned() });
         }
-        return Ok(BTreeSet::from([task.to_owned()]));
+        // What a new version puts before it, a gate perhaps, comes first.
+        let comes_first = |name: &&String| plan.with_downstream(name).iter().any(|behind| behind.name == task);
+        return Ok(added.iter().filter(comes_first).cloned().chain([task.to_owned()]).collect());
     }
     let failed: BTreeSet<String> = states
         .iter()
@@ -375,7 +390,7 @@ fn choose(
         .map(|(task, _)| task.clone())
         .chain(added.iter().cloned())
         .collect();
-    if failed.is_empty() { Err(RunError::NothingFailed(run_id)) } else { Ok(failed) }
+    if failed.is_empty() && wish.on.is_none() { Err(RunError::NothingFailed(run_id)) } else { Ok(failed) }
 }
 
 /// How the tasks that a task needs stand.
@@ -411,6 +426,14 @@ pub(super) struct Again<'a> {
 }
 
 impl<'a> Again<'a> {
+    /// Whether its rule decides against it, all that it needs having ended.
+    fn is_refused(&self, plan: &Plan) -> bool {
+        let Some(task) = plan.task(self.task).filter(|_| self.needs.open == 0) else { return false };
+        let total = i32::try_from(task.needs.len()).unwrap_or(i32::MAX);
+        let needs = NeedsEnded { total, failed: self.needs.failed, skipped: self.needs.skipped };
+        task.trigger_rule.decide(needs) != TaskEvent::Ready
+    }
+
     pub(super) fn new(task: &'a PlannedTask, state: TaskState, needs: Needs) -> Self {
         // Whose list is made anew waits for what it needs first.
         let total = task.for_each.as_ref().map(|_| i32::try_from(task.needs.len()).unwrap_or(i32::MAX));

@@ -156,11 +156,12 @@ pub(super) async fn make(
     for row in &mut rows.tasks {
         row.pool = keyed.pool(row.task)?;
     }
-    size_keys(transaction, &sizes(rows.tasks.iter().map(|row| (row.task, row.pool.as_deref())))).await?;
     let (state, others) = match begin {
         Some(state) => (state, Vec::new()),
         None => place(transaction, plan, new.logical_time).await?,
     };
+    // After the DAG's lock: pools come last.
+    size_keys(transaction, &sizes(rows.tasks.iter().map(|row| (row.task, row.pool.as_deref())))).await?;
     let reason = rows.hold(state, others.len());
     let open = rows.tasks.iter().filter(|row| !row.state.is_final()).count();
     let now = Utc::now();
@@ -231,8 +232,8 @@ async fn place(
 ) -> Result<(RunState, Vec<i64>), RunError> {
     let Some(most) = plan.max_active_runs else { return Ok((RunState::Running, Vec::new())) };
     lock_dag(connection, &plan.dag).await?;
-    let open: Vec<i64> = sqlx::query_scalar(
-        "select run_id from sluice.dag_run
+    let open: Vec<(i64, bool)> = sqlx::query_as(
+        "select run_id, backfill_id is not null from sluice.dag_run
          where dag = $1 and logical_time <> $2 and (state = 'running' or (state = 'queued' and backfill_id is null))
          order by run_id",
     )
@@ -240,11 +241,14 @@ async fn place(
     .bind(logical_time)
     .fetch_all(connection)
     .await?;
-    let full = open.len() >= usize::try_from(most).unwrap_or(usize::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let full = open.len() >= most;
+    // Runs of a backfill neither let others be left out nor are ended by them.
+    let others: Vec<i64> = open.into_iter().filter(|(_, backfilled)| !backfilled).map(|(run_id, _)| run_id).collect();
     Ok(match (full, plan.overlap) {
         (false, _) => (RunState::Running, Vec::new()),
-        (true, Overlap::Skip) => (RunState::Skipped, open),
-        (true, Overlap::Queue | Overlap::Cancel) => (RunState::Queued, open),
+        (true, Overlap::Skip) if others.len() >= most => (RunState::Skipped, others),
+        (true, _) => (RunState::Queued, others),
     })
 }
 

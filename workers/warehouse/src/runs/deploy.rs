@@ -165,10 +165,11 @@ pub async fn versions(pool: &PgPool, dag: &str) -> Result<Vec<VersionRow>, RunEr
 
 /// The version of a DAG that begins with `text`.
 pub async fn find_version(pool: &PgPool, dag: &str, text: &str) -> Result<Plan, RunError> {
-    let found = versions(pool, dag).await?;
-    let mut fitting = found.iter().filter(|row| !text.is_empty() && row.version.starts_with(text));
-    match (fitting.next(), fitting.next()) {
-        (Some(row), None) => plan(pool, dag, &row.version).await,
+    let find =
+        "select version from sluice.dag_version where dag = $1 and $2 <> '' and starts_with(version, $2) limit 2";
+    let found: Vec<String> = sqlx::query_scalar(find).bind(dag).bind(text).fetch_all(pool).await?;
+    match found.as_slice() {
+        [version] => plan(pool, dag, version).await,
         _ => Err(RunError::NoVersion { dag: dag.to_owned(), version: text.to_owned() }),
     }
 }

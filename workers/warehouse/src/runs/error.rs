@@ -77,6 +77,15 @@ pub enum RunError {
     /// A backfill whose runs exist.
     #[error("every run of that span exists already")]
     NothingToMake,
+    /// A span for which nothing is due.
+    #[error("nothing of `{0}` is due in that span: its schedule does not fire in it, or later than now")]
+    NotDue(String),
+    /// A backfill of which no run is open.
+    #[error("backfill {0} has ended: none of its runs waits or is under way")]
+    NothingToStop(i64),
+    /// More runs than one clear may have.
+    #[error("{0} runs of that span have ended, and one clear takes {max} at most; take a shorter span", max = super::backfill::MOST_RUNS)]
+    TooManyEnded(usize),
     /// A span that ends before it begins.
     #[error("the span ends with {to}, which comes before {from}")]
     Backwards {
@@ -132,6 +141,9 @@ impl RunError {
                 | Self::NoReason
                 | Self::NoBackfill(_)
                 | Self::NothingToMake
+                | Self::NotDue(_)
+                | Self::NothingToStop(_)
+                | Self::TooManyEnded(_)
                 | Self::Backwards { .. }
                 | Self::TooMany(_)
                 | Self::Key { .. }

@@ -130,7 +130,7 @@ pub(super) async fn mark(
 /// The tasks that stand where they stand since a person said so.
 async fn by_hand(connection: &mut sqlx::PgConnection, run_id: i64) -> Result<BTreeSet<String>, RunError> {
     let names: Vec<String> = sqlx::query_scalar(
-        "select task from sluice.task_run where run_id = $1 and (marked_by is not null or attempts > 0)",
+        "select task from sluice.task_run where run_id = $1 and (marked_by is not null or started_at is not null)",
     )
     .bind(run_id)
     .fetch_all(connection)

@@ -209,6 +209,19 @@ impl Asker<'_> {
 
     async fn queued_run(&self, why: &mut Why) -> Result<(), RunError> {
         let run = self.run;
+        let backfill: Option<(i64, i32)> = sqlx::query_as(
+            "select b.backfill_id, b.parallel from sluice.dag_run r join sluice.backfill b using (backfill_id)
+             where r.run_id = $1",
+        )
+        .bind(run.run_id)
+        .fetch_optional(self.pool)
+        .await?;
+        if let Some((backfill_id, parallel)) = backfill {
+            let runs = if parallel == 1 { "one run" } else { &format!("{parallel} runs") };
+            why.because = format!("backfill {backfill_id} has {runs} under way at once, and comes to it in turn");
+            why.hint = Some(format!("`sluice backfill stop {backfill_id}` ends what is left of it"));
+            return Ok(());
+        }
         let before: Vec<(i64, String, DateTime<Utc>)> =
             sqlx::query_as(include_str!("../../../../sql/runs/why_before.sql"))
                 .bind(&run.dag)

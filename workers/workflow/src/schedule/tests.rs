@@ -127,7 +127,7 @@ fn a_fixed_interval_counts_from_its_start() {
 #[test]
 fn days_hold_the_fires_of_their_local_time() {
     let day = |d| NaiveDate::from_ymd_opt(2026, 3, d).expect("a date");
-    let found = schedule("0 */12 * * *", Tz::Europe__Berlin).fires_on(day(28), day(29));
+    let found = schedule("0 */12 * * *", Tz::Europe__Berlin).fires_on(day(28), day(29), 10);
     assert_eq!(found.len(), 4);
     assert_eq!(found[0], utc("2026-03-27T23:00:00Z"));
     assert_eq!(found[3], utc("2026-03-29T10:00:00Z"));
