@@ -1,4 +1,5 @@
--- The tasks of a run, in the order they were planned; the items of mapped ones are counted by state. $1 run_id.
+-- The tasks of a run, in the order they were planned; the items of mapped ones are counted by state, and
+-- the one that is asked for is among them. $1 run_id, $2 an item (null = none).
 select t.task, t.kind, t.queue, t.state, t.attempts, t.queued_at, t.not_before, t.started_at, t.finished_at,
        extract(epoch from coalesce(t.finished_at, now()) - t.started_at)::float8 as seconds,
        t.reason, t.output,
@@ -14,5 +15,5 @@ left join lateral (
         where c.run_id = t.run_id and c.parent = t.task and c.place < t.mapped group by c.state
     ) s
 ) i on t.mapped > 0
-where t.run_id = $1 and t.parent is null
+where t.run_id = $1 and (t.parent is null or t.task = $2)
 order by t.started_at nulls last, t.task

@@ -140,7 +140,7 @@ pub(super) async fn get_run(
 ) -> Result<Json<RunDetail>, ApiError> {
     let run = runs::get(state.pool(), run_id).await?.ok_or_else(|| no_run(run_id))?;
     let mut attempts = runs::attempts(state.pool(), run_id, None).await?;
-    let tasks = runs::tasks(state.pool(), run_id)
+    let tasks = runs::tasks(state.pool(), run_id, None)
         .await?
         .into_iter()
         .map(|task| {
@@ -230,7 +230,7 @@ pub(super) async fn get_logs(
     let limit = limit(query.limit)?;
     let after = query.after.unwrap_or(-1);
     let attempts = runs::attempts(state.pool(), run_id, Some(&task)).await?;
-    if attempts.is_empty() && !runs::tasks(state.pool(), run_id).await?.iter().any(|t| t.task == task) {
+    if attempts.is_empty() && !runs::tasks(state.pool(), run_id, Some(&task)).await?.iter().any(|t| t.task == task) {
         return Err(ApiError::NotFound(format!("run {run_id} has no task `{task}`")));
     }
     let Some(attempt) = query.attempt.or_else(|| attempts.last().map(|a| a.attempt)) else {

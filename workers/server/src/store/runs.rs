@@ -159,9 +159,9 @@ pub(crate) async fn get(pool: &PgPool, run_id: i64) -> Result<Option<Run>, Store
     sqlx::query_as(include_str!("../../../../sql/web/run.sql")).bind(run_id).fetch_optional(pool).await
 }
 
-/// Its tasks, those that began first in front.
-pub(crate) async fn tasks(pool: &PgPool, run_id: i64) -> Result<Vec<Task>, StoreError> {
-    sqlx::query_as(include_str!("../../../../sql/web/run_tasks.sql")).bind(run_id).fetch_all(pool).await
+/// Its tasks, those that began first in front; of the items of mapped ones only `item`.
+pub(crate) async fn tasks(pool: &PgPool, run_id: i64, item: Option<&str>) -> Result<Vec<Task>, StoreError> {
+    sqlx::query_as(include_str!("../../../../sql/web/run_tasks.sql")).bind(run_id).bind(item).fetch_all(pool).await
 }
 
 /// Attempts of all its tasks, or of one.

@@ -9,6 +9,7 @@ use chrono::Utc;
 use maud::{Markup, html};
 use serde::Deserialize;
 use warehouse::runs::Why;
+use workflow::plan::parent_of;
 
 use super::{
     charts::lane,
@@ -147,11 +148,16 @@ fn is_open(run: &Run) -> bool {
 
 async fn read(state: &State, run: &Run, query: &RunQuery, why: &[Why]) -> Result<Markup, StoreError> {
     let pool = state.pool();
-    let tasks = runs::tasks(pool, run.run_id).await?;
-    let attempts = runs::attempts(pool, run.run_id, None).await?;
+    let asked = query.task.as_deref();
+    let (items, tasks): (Vec<_>, Vec<_>) =
+        runs::tasks(pool, run.run_id, asked).await?.into_iter().partition(|task| parent_of(&task.task).is_some());
+    let mut attempts = runs::attempts(pool, run.run_id, None).await?;
+    if let Some(item) = items.first() {
+        attempts.extend(runs::attempts(pool, run.run_id, Some(&item.task)).await?);
+    }
     let edges = runs::edges(pool, run.run_id).await?;
     let loads = data::loads(pool, &LoadFilter { run_id: Some(run.run_id), limit: 50, ..LoadFilter::default() }).await?;
-    let selected = selected(&tasks, query.task.as_deref());
+    let selected = items.first().or_else(|| selected(&tasks, asked));
     let log = match selected {
         Some(task) => Some(log_panel(state, run, task, &attempts, query.attempt).await?),
         None => None,

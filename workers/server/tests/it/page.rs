@@ -51,6 +51,36 @@ async fn every_page_renders_with_rows_and_without() {
     }
 }
 
+/// A run whose task `take` was mapped over a thousand items, of which two failed.
+const MAPPED: &str = "
+    insert into sluice.dag_version (dag, version, plan) values ('mapped', 'v', '{}');
+    insert into sluice.dag (dag, version) values ('mapped', 'v');
+    insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger, state, tasks_open)
+    values ('mapped', 'v', now(), now(), now(), 'manual', 'failed', 0);
+    insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts, mapped, reason)
+    select max(run_id), 'take', 'command', 'failed', 0, 1, 1000, '2 of its 1000 items failed' from sluice.dag_run;
+    insert into sluice.task_run (run_id, task, kind, state, needs_open, max_attempts, parent, place)
+    select (select max(run_id) from sluice.dag_run), format('take[%s]', n), 'command',
+           case when n in (7, 999) then 'failed' else 'success' end, 0, 1, 'take', n
+    from generate_series(0, 999) n;
+    insert into sluice.attempt (task_run_id, attempt, worker, state, lease_until, queued_at, finished_at, error)
+    select task_run_id, 1, 'w', state, now(), now(), now(), 'broken: ' || task from sluice.task_run where parent = 'take'";
+
+#[tokio::test]
+async fn a_mapped_task_is_one_task_of_the_page_and_an_item_has_its_log() {
+    let server = TestServer::empty().await;
+    sqlx::raw_sql(MAPPED).execute(server.pool()).await.expect("the made-up rows fit the schema");
+    let page = server.get("/runs/1").await.text;
+    assert!(page.contains("2 failed, 998 success") && page.contains("2 of its 1000 items failed"));
+    assert!(!page.contains("take[0]") && !page.contains("take[998]"), "items are on the page");
+    let page = server.get("/runs/1?task=take%5B7%5D").await.text;
+    assert!(page.contains("Log of take[7]") && page.contains("broken: take[7]") && !page.contains("take[8]"));
+    assert!(!server.get("/dags/mapped").await.text.contains("take[0]"));
+    let run: serde_json::Value = serde_json::from_str(&server.get("/api/v1/runs/1").await.text).expect("JSON");
+    assert_eq!(run["tasks"].as_array().map(Vec::len), Some(1));
+    assert_eq!(run["tasks"][0]["items"], serde_json::json!({ "total": 1000, "success": 998, "failed": 2 }));
+}
+
 const EVIL: &str = r#"</title></style><script>alert(1)</script><img src=x onerror="alert(2)">' onmouseover='x"#;
 
 #[tokio::test]
