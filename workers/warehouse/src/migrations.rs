@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "triggers", include_str!("../../../sql/platform/0009_triggers.sql")),
     (10, "mapped", include_str!("../../../sql/platform/0010_mapped.sql")),
     (12, "tasks", include_str!("../../../sql/platform/0012_tasks.sql")),
+    (13, "causes", include_str!("../../../sql/platform/0013_causes.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.

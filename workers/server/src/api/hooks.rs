@@ -1,7 +1,9 @@
 //! Webhooks: a signed request starts the DAGs that wait for it.
 //!
 //! The signature is `t=SECONDS,v1=HEX` in `Sluice-Signature`: HMAC-SHA256, under the webhook's secret, of the time, a dot
-//! and the body. A request of more than five minutes ago is refused, and within them the same request makes its runs once.
+//! and the body. With an `Idempotency-Key`, the key and another dot stand before the body: a key that anyone could change
+//! would let whoever overhears a request repeat it. A request of more than five minutes ago is refused, and within them
+//! the same request makes its runs once, however its header is written.
 
 use axum::{
     Json,
@@ -55,8 +57,8 @@ pub(super) struct Accepted {
 #[utoipa::path(post, path = "/hooks/{webhook}", tag = "runs",
     params(
         ("webhook" = String, Path, description = "Its name in sluice.yaml"),
-        ("Sluice-Signature" = String, Header, description = "`t=SECONDS,v1=HEX`: HMAC-SHA256 of the time, a dot and the body"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request harmless"),
+        ("Sluice-Signature" = String, Header, description = "`t=SECONDS,v1=HEX`: HMAC-SHA256 of the time, a dot, the idempotency key and a dot if there is one, and the body"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Says that two requests are the same"),
     ),
     request_body = Object,
     responses(
@@ -80,17 +82,18 @@ pub(super) async fn receive(
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = text(SIGNATURE)
         .ok_or_else(|| ApiError::Unauthorized("the request is not signed: `Sluice-Signature` is missing".to_owned()))?;
-    verify(signature, secret.expose_secret().as_bytes(), &body, Utc::now().timestamp())?;
+    let key = text(IDEMPOTENCY);
+    if key.is_some_and(|key| key.is_empty() || key.len() > 200) {
+        return Err(ApiError::BadRequest("`Idempotency-Key` has 1 to 200 letters".to_owned()));
+    }
+    let signed = verify(signature, secret.expose_secret().as_bytes(), key, &body, Utc::now().timestamp())?;
     let given: Value = if body.is_empty() {
         Value::Object(serde_json::Map::new())
     } else {
         serde_json::from_slice(&body).map_err(|error| ApiError::BadRequest(format!("the body is no JSON: {error}")))?
     };
-    let key = text(IDEMPOTENCY).unwrap_or(signature);
-    if key.is_empty() || key.len() > 200 {
-        return Err(ApiError::BadRequest("`Idempotency-Key` has 1 to 200 letters".to_owned()));
-    }
-    let fired = runs::hook(state.pool(), &webhook, key, &given, Utc::now()).await.map_err(refused)?;
+    let key = key.map_or(signed, str::to_owned);
+    let fired = runs::hook(state.pool(), &webhook, &key, &given, Utc::now()).await.map_err(refused)?;
     let runs = fired
         .into_iter()
         .map(|fired| {
@@ -101,8 +104,8 @@ pub(super) async fn receive(
     Ok((StatusCode::ACCEPTED, Json(Accepted { runs })).into_response())
 }
 
-/// Compares in a time that tells nothing of the signature.
-fn verify(signature: &str, secret: &[u8], body: &[u8], now: i64) -> Result<(), ApiError> {
+/// Compares in a time that tells nothing of the signature. Gives it in the one form that every way to write it comes to.
+fn verify(signature: &str, secret: &[u8], key: Option<&str>, body: &[u8], now: i64) -> Result<String, ApiError> {
     let refused = |why: &str| ApiError::Unauthorized(why.to_owned());
     let part = |name: &str| signature.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
     let (Some(time), Some(digest)) = (part("t"), part("v1")) else {
@@ -114,12 +117,16 @@ fn verify(signature: &str, secret: &[u8], body: &[u8], now: i64) -> Result<(), A
         <Hmac<Sha256> as KeyInit>::new_from_slice(secret).map_err(|error| ApiError::Internal(error.into()))?;
     mac.update(time.as_bytes());
     mac.update(b".");
+    if let Some(key) = key {
+        mac.update(key.as_bytes());
+        mac.update(b".");
+    }
     mac.update(body);
     mac.verify_slice(&digest)
-        .map_err(|_| refused("the signature is not that of this body under this webhook's secret"))?;
+        .map_err(|_| refused("the signature is not that of this request under this webhook's secret"))?;
     // Only who knows the secret is told about clocks.
     if now.abs_diff(sent) > TOLERANCE.unsigned_abs() {
         return Err(refused("the request was signed more than 5 minutes ago, or the clocks differ"));
     }
-    Ok(())
+    Ok(format!("t={time},v1={}", hex::encode(&digest)))
 }

@@ -17,6 +17,11 @@ struct Request<'a> {
     body: &'a str,
 }
 
+/// How the header is written.
+fn usual(time: i64, digest: &str) -> String {
+    format!("t={time},v1={digest}")
+}
+
 impl Default for Request<'_> {
     fn default() -> Self {
         Self { secret: "s3cret", time: Utc::now().timestamp(), key: None, body: r#"{"order": 7}"# }
@@ -25,11 +30,17 @@ impl Default for Request<'_> {
 
 impl Request<'_> {
     async fn send(&self, server: &TestServer) -> Answer {
+        self.send_as(server, usual, self.key).await
+    }
+
+    /// As one who overheard the request and does not know the secret may send it: with another header, or another key.
+    async fn send_as(&self, server: &TestServer, written: fn(i64, &str) -> String, key: Option<&str>) -> Answer {
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.secret.as_bytes()).expect("any key will do");
-        mac.update(format!("{}.{}", self.time, self.body).as_bytes());
-        let signature = format!("t={},v1={}", self.time, hex::encode(&mac.finalize().into_bytes()));
+        let signed_key = self.key.map(|key| format!("{key}.")).unwrap_or_default();
+        mac.update(format!("{}.{signed_key}{}", self.time, self.body).as_bytes());
+        let signature = written(self.time, &hex::encode(&mac.finalize().into_bytes()));
         let mut request = server.request(reqwest::Method::POST, "/hooks/shopify").header("Sluice-Signature", signature);
-        if let Some(key) = self.key {
+        if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
         answer(request.body(self.body.to_owned())).await
@@ -74,6 +85,43 @@ async fn a_signed_request_starts_every_dag_that_waits_for_it_once() {
 }
 
 #[tokio::test]
+async fn a_request_that_was_overheard_makes_no_run_however_it_is_repeated() {
+    let server = TestServer::empty().await;
+    waiting(&server, "one", "{ webhook: shopify, as: body }", "{ body: {} }").await;
+    let (bare, keyed) = (Request::default(), Request { key: Some("delivery-1"), ..Request::default() });
+    assert_eq!(bare.send(&server).await.json()["runs"][0]["new"], true);
+    let written: [fn(i64, &str) -> String; 3] = [
+        |time, digest| format!("v1={digest}, t={time}"),
+        |time, digest| format!("t={time},v1={}", digest.to_uppercase()),
+        |time, digest| format!("t={time},v1={digest},v2=00"),
+    ];
+    for write in written {
+        let again = bare.send_as(&server, write, None).await;
+        assert_eq!(again.json()["runs"][0]["new"], false, "{}", again.text);
+    }
+    // Nor under a key that its sender did not sign, or without the one that it did.
+    assert_eq!(bare.send_as(&server, usual, Some("mine")).await.status, 401);
+    assert_eq!(keyed.send(&server).await.json()["runs"][0]["new"], true);
+    assert_eq!(keyed.send_as(&server, usual, Some("delivery-2")).await.status, 401);
+    assert_eq!(keyed.send_as(&server, usual, None).await.status, 401);
+    assert_eq!(runs::list(server.pool(), None, None, 10).await.expect("runs").len(), 2);
+}
+
+#[tokio::test]
+async fn a_request_needs_one_connection_of_the_pool() {
+    let server = TestServer::empty().await;
+    waiting(&server, "one", "{ webhook: shopify, as: body }", "{ body: {} }").await;
+    let narrow = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(std::time::Duration::from_secs(5))
+        .connect_with(server.pool().connect_options().as_ref().clone())
+        .await
+        .expect("a pool");
+    let fired = runs::hook(&narrow, "shopify", "k", &json!({}), Utc::now()).await.expect("a run");
+    assert_eq!(fired.len(), 1);
+}
+
+#[tokio::test]
 async fn what_a_dag_cannot_take_makes_no_run_of_any() {
     let server = TestServer::empty().await;
     waiting(&server, "one", "{ webhook: shopify, as: body }", "{ body: {} }").await;
@@ -93,7 +141,7 @@ async fn a_request_that_nobody_signed_in_time_is_refused() {
     waiting(&server, "one", "{ webhook: shopify, as: body }", "{ body: {} }").await;
     let said = |answer: Answer| (answer.status, answer.json()["detail"].as_str().expect("a text").to_owned());
     let wrong = said(Request { secret: "guess", ..Request::default() }.send(&server).await);
-    let not_its = "the signature is not that of this body under this webhook's secret";
+    let not_its = "the signature is not that of this request under this webhook's secret";
     assert_eq!(wrong, (401, not_its.to_owned()));
     // Who does not know the secret is not told about the clock.
     assert_eq!(said(Request { secret: "guess", time: 0, ..Request::default() }.send(&server).await).1, not_its);

@@ -1,7 +1,7 @@
 //! DAGs as the scheduler knows them, and the plans of every version that ever ran.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use workflow::{plan::Plan, schedule::Timing};
 
 use super::{RunError, triggers};
@@ -94,12 +94,12 @@ pub async fn set_next_run(
 }
 
 /// The plan of a version that was deployed.
-pub async fn plan(pool: &PgPool, dag: &str, version: &str) -> Result<Plan, RunError> {
+pub async fn plan(executor: impl PgExecutor<'_>, dag: &str, version: &str) -> Result<Plan, RunError> {
     let plan: Option<serde_json::Value> =
         sqlx::query_scalar("select plan from sluice.dag_version where dag = $1 and version = $2")
             .bind(dag)
             .bind(version)
-            .fetch_optional(pool)
+            .fetch_optional(executor)
             .await?;
     match plan {
         Some(plan) => read_plan(plan),

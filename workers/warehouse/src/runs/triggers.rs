@@ -43,7 +43,7 @@ pub(super) async fn store(connection: &mut PgConnection, plan: &Plan) -> Result<
 pub struct Fired {
     /// The DAG.
     pub dag: String,
-    /// The run: a new one, or the one that its DAG had of that logical time.
+    /// The run: a new one, or the one that an earlier request of the same key made.
     pub created: Created,
 }
 
@@ -69,6 +69,9 @@ pub async fn fire(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<Fired>, RunEr
 
 type Event = (i64, String, Value);
 
+/// Runs that an entry gets in one call, so that ten thousand files that come at once keep nobody waiting for long.
+const MOST_RUNS: i64 = 50;
+
 async fn fire_one(
     pool: &PgPool,
     plan: &Plan,
@@ -82,6 +85,7 @@ async fn fire_one(
     let events: Vec<Event> = sqlx::query_as(include_str!("../../../../sql/runs/trigger_take.sql"))
         .bind(&plan.dag)
         .bind(entry)
+        .bind((!matches!(wanted, Wanted::Datasets { .. })).then_some(MOST_RUNS))
         .fetch_all(&mut *transaction)
         .await?;
     // Publications since the last run are one cause; each file, each run and each request is one of its own.
@@ -141,8 +145,8 @@ async fn follow(
     let mut new = NewRun { plan, logical_time, trigger, params, only: None };
     let made = loop {
         let made = make(connection, &new, None, Some(Cause { interval, detail: detail.clone() })).await?;
-        // That a DAG has a run of the same instant is chance, unless the cause names the instant.
-        if trigger == Trigger::Dag || matches!(made.created, Created::New(_)) {
+        // A run of the same instant followed from something else: a schedule, another DAG, another file.
+        if matches!(made.created, Created::New(_)) {
             break made;
         }
         new.logical_time += chrono::TimeDelta::microseconds(1);
@@ -278,7 +282,8 @@ pub async fn hook(
     .await?;
     let (mut fired, mut others) = (Vec::new(), Vec::new());
     for (dag, entry, version) in waiting {
-        let plan = deploy::plan(pool, &dag, &version).await?;
+        // Over the connection that it has: requests that all waited for a second one would wait for each other.
+        let plan = deploy::plan(&mut *transaction, &dag, &version).await?;
         let Some(wanted) = usize::try_from(entry).ok().and_then(|entry| plan.triggers.get(entry)) else { continue };
         let detail = json!({ "webhook": name, "key": key, "body": body });
         let event: Option<i64> = sqlx::query_scalar(
