@@ -2,7 +2,8 @@
 //!
 //! A server that listens on loopback alone is open until someone makes a token. From then on, and beyond loopback from
 //! the start, a request shows a bearer token, or the cookie that a log-in with one sets. A cookie is sent by no other
-//! site's page (`SameSite=Lax`), and writes of one are refused besides (`guard`).
+//! site's forms (`SameSite=Lax`, so that a link in a mail finds its reader logged in), and writes of one are refused
+//! besides (`guard`).
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State as Extract},
