@@ -52,6 +52,9 @@ pub(crate) enum ApiError {
     /// Nobody in particular asks, or with a token that is no good.
     #[error("{0}")]
     Unauthorized(String),
+    /// A webhook's request is not signed as it should be.
+    #[error("{0}")]
+    Unsigned(String),
     /// Their role does not allow it.
     #[error("{0}")]
     Denied(String),
@@ -74,7 +77,7 @@ impl ApiError {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized(_) | Self::Unsigned(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Store(error) if unreachable(error) => StatusCode::SERVICE_UNAVAILABLE,
@@ -88,6 +91,10 @@ impl ApiError {
             Self::Unauthorized(_) => {
                 Some("`sluice token create NAME --role viewer` makes a token; send it as `Authorization: Bearer …`")
             }
+            Self::Unsigned(_) => Some(
+                "send `Sluice-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of the time, a dot and the body under the \
+                 webhook's secret in sluice.yaml",
+            ),
             Self::Denied(_) => Some("`sluice token create NAME --role ROLE` makes a token with another role"),
             Self::Store(error) if unreachable(error) => Some("`sluice up` starts the project's services"),
             _ => None,

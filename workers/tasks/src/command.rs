@@ -3,7 +3,7 @@
 //! The program is the leader of a process group of its own, and whatever ends the attempt ends the whole group.
 //! Nothing passes through a shell unless the task asks for one.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, process::Stdio, time::Duration};
 
 use async_trait::async_trait;
 use nix::{
@@ -45,16 +45,35 @@ impl RunCommand {
 pub struct Config {
     /// The program and its arguments, each as it is.
     #[serde(default)]
-    command: Vec<String>,
+    command: Vec<Word>,
     /// Instead of `command`: a line for `sh -c`.
     #[serde(default)]
     shell: Option<String>,
     /// Variables besides those that the worker has.
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    env: BTreeMap<String, Word>,
     /// Folder, relative to the project's.
     #[serde(default)]
     cwd: Option<PathBuf>,
+}
+
+/// A word of a command line. A number or a truth value, as a template gives it, is written out.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a number")]
+enum Word {
+    Text(String),
+    Number(serde_json::Number),
+    Truth(bool),
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => out.write_str(text),
+            Self::Number(number) => number.fmt(out),
+            Self::Truth(truth) => truth.fmt(out),
+        }
+    }
 }
 
 #[async_trait]
@@ -67,7 +86,8 @@ impl TaskKind for RunCommand {
     type Config = Config;
 
     fn check(config: &Config) -> Vec<Problem> {
-        let problem = match (config.command.first().map(String::as_str), &config.shell) {
+        let program = config.command.first().map(ToString::to_string);
+        let problem = match (program.as_deref(), &config.shell) {
             (Some(_), Some(_)) => Problem::new("shell", "a task has either `command` or `shell`").hint("remove one"),
             (None, None) => Problem::new("", "there is no program to run").hint("`command: [program, argument, …]`"),
             (Some(""), None) => Problem::new("command[0]", "the program has no name"),
@@ -79,7 +99,7 @@ impl TaskKind for RunCommand {
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
         let argv = match &config.shell {
             Some(line) => vec!["sh".to_owned(), "-c".to_owned(), line.clone()],
-            None => config.command,
+            None => config.command.iter().map(ToString::to_string).collect(),
         };
         let [program, arguments @ ..] = argv.as_slice() else {
             return Err(TaskError::user("there is no program to run"));
@@ -89,7 +109,7 @@ impl TaskKind for RunCommand {
             .args(arguments)
             .current_dir(config.cwd.map_or_else(|| self.project.clone(), |cwd| self.project.join(cwd)))
             .envs(about(task))
-            .envs(&config.env)
+            .envs(config.env.iter().map(|(name, value)| (name, value.to_string())))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -251,6 +271,16 @@ mod tests {
         let mut lines = lines.lock().expect("lines").clone();
         lines.sort();
         assert_eq!(lines, ["7 hi", "oops"]);
+    }
+
+    #[tokio::test]
+    async fn numbers_and_truth_values_are_words() {
+        let (task, lines) = context();
+        run(json!({ "command": ["echo", 7, 0.5, true] }), &task).await.expect("success");
+        assert_eq!(*lines.lock().expect("lines"), ["7 0.5 true"]);
+        let (task, lines) = context();
+        run(json!({ "shell": "echo $N", "env": { "N": 3 } }), &task).await.expect("success");
+        assert_eq!(*lines.lock().expect("lines"), ["3"]);
     }
 
     #[tokio::test]

@@ -81,7 +81,7 @@ pub(super) async fn receive(
         .map_err(|_| ApiError::TooLarge(format!("the body is longer than {} KiB", LONGEST >> 10)))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = text(SIGNATURE)
-        .ok_or_else(|| ApiError::Unauthorized("the request is not signed: `Sluice-Signature` is missing".to_owned()))?;
+        .ok_or_else(|| ApiError::Unsigned("the request is not signed: `Sluice-Signature` is missing".to_owned()))?;
     let key = text(IDEMPOTENCY);
     if key.is_some_and(|key| key.is_empty() || key.len() > 200) {
         return Err(ApiError::BadRequest("`Idempotency-Key` has 1 to 200 letters".to_owned()));
@@ -106,7 +106,7 @@ pub(super) async fn receive(
 
 /// Compares in a time that tells nothing of the signature. Gives it in the one form that every way to write it comes to.
 fn verify(signature: &str, secret: &[u8], key: Option<&str>, body: &[u8], now: i64) -> Result<String, ApiError> {
-    let refused = |why: &str| ApiError::Unauthorized(why.to_owned());
+    let refused = |why: &str| ApiError::Unsigned(why.to_owned());
     let part = |name: &str| signature.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
     let (Some(time), Some(digest)) = (part("t"), part("v1")) else {
         return Err(refused("the signature is not of the form `t=SECONDS,v1=HEX`"));
