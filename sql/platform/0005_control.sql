@@ -23,10 +23,8 @@ end
 $$;
 create trigger audit_is_kept before update or delete on sluice.audit
     for each row execute function sluice.audit_is_kept();
-
-create view sluice.audit_log as
-select audit_id, at, actor, via, act, run_id, dag, task, reason, detail
-from sluice.audit;
+create trigger audit_is_not_emptied before truncate on sluice.audit
+    for each statement execute function sluice.audit_is_kept();
 
 -- One row a span of runs that a person asked for (`backfill`), or asked for again (`clear`). At most `parallel` of its
 -- runs are under way at once; the others are queued and follow in its order, whether or not anyone watches.

@@ -111,8 +111,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(SERVICE);
     }
     // Nothing failed where an older build refuses what it does not know: it is the wrong program.
-    let newer = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(MigrationError::Newer { .. })));
-    ExitCode::from(if newer { USAGE } else { FAILED })
+    let foreign = |cause: &MigrationError| matches!(cause, MigrationError::Newer { .. } | MigrationError::Unreleased);
+    let refused = error.chain().any(|cause| cause.downcast_ref().is_some_and(foreign));
+    ExitCode::from(if refused { USAGE } else { FAILED })
 }
 
 /// Whether a connection of the command's own was lost. It has them to Postgres alone; a task names its services itself.

@@ -10,18 +10,14 @@ use sqlx::{
 
 /// Number, name and text of each migration, in order. A migration that was released never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "platform", include_str!("../../../sql/platform/0001_platform.sql")),
-    (2, "views", include_str!("../../../sql/platform/0002_views.sql")),
+    (1, "runs", include_str!("../../../sql/platform/0001_runs.sql")),
+    (2, "data", include_str!("../../../sql/platform/0002_data.sql")),
     (3, "streams", include_str!("../../../sql/platform/0003_streams.sql")),
-    (4, "delivery", include_str!("../../../sql/platform/0004_delivery.sql")),
+    (4, "alerts", include_str!("../../../sql/platform/0004_alerts.sql")),
     (5, "control", include_str!("../../../sql/platform/0005_control.sql")),
-    (6, "hand_over", include_str!("../../../sql/platform/0006_hand_over.sql")),
-    (7, "service", include_str!("../../../sql/platform/0007_service.sql")),
-    (8, "schedules", include_str!("../../../sql/platform/0008_schedules.sql")),
-    (9, "triggers", include_str!("../../../sql/platform/0009_triggers.sql")),
-    (10, "mapped", include_str!("../../../sql/platform/0010_mapped.sql")),
-    (12, "tasks", include_str!("../../../sql/platform/0012_tasks.sql")),
-    (13, "causes", include_str!("../../../sql/platform/0013_causes.sql")),
+    (6, "triggers", include_str!("../../../sql/platform/0006_triggers.sql")),
+    (7, "hand_over", include_str!("../../../sql/platform/0007_hand_over.sql")),
+    (8, "views", include_str!("../../../sql/platform/0008_views.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.
@@ -38,6 +34,12 @@ pub enum MigrationError {
         /// The newest one that this build knows.
         known: i64,
     },
+    /// The tables were made by a build of no release.
+    #[error(
+        "Sluice's tables in this database were made by a build from before its first release, and cannot be brought up to \
+         date: use an empty database (the private one of this folder: `sluice down`, then move its data away)"
+    )]
+    Unreleased,
     /// Postgres refused.
     #[error("cannot bring Sluice's tables up to date")]
     Failed(#[from] MigrateError),
@@ -54,19 +56,27 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrationError> {
     let applied = async {
         query("create schema if not exists sluice").execute(&mut *connection).await?;
         query("set search_path to sluice, public").execute(&mut *connection).await?;
-        let migrations = MIGRATIONS
+        let migrations: Vec<Migration> = MIGRATIONS
             .iter()
             .map(|&(version, name, sql)| {
                 Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, SqlStr::from_static(sql), false)
             })
             .collect();
+        let first = migrations.first().map(|migration| migration.checksum.to_vec());
         let migrator = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
         match migrator.run(&mut *connection).await {
             Err(MigrateError::VersionMissing(_)) => {
-                let newest = "select max(version) from sluice._sqlx_migrations";
-                let found: Option<i64> = sqlx::query_scalar(newest).fetch_one(&mut *connection).await?;
-                Err(MigrationError::Newer { found: found.unwrap_or(0), known: latest() })
+                let applied = "select max(version), (select checksum from sluice._sqlx_migrations where version = 1)
+                               from sluice._sqlx_migrations";
+                let (found, begun): (Option<i64>, Option<Vec<u8>>) =
+                    sqlx::query_as(applied).fetch_one(&mut *connection).await?;
+                if begun == first {
+                    Err(MigrationError::Newer { found: found.unwrap_or(0), known: latest() })
+                } else {
+                    Err(MigrationError::Unreleased)
+                }
             }
+            Err(MigrateError::VersionMismatch(_)) => Err(MigrationError::Unreleased),
             done => Ok(done?),
         }
     }

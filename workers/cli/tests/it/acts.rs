@@ -155,6 +155,12 @@ async fn an_older_build_stops_at_a_newer_database() {
     .expect("a newer build has been here");
     let said = project.text(&["ps"], 2);
     assert!(said.contains("a newer Sluice has been at work there"), "{said}");
+    sqlx::query("update sluice._sqlx_migrations set checksum = '\\x00' where version = 1")
+        .execute(&project.database.pool)
+        .await
+        .expect("a build from before the first release has been here");
+    let said = project.text(&["ps"], 2);
+    assert!(said.contains("from before its first release"), "{said}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 create view sluice.runs as
 select run_id, dag, logical_time, state, trigger, created_at, started_at, finished_at, version, params, reason,
-       deadline_at, deadline_missed_at
+       deadline_at, deadline_missed_at, cause
 from sluice.dag_run;
 
 create view sluice.tasks as
@@ -35,12 +35,17 @@ create view sluice.alerts as
 select a.alert_id, a.source, a.rule, a.severity, a.key, a.event_time, a.raised_at, d.delivered_at, a.detail,
        a.message, a.state
 from sluice.alert a
-left join lateral (select min(o.delivered_at) as delivered_at from sluice.outbox o where o.alert_id = a.alert_id) d
-       on true;
+left join lateral (
+    select min(o.delivered_at) as delivered_at
+    from sluice.outbox o
+    where o.alert_id = a.alert_id
+       or o.outbox_id in (select l.outbox_id from sluice.alert_message l where l.alert_id = a.alert_id)
+) d on true;
 
+-- Every watermark and count a person may ask for.
 create view sluice.stream_progress as
 select stream, partition, committed_offset, watermark, greatest(end_offset - committed_offset, 0) as lag, topic,
-       start_offset, counted, deduplicated, late, malformed, updated_at
+       start_offset, counted, deduplicated, late, malformed, updated_at, absent, seen_at
 from sluice.stream_offset;
 
 create view sluice.deliveries as
@@ -77,3 +82,25 @@ from sluice.worker;
 create view sluice.leaders as
 select role, holder, lease_until
 from sluice.leader;
+
+-- The rules and aggregates that streams have windows of. Each is one step along the windows' key, however many
+-- windows there are.
+create view sluice.stream_rules as
+with recursive rule as (
+    (select stream, agg from sluice.stream_window order by stream, agg limit 1)
+    union all
+    select next.stream, next.agg
+    from rule
+    cross join lateral (
+        select w.stream, w.agg
+        from sluice.stream_window w
+        where (w.stream, w.agg) > (rule.stream, rule.agg)
+        order by w.stream, w.agg
+        limit 1
+    ) next
+)
+select stream, agg from rule;
+
+create view sluice.audit_log as
+select audit_id, at, actor, via, act, run_id, dag, task, reason, detail
+from sluice.audit;

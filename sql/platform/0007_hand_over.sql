@@ -1,41 +1,13 @@
--- What a task's rules ask of the queue.
+-- The queue's hot path.
 
-create trigger audit_is_not_emptied before truncate on sluice.audit
-    for each statement execute function sluice.audit_is_kept();
-
--- Whether a task runs though its run is cancelled: `TriggerRule::survives_cancel`.
-create function sluice.survives_cancel(trigger_rule text) returns boolean
-    language sql immutable parallel safe
-    return trigger_rule in ('always', 'teardown');
-
--- The place in the queue: when the run was made, in seconds, and an hour earlier for each point of priority. So whatever
--- is more urgent goes first, and nothing waits for ever: what is made so many hours later stands behind. `labels` are what
--- the worker must have.
-create function sluice.rank(priority smallint) returns bigint
-    language sql stable parallel safe
-    return extract(epoch from now())::bigint - priority * 3600;
-
-alter table sluice.task_run
-    add column rank bigint not null default sluice.rank(0::smallint),
-    add column labels text[] not null default '{}';
-update sluice.task_run t
-set rank = extract(epoch from r.created_at)::bigint - t.priority * 3600
-from sluice.dag_run r
-where r.run_id = t.run_id;
-alter table sluice.worker add column labels text[] not null default '{}';
-
-drop index sluice.task_run_queue, sluice.task_run_pool;
--- What comes later is in an index of its own, so that claims do not step over it; release_due.sql puts it into the queue.
-create index task_run_queue on sluice.task_run (rank, task_run_id)
-    where state = 'queued' and admitted and not_before is null;
-create index task_run_delayed on sluice.task_run (not_before) where state = 'queued' and not_before is not null;
-create index task_run_pool on sluice.task_run (pool, admitted, rank, task_run_id)
-    where pool is not null and state in ('queued', 'running');
-
--- How many retries the tasks of a run still have together; null for as many as each of them has.
-alter table sluice.dag_run add column retries_left int;
-
-drop function sluice.hand_over;
+-- One task after another without a pause: the end of an attempt that went well, and the claim of the next task, in one
+-- round trip and one commit. It does what finish.sql, count_down.sql, settle.sql and claim.sql do, for the common case:
+-- one end, no pool to pass a slot of, no successor that its trigger rule leaves out, and a run that goes on. Where the run
+-- does not, it changes nothing and says so with `done = false`. An attempt that has lost its lease (SL001) and a
+-- successor about which a rule has to decide (SL002) are errors. In all three cases the caller takes the long way.
+--
+-- The caller has seen to it that neither the task nor a successor has a pool, and that no successor's rule leaves it out
+-- when all that it needs went well.
 create function sluice.hand_over(
     ended_attempt_id bigint, ended_token bigint, ended_run_id bigint, ended_task_run_id bigint, ended_task text,
     ended_output jsonb, log_seq bigint[], log_at timestamptz[], log_level text[], log_line text[],

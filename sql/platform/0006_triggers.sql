@@ -1,12 +1,6 @@
 -- What starts a run other than a schedule or a person: the success of another DAG, the publication of datasets, a file
 -- that arrived, a request to a webhook.
 
-alter table sluice.dag_run drop constraint dag_run_trigger_check;
-alter table sluice.dag_run add constraint dag_run_trigger_check
-    check (trigger in ('schedule', 'manual', 'backfill', 'dag', 'dataset', 'file', 'webhook'));
--- What a triggered run follows from, a list.
-alter table sluice.dag_run add column cause jsonb;
-
 -- What the current version of each DAG waits for: a row for each source of each entry of its `triggers:`. `needs` says of
 -- how many different sources of the entry something must have come before it fires.
 create table sluice.trigger_source (
@@ -38,7 +32,7 @@ create index trigger_event_open on sluice.trigger_event (dag, entry, source) whe
 create index trigger_event_run on sluice.trigger_event (run_id) where run_id is not null;
 
 -- By database triggers, since several statements end runs and publish datasets, and none may forget a cause. What happens
--- while a DAG is paused does not concern it.
+-- while a DAG is paused or retired does not concern it.
 create function sluice.run_succeeded() returns trigger language plpgsql as $$
 begin
     insert into sluice.trigger_event (dag, entry, kind, source, key, detail)
@@ -46,7 +40,7 @@ begin
            jsonb_build_object('dag', new.dag, 'run_id', new.run_id, 'logical_time', new.logical_time,
                               'interval_start', new.interval_start, 'interval_end', new.interval_end)
     from sluice.trigger_source s
-    join sluice.dag d on d.dag = s.dag and not d.paused
+    join sluice.dag d on d.dag = s.dag and not d.paused and d.retired_at is null
     where s.kind = 'dag' and s.source = new.dag
     on conflict do nothing;
     return null;
@@ -55,7 +49,8 @@ create trigger run_succeeded after update of state on sluice.dag_run
     for each row when (new.state = 'success' and old.state <> 'success')
     execute function sluice.run_succeeded();
 
--- A dataset that a DAG publishes itself is no news to it.
+-- A dataset that a DAG publishes itself is no news to it. A batch that a gate refused keeps its row in the ledger, and its
+-- next try publishes by updating that one: a publication as any other.
 create function sluice.dataset_published() returns trigger language plpgsql as $$
 begin
     insert into sluice.trigger_event (dag, entry, kind, source, key, detail)
@@ -63,7 +58,7 @@ begin
            jsonb_build_object('dataset', new.dataset, 'load_id', new.load_id, 'run_id', new.run_id,
                               'interval_start', new.interval_start, 'interval_end', new.interval_end)
     from sluice.trigger_source s
-    join sluice.dag d on d.dag = s.dag and not d.paused
+    join sluice.dag d on d.dag = s.dag and not d.paused and d.retired_at is null
     where s.kind = 'dataset' and s.source = new.dataset
       and not exists (select from sluice.dag_run r where r.run_id = new.run_id and r.dag = s.dag)
     on conflict do nothing;
@@ -72,8 +67,6 @@ end $$;
 create trigger dataset_published after insert on sluice.load_ledger
     for each row when (new.verdict <> 'failed')
     execute function sluice.dataset_published();
-
-create or replace view sluice.runs as
-select run_id, dag, logical_time, state, trigger, created_at, started_at, finished_at, version, params, reason,
-       deadline_at, deadline_missed_at, cause
-from sluice.dag_run;
+create trigger dataset_published_late after update of verdict on sluice.load_ledger
+    for each row when (old.verdict = 'failed' and new.verdict <> 'failed')
+    execute function sluice.dataset_published();
