@@ -27,6 +27,8 @@ use workflow::{
     template,
 };
 
+use crate::session;
+
 /// The kind.
 pub struct Export {
     pool: PgPool,
@@ -141,14 +143,7 @@ impl Export {
         let mut tx = self.pool.begin().await.map_err(WarehouseError::from)?;
         let isolation = "set transaction isolation level repeatable read";
         query(isolation).execute(&mut *tx).await.map_err(WarehouseError::from)?;
-        query(include_str!("../../../sql/engine/export_session.sql"))
-            .bind(task.timezone.name())
-            .bind(task.interval.start.to_rfc3339())
-            .bind(task.interval.end.to_rfc3339())
-            .bind(task.params.to_string())
-            .execute(&mut *tx)
-            .await
-            .map_err(WarehouseError::from)?;
+        session::begin(&mut tx, task).await?;
         let select = select(&mut tx, config).await?;
         // A view tells the types of the columns before any row is read.
         let view = format!("create temporary view sluice_export as {}", select.trim_end().trim_end_matches(';'));

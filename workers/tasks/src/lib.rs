@@ -21,4 +21,5 @@ pub mod wait_until;
 pub mod written;
 
 mod letter;
+mod session;
 mod wording;

@@ -16,7 +16,10 @@ use workflow::{
     span::Span,
 };
 
-use crate::wait_file::{half_a_minute, too_often};
+use crate::{
+    session,
+    wait_file::{half_a_minute, too_often},
+};
 
 /// The kind.
 pub struct WaitSql {
@@ -85,14 +88,7 @@ fn refused(error: sqlx::Error) -> TaskError {
 impl WaitSql {
     async fn ask(&self, text: &str, task: &TaskContext) -> Result<Option<bool>, TaskError> {
         let mut tx = self.pool.begin().await.map_err(WarehouseError::from)?;
-        query(include_str!("../../../sql/engine/export_session.sql"))
-            .bind(task.timezone.name())
-            .bind(task.interval.start.to_rfc3339())
-            .bind(task.interval.end.to_rfc3339())
-            .bind(task.params.to_string())
-            .execute(&mut *tx)
-            .await
-            .map_err(WarehouseError::from)?;
+        session::begin(&mut tx, task).await?;
         query("set transaction read only").execute(&mut *tx).await.map_err(WarehouseError::from)?;
         let row = query(AssertSqlSafe(text.to_owned())).fetch_optional(&mut *tx).await.map_err(refused)?;
         let answer = row.map(|row| row.try_get::<Option<bool>, _>(0)).transpose();
