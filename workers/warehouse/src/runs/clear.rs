@@ -16,7 +16,8 @@ use super::{
     admit::{admit_runs, admit_tasks},
     audit::{Act, Actor, record},
     backfill::{self, MOST_RUNS, Span},
-    control::{Reach, lock, put_back, rewind, states},
+    control::{Reach, lock, states},
+    rewind::{put_back, rewind},
 };
 
 /// What to run again.

@@ -14,8 +14,8 @@ use workflow::{
 use super::{
     RunError,
     admit::{items_pool, size_keys},
-    control::{Again, Needs},
     exchange::clean,
+    rewind::{Again, Needs},
 };
 
 /// The list of a mapped task, as its attempt found it.

@@ -13,8 +13,9 @@ use super::{
     RunError,
     advance::{EndedTask, advance},
     audit::{self, Act, Actor, record},
-    control::{Again, lock, put_back, states, tally},
+    control::{lock, states},
     items,
+    rewind::{Again, put_back, tally},
 };
 
 /// The state that a person puts a task into.

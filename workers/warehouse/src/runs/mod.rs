@@ -6,6 +6,7 @@
 //! run's tasks takes the lock on its `dag_run` row first.
 
 mod admit;
+mod adopt;
 mod advance;
 mod audit;
 mod backfill;
@@ -25,6 +26,7 @@ mod log;
 mod mark;
 mod person;
 mod read;
+mod rewind;
 mod triggers;
 mod why;
 mod workers;
