@@ -5,11 +5,13 @@
 //! tests run side by side.
 
 pub mod bench;
+mod dice;
 pub mod grafana;
 pub mod prometheus;
 pub mod s3;
 pub mod tls;
 
+pub use dice::Dice;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;
 use uuid::Uuid;

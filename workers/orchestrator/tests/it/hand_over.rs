@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
+use testkit::Dice;
 use warehouse::runs::{self, ClaimRequest, Claimed, End, Ended, HandedOver, Line, WellEnded};
 use workflow::{
     error::ErrorDomain,
@@ -13,48 +14,22 @@ use workflow::{
 
 use crate::{
     kinds::Hands,
-    support::{plan, start},
+    support::{RULES, plan, start},
 };
-
-/// Numbers that look random and are the same in each run (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
 
 /// A DAG of 1 to 12 tasks with needs, rules, priorities and a pool here and there.
 fn dag(seed: u64) -> String {
-    let mut numbers = Numbers(seed);
+    let mut dice = Dice::new(seed);
     let mut text = format!("dag: d{seed}\ntasks:\n");
-    for task in 0..=numbers.below(12) {
-        let needs: Vec<String> = (0..task).filter(|_| numbers.below(3) == 0).map(|need| format!("t{need}")).collect();
-        let rules = [
-            "all_success",
-            "all_success",
-            "all_done",
-            "none_failed",
-            "one_success",
-            "one_failed",
-            "none_failed_min_one_success",
-            "none_skipped",
-            "all_failed",
-            "always",
-        ];
-        let rule = rules[usize::try_from(numbers.below(6)).expect("a small number")];
-        let rule = if needs.is_empty() { "all_success" } else { rule };
-        let pool = if numbers.below(8) == 0 { ", pool: narrow" } else { "" };
+    for task in 0..=dice.roll(12) {
+        let needs: Vec<String> = (0..task).filter(|_| dice.roll(3) == 0).map(|need| format!("t{need}")).collect();
+        let rule = if needs.is_empty() { "all_success" } else { dice.pick(&RULES) };
+        let pool = if dice.roll(8) == 0 { ", pool: narrow" } else { "" };
         writeln!(
             text,
             "  t{task}: {{ kind: echo, attempts: 1, needs: [{}], trigger_rule: {rule}, priority: {}{pool} }}",
             needs.join(", "),
-            numbers.below(3),
+            dice.roll(3),
         )
         .expect("strings take all");
     }
@@ -76,7 +51,7 @@ fn request(run_id: i64, limit: usize) -> ClaimRequest {
 /// How a task ends, by its name alone: most of them well.
 fn end(seed: u64, task: &str) -> End {
     let place: u64 = task[1..].parse().expect("a number");
-    if Numbers(seed ^ (place << 32)).below(5) == 0 {
+    if Dice::new(seed ^ (place << 32)).roll(5) == 0 {
         End::Failed {
             domain: ErrorDomain::User,
             error: "it had to".to_owned(),

@@ -3,51 +3,22 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use sqlx::PgPool;
+use testkit::Dice;
 use warehouse::runs::{self, Actor, Mark, Person, Reach, Retry, RunError, Via};
 use workflow::state::{RunState, TaskState};
 
 use crate::{
     kinds::Hands,
-    support::{drain, plan, start},
+    support::{RULES, drain, plan, start},
 };
-
-/// Steele's `SplitMix64`: the same acts for the same seed, on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let sides = u64::try_from(from.len()).expect("few");
-        &from[usize::try_from(self.roll(sides)).expect("few")]
-    }
-}
 
 /// A DAG of six tasks, each behind some of those before it.
 fn dag(dice: &mut Dice) -> String {
-    let rules = [
-        "all_success",
-        "all_success",
-        "all_done",
-        "none_failed",
-        "one_success",
-        "one_failed",
-        "none_failed_min_one_success",
-        "none_skipped",
-        "all_failed",
-        "always",
-    ];
     let mut text = "dag: d\ntasks:\n".to_owned();
     for task in 0..6 {
         let needs: Vec<String> = (0..task).filter(|_| dice.roll(3) == 0).map(|need| format!("t{need}")).collect();
         let kind = dice.pick(&["echo", "fragile"]);
-        let rule = if needs.is_empty() { "all_success" } else { dice.pick(&rules) };
+        let rule = if needs.is_empty() { "all_success" } else { dice.pick(&RULES) };
         text += &format!("  t{task}: {{ kind: {kind}, trigger_rule: {rule}, needs: [{}] }}\n", needs.join(", "));
     }
     text
@@ -115,7 +86,7 @@ async fn whatever_people_do_a_run_keeps_its_accounts_and_ends() {
     let person = Person::new(&db.pool, &ada);
     let mut done = 0;
     for seed in 0..24 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let text = dag(&mut dice);
         let run_id = start(&db.pool, &plan(&registry, &text)).await;
         let mut acts = Vec::new();

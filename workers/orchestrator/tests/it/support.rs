@@ -14,6 +14,20 @@ use workflow::{
     yaml::Document,
 };
 
+/// Trigger rules to draw from, the usual one more often.
+pub(crate) const RULES: [&str; 10] = [
+    "all_success",
+    "all_success",
+    "all_done",
+    "none_failed",
+    "one_success",
+    "one_failed",
+    "none_failed_min_one_success",
+    "none_skipped",
+    "all_failed",
+    "always",
+];
+
 pub(crate) fn utc(text: &str) -> DateTime<Utc> {
     text.parse().expect(text)
 }

@@ -2,3 +2,4 @@
 
 mod dags;
 mod kinds;
+mod state;

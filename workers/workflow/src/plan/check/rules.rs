@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{Concurrency, PlannedTask},
-    Checker, Scope, bad_name,
+    Checker, bad_name,
+    task::Scope,
 };
 use crate::{
     dag::{self, BackoffKeys, TaskKeys},
