@@ -7,6 +7,7 @@ mod hooks;
 pub(crate) mod runs;
 mod streams;
 mod versions;
+mod why;
 
 use axum::{Json, Router, response::IntoResponse, routing::get};
 use utoipa::OpenApi;
@@ -36,7 +37,8 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(runs::get_dag))
         .routes(routes!(runs::list_runs, runs::trigger))
         .routes(routes!(runs::get_run))
-        .routes(routes!(runs::why))
+        .routes(routes!(why::why))
+        .routes(routes!(why::why_next))
         .routes(routes!(runs::get_logs))
         .routes(routes!(events::log_stream))
         .routes(routes!(hooks::receive))

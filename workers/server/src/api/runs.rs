@@ -165,49 +165,6 @@ pub(super) struct LogQuery {
     limit: Option<i64>,
 }
 
-/// Whom to ask about.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct WhyQuery {
-    /// Only about this task.
-    task: Option<String>,
-}
-
-/// Why a run or a task stands as it does.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Why {
-    /// The task; null for the run itself.
-    task: Option<String>,
-    /// Its state.
-    state: String,
-    /// The reason, a sentence.
-    because: String,
-    /// What else helps, a sentence each.
-    facts: Vec<String>,
-    /// What to do about it.
-    hint: Option<String>,
-}
-
-/// Why a run, and each of its tasks that has something to say, has not run, is slow, failed or was skipped.
-#[utoipa::path(get, path = "/api/v1/runs/{run_id}/why", tag = "runs", params(("run_id" = i64, Path), WhyQuery),
-    responses((status = 200, body = Vec<Why>), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn why(
-    Extract(state): Extract<State>,
-    ApiPath(run_id): ApiPath<i64>,
-    ApiQuery(query): ApiQuery<WhyQuery>,
-) -> Result<Json<Vec<Why>>, ApiError> {
-    let answers = actions::why(state.pool(), run_id, query.task.as_deref()).await?;
-    let answers = answers.into_iter().map(|warehouse::runs::Why { task, state, because, facts, hint }| Why {
-        task,
-        state,
-        because,
-        facts,
-        hint,
-    });
-    Ok(Json(answers.collect()))
-}
-
 /// Lines of one attempt's log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Log {

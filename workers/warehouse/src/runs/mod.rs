@@ -53,7 +53,7 @@ pub use read::{
     AttemptRow, DagRow, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines, run, tasks,
 };
 pub use triggers::{Arrival, FileTrigger, Fired, arrived, cause_words, file_triggers, fire, hook};
-pub use why::{Why, why};
+pub use why::{Why, why, why_next};
 pub use workers::{Busy, WorkerRow, workers};
 
 /// Channel of Postgres notifications: a task has become ready somewhere. A hint; polling is the truth.

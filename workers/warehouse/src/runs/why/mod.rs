@@ -3,16 +3,20 @@
 //! What is known is read in a few queries; the sentences are made from it by code that asks nothing more, so the
 //! terminal, the API and the web page say the same.
 
+mod dag;
 mod task;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 use workflow::state::{RunState, TaskState};
 
-use super::{RunError, RunRow, read};
+pub use self::dag::why_next;
+
+use super::{RunError, RunRow, cause_words, read};
 
 /// An answer about a run or one of its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +78,9 @@ impl Task {
         Some(states.map(|(n, state)| format!("{n} {state}")).collect::<Vec<_>>().join(", "))
     }
 }
+
+/// Causes of a run that an answer names; a run of many publications may have thousands.
+const MOST_CAUSES: usize = 5;
 
 /// Why a run stands as it does, or one of its tasks. For a run: the run itself, then each task that has something to
 /// say, what it waits for before what waits.
@@ -160,6 +167,8 @@ impl Asker<'_> {
                 why.hint = Some("`overlap: queue` lets a run wait for its turn instead".to_owned());
             }
         }
+        let causes = run.cause.as_ref().and_then(Value::as_array).into_iter().flatten();
+        why.facts.extend(causes.take(MOST_CAUSES).map(|cause| format!("it follows from this: {}", cause_words(cause))));
         if let (Some(started), Some(finished)) = (run.started_at, run.finished_at) {
             let slowest =
                 tasks.iter().filter_map(|t| Some((t.finished_at? - t.started_at?, t))).max_by_key(|(took, _)| *took);
