@@ -39,7 +39,7 @@ create table sluice.dag_version (
 
 -- One row a run. The unique key is what makes a schedule fire once, however many schedulers there are. `cause` is what a
 -- triggered run follows from, a list; `retries_left` is how many retries its tasks still have together, null for as many as
--- each of them has.
+-- each of them has; `only_task` is the one task that a person asked for, where it is not a run of the whole DAG.
 create table sluice.dag_run (
     run_id          bigint generated always as identity primary key,
     dag             text not null,
@@ -55,6 +55,7 @@ create table sluice.dag_run (
     tasks_open      int not null check (tasks_open >= 0),
     retries_left    int,
     cause           jsonb,
+    only_task       text,
     created_at      timestamptz not null default now(),
     started_at      timestamptz,
     finished_at     timestamptz,

@@ -14,7 +14,8 @@ create table sluice.trigger_source (
 create index trigger_source_by on sluice.trigger_source (kind, source);
 
 -- One row a cause and the entry that it concerns. The cause of our own is written in its own transaction, and the run is
--- made in the transaction that names it here, so none is lost or counted twice. `key` tells causes of a source apart. No
+-- made in the transaction that names it here, so none is lost or counted twice. `key` tells causes of a source apart. `refused`
+-- says why no run could be made of it: it waits for another version of its DAG, and keeps no other cause waiting. No
 -- foreign key to the DAG: it would lock that row in a transaction that holds the locks of others.
 create table sluice.trigger_event (
     event_id  bigint generated always as identity primary key,
@@ -26,13 +27,16 @@ create table sluice.trigger_event (
     detail    jsonb not null,
     at        timestamptz not null default clock_timestamp(),
     run_id    bigint references sluice.dag_run on delete cascade,
+    refused   text,
     unique (dag, entry, source, key)
 );
-create index trigger_event_open on sluice.trigger_event (dag, entry, source) where run_id is null;
+create index trigger_event_open on sluice.trigger_event (dag, entry, source)
+    where run_id is null and refused is null;
+create index trigger_event_refused on sluice.trigger_event (dag) where refused is not null;
 create index trigger_event_run on sluice.trigger_event (run_id) where run_id is not null;
 
 -- By database triggers, since several statements end runs and publish datasets, and none may forget a cause. What happens
--- while a DAG is paused or retired does not concern it.
+-- while a DAG is paused or retired does not concern it, and one task of a DAG is not the DAG.
 create function sluice.run_succeeded() returns trigger language plpgsql as $$
 begin
     insert into sluice.trigger_event (dag, entry, kind, source, key, detail)
@@ -46,7 +50,7 @@ begin
     return null;
 end $$;
 create trigger run_succeeded after update of state on sluice.dag_run
-    for each row when (new.state = 'success' and old.state <> 'success')
+    for each row when (new.state = 'success' and old.state <> 'success' and new.only_task is null)
     execute function sluice.run_succeeded();
 
 -- A dataset that a DAG publishes itself is no news to it. A batch that a gate refused keeps its row in the ledger, and its

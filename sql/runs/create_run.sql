@@ -1,8 +1,9 @@
 -- One run with its tasks and edges, or nothing where the DAG has a run of that logical time already.
 with run as (
     insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger, params, tasks_open,
-                                state, reason, deadline_at, finished_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $22, $23, $24, case when $22 = 'skipped' then clock_timestamp() end)
+                                state, reason, deadline_at, finished_at, cause, retries_left, only_task)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $22, $23, $24, case when $22 = 'skipped' then clock_timestamp() end, $28,
+            $29, $30)
     on conflict (dag, logical_time) do nothing
     returning run_id
 ), tasks as (

@@ -1,4 +1,5 @@
--- Makes a DAG's sources those of its current plan, and forgets causes that wait for an entry that is gone.
+-- Makes a DAG's sources those of its current plan, and forgets causes that wait for an entry that is gone. What was refused
+-- has another try.
 with wanted as (
     select * from unnest($2::int[], $3::text[], $4::text[], $5::int[]) as w(entry, kind, source, needs)
 ), gone as (
@@ -9,6 +10,11 @@ with wanted as (
     delete from sluice.trigger_event e
     using gone
     where e.dag = $1 and e.entry = gone.entry and e.source = gone.source and e.run_id is null
+), tried_again as (
+    update sluice.trigger_event e
+    set refused = null
+    from wanted w
+    where e.dag = $1 and e.refused is not null and e.entry = w.entry and e.source = w.source
 )
 insert into sluice.trigger_source (dag, entry, kind, source, needs)
 select $1, entry, kind, source, needs from wanted

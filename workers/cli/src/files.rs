@@ -1,20 +1,22 @@
 //! The files that a project's users write: read together, checked together, every fault shown at once.
 
+mod waits;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
 
+use self::waits::Waits;
 use quality::Suite;
 use streaming::spec::{self, Stream};
 use warehouse::models::Catalog;
 use workflow::{
-    diagnostic::{Diagnostic, Problem, did_you_mean},
+    diagnostic::Diagnostic,
     kind::Registry,
     plan::{self, Known, Plan},
     project::Project,
-    trigger::{self, Trigger},
     yaml::{Document, join},
 };
 
@@ -53,7 +55,7 @@ impl Files {
             files: project_files(dir),
         };
         let mut warnings = Vec::new();
-        let plans = plans(dir, registry, &known, &suites, &mut faults, &mut warnings);
+        let plans = plans(dir, registry, &known, &suites, &models, &mut faults, &mut warnings);
         let streams = streams(dir, project, &mut faults);
         if faults.is_empty() {
             Ok(Self { plans, suites, models, streams, warnings })
@@ -86,6 +88,7 @@ fn plans(
     registry: &Registry,
     known: &Known,
     suites: &BTreeMap<String, Suite>,
+    models: &Catalog,
     faults: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Plan> {
@@ -112,41 +115,11 @@ fn plans(
     }
     // A DAG whose own file has faults is not known here, and would be missed by others.
     if faults.is_empty() {
-        faults.extend(across(&plans, &documents));
+        let waits = Waits { plans: &plans, documents: &documents };
+        faults.extend(waits.faults());
+        warnings.extend(waits.warnings(models));
     }
     plans
-}
-
-/// What is wrong with DAGs that wait for each other.
-fn across(plans: &BTreeMap<String, Plan>, documents: &BTreeMap<String, Document>) -> Vec<Diagnostic> {
-    let waits = |plan: &Plan| -> Vec<(usize, String)> {
-        let dags = plan.triggers.iter().enumerate().filter_map(|(place, trigger)| match trigger {
-            Trigger::Dag(dag) => Some((place, dag.clone())),
-            _ => None,
-        });
-        dags.collect()
-    };
-    let mut faults = Vec::new();
-    let mut fault = |dag: &str, place: usize, problem: Problem| {
-        faults.extend(documents.get(dag).map(|document| document.place(&format!("triggers[{place}]"), problem)));
-    };
-    for plan in plans.values() {
-        for (place, dag) in waits(plan).iter().filter(|(_, dag)| !plans.contains_key(dag)) {
-            let hint = did_you_mean(dag, plans.keys().map(String::as_str).filter(|name| *name != plan.dag));
-            fault(&plan.dag, *place, Problem::new("dag", format!("no DAG `{dag}` in dags/")).hint(hint));
-        }
-    }
-    let names: Vec<(String, Vec<(usize, String)>)> =
-        plans.values().map(|plan| (plan.dag.clone(), waits(plan))).collect();
-    let graph: Vec<(&str, Vec<&str>)> =
-        names.iter().map(|(dag, of)| (dag.as_str(), of.iter().map(|(_, dag)| dag.as_str()).collect())).collect();
-    if let Some(circle) = trigger::circle(&graph) {
-        let place = plans[circle[0]].triggers.iter().position(|trigger| *trigger == Trigger::Dag(circle[1].to_owned()));
-        let message = format!("the DAGs wait for each other: {}", circle.join(" → "));
-        let problem = Problem::new("dag", message).hint("remove one of these triggers");
-        fault(circle[0], place.unwrap_or(0), problem);
-    }
-    faults
 }
 
 fn streams(dir: &Path, project: &Project, faults: &mut Vec<Diagnostic>) -> Vec<Stream> {

@@ -1,15 +1,17 @@
-//! What is wrong with tasks that only the files as they are written show: a template where none may be, a gate and its
-//! suite side by side. Whoever reads the project folder asks here, after the plan was checked.
+//! What tasks say that only the files as they are written show: a template where none may be, a gate and its suite side by
+//! side, the datasets that they publish. Whoever reads the project folder asks here, after the plan was checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quality::Suite;
 use serde::Deserialize;
-use workflow::{diagnostic::Problem, kind::TaskKind, plan::Plan};
+use warehouse::models::Catalog;
+use workflow::{diagnostic::Problem, kind::TaskKind, plan::Plan, template};
 
 use crate::{
     export::{self, Export},
     load::{Gate, Load},
+    transform::Transform,
     wait_sql::WaitSql,
 };
 
@@ -26,4 +28,26 @@ pub fn check(plan: &Plan, suites: &BTreeMap<String, Suite>) -> Vec<(String, Prob
     };
     let tasks = plan.tasks.iter();
     tasks.filter_map(|task| Some((task.name.clone(), problem(&task.kind, &task.config)?))).collect()
+}
+
+/// The datasets that a plan's tasks publish; `None` where a template decides about one of them. Pure.
+pub fn datasets(plan: &Plan, models: &Catalog) -> Option<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for task in &plan.tasks {
+        match task.kind.as_str() {
+            Load::NAME => {
+                let into = task.config.get("into").and_then(serde_json::Value::as_str)?;
+                if template::is_template(into) {
+                    return None;
+                }
+                found.insert(into.to_owned());
+            }
+            Transform::NAME => {
+                let words = Vec::<String>::deserialize(task.config.get("models")?).ok()?;
+                found.extend(models.select(&words).ok()?.into_iter().map(|model| model.relation.to_string()));
+            }
+            _ => {}
+        }
+    }
+    Some(found)
 }

@@ -185,3 +185,31 @@ async fn dags_that_wait_for_each_other_are_refused() {
     let said = project.text(&["check"], 2);
     assert!(said.contains("triggers[0].dag: no DAG `helo` in dags/\n    hint: did you mean `hello`?"), "{said}");
 }
+
+#[tokio::test]
+async fn datasets_that_nobody_publishes_and_circles_over_datasets_are_told() {
+    let project = Project::new().await;
+    let dag = |name: &str, into: &str, triggers: &str| {
+        let text = format!(
+            "dag: {name}\n{triggers}tasks:\n  read: {{ kind: extract_csv, path: 'in/*.csv' }}\n  \
+             keep: {{ kind: load, from: read, into: {into} }}\n"
+        );
+        project.write(&format!("dags/{name}.yaml"), &text);
+    };
+    dag("one", "staging.orders", "");
+    dag("two", "staging.totals", "triggers:\n  - { datasets: [staging.order, staging.orders] }\n");
+    let said = project.text(&["check"], 0);
+    let expected = "dags/two.yaml:3: triggers[0].datasets[0]: no DAG publishes `staging.order`, so this waits for ever";
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("did you mean `staging.orders`?"), "{said}");
+    dag("two", "staging.totals", "triggers:\n  - { datasets: [staging.orders] }\n");
+    dag("one", "staging.orders", "triggers:\n  - { dag: two }\n");
+    let said = project.text(&["check"], 0);
+    assert!(said.contains("triggers[0]: the DAGs start each other for ever: one → two → one"), "{said}");
+    // Where a template decides what is published, it may be anything.
+    dag("one", "'staging.{{ task }}'", "");
+    let said = project.text(&["check"], 0);
+    assert!(!said.contains("no DAG publishes"), "{said}");
+    let said = project.text(&["why", "two"], 2);
+    assert!(said.contains("two"), "{said}");
+}

@@ -194,6 +194,9 @@ pub(super) async fn make(
         .bind(rows.tasks.iter().map(|row| row.pool.clone()).collect::<Vec<_>>())
         .bind(rows.tasks.iter().map(|row| task_deadline(new, row.task)).collect::<Vec<_>>())
         .bind(column(|row| row.task.labels.join(" ")))
+        .bind(cause.map(|cause| cause.detail))
+        .bind(plan.retry_budget.map(|budget| i32::try_from(budget).unwrap_or(i32::MAX)))
+        .bind(new.only)
         .fetch_optional(&mut *transaction)
         .await?;
     let created = match made {
@@ -202,24 +205,10 @@ pub(super) async fn make(
             sqlx::query_scalar("select run_id from sluice.dag_run where dag = $1 and logical_time = $2")
                 .bind(&plan.dag)
                 .bind(new.logical_time)
-                .fetch_one(&mut *transaction)
+                .fetch_one(transaction)
                 .await?,
         ),
     };
-    if let (Created::New(run_id), Some(cause)) = (created, cause) {
-        sqlx::query("update sluice.dag_run set cause = $2 where run_id = $1")
-            .bind(run_id)
-            .bind(cause.detail)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    if let (Created::New(run_id), Some(budget)) = (created, plan.retry_budget) {
-        sqlx::query("update sluice.dag_run set retries_left = $2 where run_id = $1")
-            .bind(run_id)
-            .bind(i32::try_from(budget).unwrap_or(i32::MAX))
-            .execute(transaction)
-            .await?;
-    }
     Ok(Made { created, state, others })
 }
 

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use workflow::{kind::DataInterval, plan::Plan, state::RunState, trigger::Trigger as Wanted};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     create::{Cause, Made, make},
     deploy,
 };
+use crate::alerts::{self, Alert, Severity};
 
 /// Makes a DAG's sources those of its plan.
 pub(super) async fn store(connection: &mut PgConnection, plan: &Plan) -> Result<(), RunError> {
@@ -47,8 +48,8 @@ pub struct Fired {
     pub created: Created,
 }
 
-/// Makes the runs of all entries for which enough has come. Any number of processes may call it at once. A DAG whose run
-/// cannot be made is left for the next call, and the others have theirs.
+/// Makes the runs of all entries for which enough has come. Any number of processes may call it at once. A cause of
+/// which no run can be made is put aside with the reason, and an alert says so; the others have theirs.
 pub async fn fire(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<Fired>, RunError> {
     let ready: Vec<(String, i32, String, String)> =
         sqlx::query_as(include_str!("../../../../sql/runs/trigger_ready.sql")).fetch_all(pool).await?;
@@ -102,13 +103,56 @@ async fn fire_one(
     for (place, cause) in (0_i64..).zip(causes) {
         // Two of one instant are told apart by a microsecond each.
         let at = now.trunc_subsecs(6) + chrono::TimeDelta::microseconds(place);
-        let made = follow(&mut transaction, plan, wanted, cause, at).await?;
-        others.extend(made.others);
-        fired.push(Fired { dag: plan.dag.clone(), created: made.created });
+        let mut attempt = transaction.begin().await?;
+        match follow(&mut attempt, plan, wanted, cause, at).await {
+            Ok(made) => {
+                attempt.commit().await?;
+                others.extend(made.others);
+                fired.push(Fired { dag: plan.dag.clone(), created: made.created });
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                attempt.rollback().await?;
+                refuse(&mut transaction, plan, cause, &error, now).await?;
+            }
+        }
     }
     transaction.commit().await?;
     stand_aside(pool, plan, others).await?;
     Ok(fired)
+}
+
+/// Puts a cause of which no run can be made aside, and tells people.
+async fn refuse(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    events: &[Event],
+    error: &RunError,
+    now: DateTime<Utc>,
+) -> Result<(), RunError> {
+    sqlx::query("update sluice.trigger_event set refused = $2 where event_id = any ($1)")
+        .bind(events.iter().map(|(event_id, ..)| *event_id).collect::<Vec<_>>())
+        .bind(error.to_string())
+        .execute(&mut *connection)
+        .await?;
+    let causes: Vec<String> = events.iter().map(|(.., detail)| cause_words(detail)).collect();
+    let alert = Alert {
+        dedupe_key: format!("trigger:{}", events.first().map_or(0, |(event_id, ..)| *event_id)),
+        source: plan.dag.clone(),
+        rule: "trigger".to_owned(),
+        severity: Severity::High,
+        key: causes.first().cloned().unwrap_or_default(),
+        event_time: now,
+        message: format!("no run could be made: {error}"),
+        detail: json!({ "version": plan.version, "causes": causes }),
+        fields: vec![
+            ("Cause".to_owned(), causes.join("; ")),
+            ("Then".to_owned(), format!("mend dags/{}.yaml: with its next version the cause has its run", plan.dag)),
+        ],
+        link: None,
+    };
+    alerts::raise(connection, &alert, &plan.on_failure).await?;
+    Ok(())
 }
 
 /// Under `overlap: cancel`, those before a new run make room. Apart from what made it, since it locks the others.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use self::task::Scope;
-use super::{Known, Overlap, Plan, PlannedTask, params::Params, read_params};
+use super::{Known, Overlap, ParamType, Plan, PlannedTask, params::Params, read_params};
 use crate::{
     dag::{self, DagFile, Defaults},
     diagnostic::{Diagnostic, Problem},
@@ -184,6 +184,9 @@ impl Checker<'_> {
             let base = format!("triggers[{place}]");
             match trigger::read(entry, dag, &params.defaults, &self.known.webhooks) {
                 Ok(trigger) => {
+                    if let Some(problem) = takes_no_path(&trigger, params) {
+                        self.fault(&base, problem);
+                    }
                     let required = params.declared.iter().filter(|(_, declared)| declared.required);
                     let missing = required.map(|(name, _)| name).find(|name| trigger.param() != Some(name.as_str()));
                     if let Some(name) = missing.filter(|_| !trigger.gives_any()) {
@@ -252,6 +255,19 @@ impl Checker<'_> {
             left = rest;
         }
     }
+}
+
+/// A file's path is a text, whatever the parameter would like to be.
+fn takes_no_path(trigger: &Trigger, params: &Params) -> Option<Problem> {
+    let name = trigger.param().filter(|_| matches!(trigger, Trigger::File { .. }))?;
+    let (declared, default) = (params.declared.get(name), params.defaults.get(name));
+    let takes = match (declared, default) {
+        (Some(declared), _) => declared.of == ParamType::Text && declared.choices.is_empty(),
+        (None, Some(default)) => default.is_string(),
+        (None, None) => true,
+    };
+    let problem = || Problem::new("as", format!("`{name}` does not take a path, as it is not any text"));
+    (!takes).then(|| problem().hint(format!("`params: {{ {name}: \"\" }}`")))
 }
 
 fn bad_name(field: &str, name: &str) -> Problem {
