@@ -83,7 +83,9 @@ impl Scheduler {
             return Ok(false);
         }
         if looked.is_none_or(|looked| looked.elapsed() >= arrivals::EVERY) {
-            self.look(Utc::now()).await?;
+            if let Err(error) = self.look(Utc::now()).await {
+                tracing::warn!(%error, "cannot look for files for now");
+            }
             *looked = Some(Instant::now());
         }
         self.tick(Utc::now()).await?;
@@ -99,10 +101,20 @@ impl Scheduler {
     /// make each run once. What should have ended by now is told, too.
     pub async fn tick(&self, now: DateTime<Utc>) -> Result<Vec<i64>, RunError> {
         let mut made = Vec::new();
-        for due in runs::due(&self.pool, now).await? {
-            // A DAG whose run cannot be made must not keep the others from theirs.
-            if let Err(error) = self.make(&due, now, &mut made).await {
-                tracing::error!(dag = due.plan.dag, %error, "cannot make a run that is due");
+        let mut after = None;
+        loop {
+            let (due, next) = runs::due(&self.pool, now, after).await?;
+            for due in due {
+                // A DAG whose run cannot be made must not keep the others from theirs.
+                match self.make(&due, now, &mut made).await {
+                    Ok(()) => {}
+                    Err(error @ RunError::Busy(_)) => tracing::debug!(%error, "its run is made with the next tick"),
+                    Err(error) => tracing::error!(dag = due.plan.dag, %error, "cannot make a run that is due"),
+                }
+            }
+            after = next;
+            if after.is_none() {
+                break;
             }
         }
         for fired in runs::fire(&self.pool, now).await? {

@@ -132,3 +132,42 @@ async fn a_new_version_keeps_the_planned_run_unless_the_schedule_changed() {
     assert_eq!(runs::retire_others(&db.pool, &[]).await.expect("retired"), 1);
     assert!(scheduler(&db.pool).tick(utc("2026-02-01T00:00:00Z")).await.expect("ticked").is_empty());
 }
+
+async fn deploy_as(pool: &PgPool, registry: &Registry, name: &str, more: &str) {
+    let text = format!("{{ dag: {name}, schedule: '@daily'{more}, tasks: {{ a: {{ kind: echo }} }} }}");
+    runs::deploy(pool, &plan(registry, &text), utc("2026-01-01T12:00:00Z")).await.expect("deployed");
+}
+
+#[tokio::test]
+async fn all_dags_that_are_due_have_their_runs_in_one_tick() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    for number in 0..130 {
+        deploy_as(&db.pool, &registry, &format!("d{number}"), "").await;
+    }
+    // As a newer build may have deployed it.
+    sqlx::query("update sluice.dag_version set plan = '{\"from\": \"the future\"}' where dag in ('d1', 'd50')")
+        .execute(&db.pool)
+        .await
+        .expect("changed");
+    let now = utc("2026-01-02T00:00:05Z");
+    assert_eq!(scheduler(&db.pool).tick(now).await.expect("ticked").len(), 128);
+    assert!(scheduler(&db.pool).tick(now).await.expect("ticked").is_empty());
+}
+
+#[tokio::test]
+async fn a_long_backfill_of_one_dag_keeps_no_other_waiting() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    deploy_as(&db.pool, &registry, "busy", ", max_active_runs: 1").await;
+    deploy_as(&db.pool, &registry, "free", ", max_active_runs: 1").await;
+    let now = utc("2026-01-02T00:00:05Z");
+    let mut backfill = db.pool.begin().await.expect("a transaction");
+    sqlx::query(include_str!("../../../../sql/runs/lock_dag.sql"))
+        .bind("busy")
+        .execute(&mut *backfill)
+        .await
+        .expect("it makes its runs");
+    assert_eq!(scheduler(&db.pool).tick(now).await.expect("ticked").len(), 1);
+    assert_eq!(runs::find_run(&db.pool, "free").await.expect("its run").dag, "free");
+    backfill.commit().await.expect("made");
+    assert_eq!(scheduler(&db.pool).tick(now).await.expect("ticked").len(), 1, "with the next tick");
+}

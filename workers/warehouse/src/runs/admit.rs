@@ -72,6 +72,12 @@ pub(super) async fn lock_dag(connection: &mut PgConnection, dag: &str) -> Result
     Ok(())
 }
 
+/// As [`lock_dag`], where nobody else is at it.
+pub(super) async fn try_lock_dag(connection: &mut PgConnection, dag: &str) -> Result<bool, RunError> {
+    let sql = include_str!("../../../../sql/runs/try_lock_dag.sql");
+    Ok(sqlx::query_scalar(sql).bind(dag).fetch_one(connection).await?)
+}
+
 /// Moves on the runs of these DAGs, named with how many may be under way, for which there is room. Gives the pools of
 /// the tasks that are ready with them.
 pub(super) async fn admit_runs(

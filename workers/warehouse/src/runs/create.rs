@@ -13,7 +13,7 @@ use workflow::{
 
 use super::{
     RunError,
-    admit::{admit_tasks, lock_dag, size_keys},
+    admit::{admit_tasks, lock_dag, size_keys, try_lock_dag},
     audit::{self, Act, Actor},
     control::{cancel, pools_of},
     deploy,
@@ -51,6 +51,12 @@ impl Trigger {
             Self::File => "file",
             Self::Webhook => "webhook",
         }
+    }
+
+    /// Whether someone waits for the run. What the scheduler makes can wait for the next tick, and must not keep other
+    /// DAGs waiting meanwhile.
+    fn is_asked_for(self) -> bool {
+        matches!(self, Self::Manual | Self::Backfill | Self::Webhook)
     }
 }
 
@@ -158,7 +164,7 @@ pub(super) async fn make(
     }
     let (state, others) = match begin {
         Some(state) => (state, Vec::new()),
-        None => place(transaction, plan, new.logical_time).await?,
+        None => place(transaction, new).await?,
     };
     // After the DAG's lock: pools come last.
     size_keys(transaction, &sizes(rows.tasks.iter().map(|row| (row.task, row.pool.as_deref())))).await?;
@@ -214,20 +220,21 @@ pub(super) async fn make(
 
 /// The state that a new run begins in, and the runs of its DAG that are under way. Decided under the DAG's lock, if
 /// there is anything to decide.
-async fn place(
-    connection: &mut PgConnection,
-    plan: &Plan,
-    logical_time: DateTime<Utc>,
-) -> Result<(RunState, Vec<i64>), RunError> {
+async fn place(connection: &mut PgConnection, new: &NewRun<'_>) -> Result<(RunState, Vec<i64>), RunError> {
+    let plan = new.plan;
     let Some(most) = plan.max_active_runs else { return Ok((RunState::Running, Vec::new())) };
-    lock_dag(connection, &plan.dag).await?;
+    if new.trigger.is_asked_for() {
+        lock_dag(connection, &plan.dag).await?;
+    } else if !try_lock_dag(connection, &plan.dag).await? {
+        return Err(RunError::Busy(plan.dag.clone()));
+    }
     let open: Vec<(i64, bool)> = sqlx::query_as(
         "select run_id, backfill_id is not null from sluice.dag_run
          where dag = $1 and logical_time <> $2 and (state = 'running' or (state = 'queued' and backfill_id is null))
          order by run_id",
     )
     .bind(&plan.dag)
-    .bind(logical_time)
+    .bind(new.logical_time)
     .fetch_all(connection)
     .await?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);

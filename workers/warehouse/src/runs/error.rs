@@ -13,6 +13,9 @@ pub enum RunError {
     /// A notice could not be queued.
     #[error("cannot queue a notice")]
     Outbox(#[from] WarehouseError),
+    /// Another process decides about the DAG's runs, and may be at it for a while: a long backfill.
+    #[error("another process is making runs of `{0}`")]
+    Busy(String),
     /// No run of that number.
     #[error("there is no run {0}")]
     NoRun(i64),

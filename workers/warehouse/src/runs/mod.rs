@@ -50,7 +50,8 @@ pub use log::{Line, write_log};
 pub use mark::Mark;
 pub use person::Person;
 pub use read::{
-    AttemptRow, DagRow, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines, run, tasks,
+    AttemptRow, DagRow, DueCursor, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines,
+    run, tasks,
 };
 pub use triggers::{Arrival, FileTrigger, Fired, arrived, cause_words, file_triggers, fire, hook};
 pub use why::{Why, why, why_next};

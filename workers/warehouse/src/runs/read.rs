@@ -45,11 +45,33 @@ pub struct DueDag {
     pub plan: Plan,
 }
 
-/// The DAGs that are due at `now`.
-pub async fn due(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<DueDag>, RunError> {
-    let rows: Vec<(String, String, DateTime<Utc>, Value)> =
-        sqlx::query_as(include_str!("../../../../sql/runs/due_dags.sql")).bind(now).fetch_all(pool).await?;
-    rows.into_iter().map(|(_, _, next_fire_at, plan)| Ok(DueDag { next_fire_at, plan: read_plan(plan)? })).collect()
+/// A place in the list of the DAGs that are due.
+pub type DueCursor = (DateTime<Utc>, String);
+
+/// The next of the DAGs that are due at `now`, behind `after`, and where the ones behind them begin; `None` where there
+/// are no more. A DAG whose plan this build cannot read is passed over: a newer one has it.
+pub async fn due(
+    pool: &PgPool,
+    now: DateTime<Utc>,
+    after: Option<DueCursor>,
+) -> Result<(Vec<DueDag>, Option<DueCursor>), RunError> {
+    let (at, dag) = after.unzip();
+    let rows: Vec<(String, DateTime<Utc>, DateTime<Utc>, Value)> =
+        sqlx::query_as(include_str!("../../../../sql/runs/due_dags.sql"))
+            .bind(now)
+            .bind(at)
+            .bind(dag)
+            .fetch_all(pool)
+            .await?;
+    let next = rows.last().map(|(dag, next_run_at, ..)| (*next_run_at, dag.clone()));
+    let read = |(dag, _, next_fire_at, plan): (String, _, _, Value)| match read_plan(plan) {
+        Ok(plan) => Some(DueDag { next_fire_at, plan }),
+        Err(error) => {
+            tracing::error!(dag, %error, "cannot read the plan of a DAG that is due");
+            None
+        }
+    };
+    Ok((rows.into_iter().filter_map(read).collect(), next))
 }
 
 /// A run, as `sluice ps --json` shows it.

@@ -61,6 +61,7 @@ pub async fn fire(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<Fired>, RunEr
         };
         match made.await {
             Ok(more) => fired.extend(more),
+            Err(RunError::Busy(_)) => {}
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => tracing::error!(dag, entry, %error, "cannot make a run that is triggered"),
         }
@@ -110,6 +111,7 @@ async fn fire_one(
                 others.extend(made.others);
                 fired.push(Fired { dag: plan.dag.clone(), created: made.created });
             }
+            Err(error @ RunError::Busy(_)) => return Err(error),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 attempt.rollback().await?;
@@ -261,9 +263,13 @@ pub async fn file_triggers(pool: &PgPool) -> Result<Vec<FileTrigger>, RunError> 
     .await?;
     let mut found = Vec::new();
     for (dag, entry, wanted) in rows {
-        let wanted = serde_json::from_value(wanted).map_err(|source| RunError::Json { what: "a trigger", source })?;
-        if let Wanted::File { path, lake, settle, .. } = wanted {
-            found.push(FileTrigger { dag, entry, path, lake, settle: settle.0 });
+        match serde_json::from_value(wanted) {
+            Ok(Wanted::File { path, lake, settle, .. }) => {
+                found.push(FileTrigger { dag, entry, path, lake, settle: settle.0 });
+            }
+            Ok(_) => {}
+            // A newer build deployed it.
+            Err(error) => tracing::error!(dag, entry, %error, "cannot read a trigger"),
         }
     }
     Ok(found)
