@@ -66,6 +66,7 @@ create table sluice.dag_run (
     foreign key (dag, version) references sluice.dag_version (dag, version)
 );
 create index dag_run_recent on sluice.dag_run (dag, run_id desc);
+create index dag_run_version on sluice.dag_run (dag, version);
 create index dag_run_open on sluice.dag_run (dag) where state = 'running';
 create index dag_run_queued on sluice.dag_run (dag, logical_time) where state = 'queued';
 create index dag_run_deadline on sluice.dag_run (deadline_at)

@@ -80,7 +80,7 @@ impl ApiError {
             Self::Unauthorized(_) | Self::Unsigned(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Store(error) if unreachable(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) if unreachable(error) || too_slow(error) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -97,6 +97,9 @@ impl ApiError {
             ),
             Self::Denied(_) => Some("`sluice token create NAME --role ROLE` makes a token with another role"),
             Self::Store(error) if unreachable(error) => Some("`sluice up` starts the project's services"),
+            Self::Store(error) if too_slow(error) => Some(
+                "the query took longer than the server lets one take: ask for less, or again when there is less to do",
+            ),
             _ => None,
         }
     }
@@ -111,9 +114,14 @@ impl ApiError {
     }
 }
 
+/// Whether the server's own limit on the time of a query ended it.
+fn too_slow(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(d) if d.code().as_deref() == Some("57014"))
+}
+
 fn unreachable(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_))
-        || matches!(error, sqlx::Error::Database(d) if d.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c == "57014"))
+        || matches!(error, sqlx::Error::Database(d) if d.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08")))
 }
 
 /// An error as RFC 9457 describes it.

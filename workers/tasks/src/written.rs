@@ -12,6 +12,7 @@ use crate::{
     export::{self, Export},
     load::{Gate, Load},
     transform::Transform,
+    validate::Validate,
     wait_sql::WaitSql,
 };
 
@@ -19,6 +20,7 @@ use crate::{
 pub fn check(plan: &Plan, suites: &BTreeMap<String, Suite>) -> Vec<(String, Problem)> {
     let problem = |kind: &str, config: &serde_json::Value| match kind {
         Export::NAME | WaitSql::NAME => export::check_written(config),
+        Load::NAME | Validate::NAME if from_mapped(plan, config).is_some() => from_mapped(plan, config),
         Load::NAME => {
             // A gate that cannot be read has been reported, or is known only when the task runs.
             let gate = Gate::deserialize(config.get("gate")?).ok()?;
@@ -28,6 +30,15 @@ pub fn check(plan: &Plan, suites: &BTreeMap<String, Suite>) -> Vec<(String, Prob
     };
     let tasks = plan.tasks.iter();
     tasks.filter_map(|task| Some((task.name.clone(), problem(&task.kind, &task.config)?))).collect()
+}
+
+/// A batch is read from one task, and a mapped one leaves a list of them.
+fn from_mapped(plan: &Plan, config: &serde_json::Value) -> Option<Problem> {
+    let from = config.get("from")?.as_str()?;
+    plan.task(from)?.for_each.as_ref()?;
+    let message = format!("`{from}` is mapped, and leaves a list of batches instead of one");
+    let hint = "an `extract` and `load` pair for each, or a DAG with a parameter that is run once for each";
+    Some(Problem::new("from", message).hint(hint))
 }
 
 /// The datasets that a plan's tasks publish; `None` where a template decides about one of them. Pure.

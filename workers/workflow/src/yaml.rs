@@ -3,6 +3,8 @@
 //! serde stops at the first fault. [`Document::read`] goes on: it takes an unknown key out, notes it, and reads
 //! again, so that one pass over a block shows all its unknown keys and the first value of a wrong type.
 
+mod words;
+
 use std::collections::BTreeMap;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
@@ -98,7 +100,8 @@ pub fn read_value<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<Proble
                 let path = if path == "." { String::new() } else { path };
                 let message = error.into_inner().to_string();
                 let Some((key, known)) = unknown_field(&message) else {
-                    problems.push(Problem::new(path, message));
+                    let (message, hint) = words::plain(&message);
+                    problems.push(Problem { hint, ..Problem::new(path, message) });
                     return Err(problems);
                 };
                 // serde_path_to_error includes the unknown key in the path.
@@ -209,7 +212,7 @@ mod tests {
             found,
             [
                 "x.yaml:2: nmae: unknown key `nmae`\n    hint: did you mean `name`?",
-                "x.yaml:4: inner.count: invalid type: string \"many\", expected u32",
+                "x.yaml:4: inner.count: expected a whole number of 0 or more, found \"many\"",
             ]
         );
         let fixed = text.replace("many", "1");

@@ -140,6 +140,7 @@ async fn who_waits_has_no_slot_and_can_be_cancelled_at_once() {
     let why = runs::why(pool, run_id, Some("a")).await.expect("an answer").remove(0);
     assert_eq!(why.because, "nothing is there");
     assert!(why.facts[0].starts_with("it looked once; the next look comes in 5 min, at "), "{why:?}");
+    assert!(why.facts[1].starts_with("it gives up "), "{why:?}");
     assert_eq!(runs::cancel(pool, run_id).await.expect("cancelled"), Cancelled::Now);
     stop.cancel();
     worker.await.expect("no panic");

@@ -1,5 +1,6 @@
 //! Task kinds against real services.
 
+mod bad;
 mod bucket;
 mod checks;
 mod delivery;

@@ -1,6 +1,6 @@
 //! The kinds that wait: for files, queries, addresses and times.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -15,8 +15,6 @@ use warehouse::lake::Lake;
 use workflow::{
     error::{ErrorDomain, TaskError},
     kind::{Fence, Registry, TaskContext},
-    plan::{self, Known},
-    yaml::Document,
 };
 
 use crate::support::context;
@@ -55,27 +53,6 @@ fn task() -> TaskContext {
 fn vain(look: Result<Value, TaskError>) -> (String, Duration) {
     let error = look.expect_err("nothing is there");
     (error.to_string(), error.look_again.unwrap_or_else(|| panic!("a fault: {}", error.chain())))
-}
-
-#[tokio::test]
-async fn bad_waits_get_the_report_they_carry() {
-    let pool = PgPool::connect_lazy("postgres://nobody@127.0.0.1/none").expect("a URL");
-    let registry = Place::at(pool).registry();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
-    let mut wrong = Vec::new();
-    for entry in fs::read_dir(folder).expect("the folder of fixtures") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let text = fs::read_to_string(&path).expect("a readable fixture");
-        let expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#= ")).collect();
-        let document = Document::parse(&name, &text).expect("YAML");
-        let faults = plan::check(&document, &registry, &Known::default()).expect_err("a bad DAG");
-        let found = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        if found != expected.join("\n") {
-            wrong.push(format!("{name} gets\n{found}\n"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]

@@ -108,8 +108,10 @@ pub struct RunRow {
     /// Someone asked to cancel it.
     pub cancel_requested: bool,
     /// How many tasks it has.
+    #[serde(rename = "tasks_total")]
     pub tasks: i64,
     /// How many have ended.
+    #[serde(rename = "tasks_ended")]
     pub ended: i64,
 }
 

@@ -8,6 +8,7 @@ use super::{Asker, Task, Why, clock, n_tasks, seconds, span};
 use crate::runs::{
     RunError,
     admit::{is_items_pool, key_of},
+    deploy,
 };
 
 #[derive(Debug, sqlx::FromRow)]
@@ -95,6 +96,12 @@ impl Asker<'_> {
                     span(at - self.now),
                     clock(at)
                 ));
+                let plan = deploy::plan(self.pool, &self.run.dag, &self.run.version).await?;
+                let patience = plan.task_of_row(&task.task).and_then(|planned| planned.total_timeout);
+                if let Some((began, patience)) = task.started_at.zip(patience) {
+                    why.facts
+                        .push(format!("it gives up {patience} after its first look, at {}", clock(began + patience.0)));
+                }
                 return Ok(());
             }
             let attempt = task.attempts + 1;
