@@ -65,6 +65,7 @@ const ROUTES: &[(&str, &str, Need)] = &[
     (GET, "/api/v1/openapi.json", LOOK),
     (GET, "/api/v1/dags", LOOK),
     (GET, "/api/v1/dags/{dag}", LOOK),
+    (GET, "/api/v1/dags/{dag}/why", LOOK),
     (GET, "/api/v1/dags/{dag}/versions", LOOK),
     (GET, "/api/v1/dags/{dag}/diff", LOOK),
     (POST, "/api/v1/dags/{dag}/pause", ACT),
