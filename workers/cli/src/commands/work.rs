@@ -6,7 +6,10 @@ use orchestrator::{Worker, WorkerOptions};
 use sqlx::PgPool;
 use tasks::delivery::{Deliverer, DeliveryError, Policy, Settings};
 use tokio_util::sync::CancellationToken;
-use workflow::state::RunState;
+use workflow::{
+    span::{NotASpan, Span},
+    state::RunState,
+};
 
 use crate::{context::Context, exit::Failure, stop};
 
@@ -22,6 +25,15 @@ pub(crate) struct Args {
     /// Tasks at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     slots: u16,
+    /// How soon its tasks return to the queue once it is gone, from 1s
+    #[arg(long, value_name = "SPAN", default_value = "15s", value_parser = lease)]
+    lease: Span,
+}
+
+/// A shorter one would be renewed more than three times a second, and lost to any pause.
+fn lease(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|fault: NotASpan| fault.to_string())?;
+    if span < Span::from_secs(1) { Err(format!("`{text}` is too short; 1s at least")) } else { Ok(span) }
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
@@ -29,6 +41,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         queues: args.queues,
         labels: args.labels,
         slots: args.slots.into(),
+        lease: args.lease.0,
         ..WorkerOptions::default()
     };
     until(ctx, options, stop::on_signal()).await?;

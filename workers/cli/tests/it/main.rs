@@ -2,6 +2,7 @@
 
 mod acts;
 mod away;
+mod chaos;
 mod compose;
 mod day;
 mod example;

@@ -1,0 +1,104 @@
+//! What goes wrong: a table of faults, each as often as its weight says, one after the other and several at once.
+
+use std::{sync::Arc, time::Duration};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{
+    World,
+    dice::Dice,
+    fleet::{Fleet, Role},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// SIGKILL.
+    Kill(Role),
+    /// SIGSTOP, and after a while SIGCONT: long enough to lose a lease, or not.
+    Pause(Role),
+    /// SIGSTOP, and after a while SIGKILL.
+    PauseAndKill(Role),
+    /// SIGTERM, as for an upgrade.
+    Replace(Role),
+    /// Postgres ends as it is told to: it breaks every connection, but loses nothing.
+    RestartPostgres(Signal),
+    /// Some connections are cut.
+    Cut,
+    /// Some connections go dead, and the client is not told.
+    Deaden,
+    /// Nobody reaches Postgres for a while.
+    Away,
+    /// A person cancels a run that is under way.
+    Cancel,
+}
+
+/// How heavy each is.
+const FAULTS: [(u64, Fault); 13] = [
+    (6, Fault::Kill(Role::Worker)),
+    (3, Fault::Kill(Role::Scheduler)),
+    (5, Fault::Pause(Role::Worker)),
+    (3, Fault::Pause(Role::Scheduler)),
+    (2, Fault::PauseAndKill(Role::Worker)),
+    (2, Fault::Replace(Role::Worker)),
+    (1, Fault::Replace(Role::Scheduler)),
+    // Fast, immediate, and kill -9 of the postmaster.
+    (1, Fault::RestartPostgres(Signal::SIGINT)),
+    (1, Fault::RestartPostgres(Signal::SIGQUIT)),
+    (1, Fault::RestartPostgres(Signal::SIGKILL)),
+    (4, Fault::Cut),
+    (3, Fault::Deaden),
+    (2, Fault::Away),
+];
+/// A person among them, as heavy as all that is a killed worker.
+const CANCEL: u64 = 6;
+
+/// Draws the next fault and how long until the one after it.
+pub(crate) fn next(dice: &mut Dice) -> (Fault, Duration) {
+    let fault = if dice.once_in(CANCEL) { Fault::Cancel } else { *dice.weigh(&FAULTS) };
+    (fault, Duration::from_millis(50 + dice.roll(1200)))
+}
+
+/// Lets a fault happen and, where it lasts, end. What cannot happen now (a paused process cannot be paused) does not.
+pub(crate) async fn inject(fault: Fault, mut dice: Dice, world: Arc<World>) {
+    let fleet = &world.fleet;
+    let mut one_of = |role| *dice.pick(&fleet.places(role));
+    match fault {
+        Fault::Kill(role) => drop(fleet.signal(one_of(role), Signal::SIGKILL)),
+        Fault::Replace(role) => drop(fleet.signal(one_of(role), Signal::SIGTERM)),
+        Fault::Pause(role) | Fault::PauseAndKill(role) => {
+            let place = one_of(role);
+            if fleet.signal(place, Signal::SIGSTOP) {
+                world.say(&format!("{} is paused", Fleet::name(place)));
+                tokio::time::sleep(Duration::from_millis(100 + dice.roll(7000))).await;
+                let last = matches!(fault, Fault::PauseAndKill(_));
+                fleet.signal(place, if last { Signal::SIGKILL } else { Signal::SIGCONT });
+            }
+        }
+        Fault::RestartPostgres(how) => restart_postgres(&world, how).await,
+        Fault::Cut => world.proxy.cut(|| dice.once_in(2)),
+        Fault::Deaden => world.proxy.deaden(|| dice.once_in(3)),
+        Fault::Away => {
+            world.proxy.set_away(true);
+            world.proxy.cut(|| true);
+            tokio::time::sleep(Duration::from_millis(dice.roll(3000))).await;
+            world.proxy.set_away(false);
+        }
+        Fault::Cancel => {
+            let shared = Arc::clone(&world);
+            let place = dice.roll(3).to_string();
+            tokio::task::spawn_blocking(move || shared.cancel_a_run(&place)).await.expect("no panic");
+        }
+    }
+}
+
+async fn restart_postgres(world: &Arc<World>, how: Signal) {
+    // One restart at a time.
+    let Ok(mut postgres) = world.postgres.try_lock() else { return };
+    let process = postgres.process();
+    kill(Pid::from_raw(process), how).expect("Postgres runs");
+    let proxy = &world.proxy;
+    proxy.redirect(postgres.again().await);
+}
