@@ -3,7 +3,7 @@
 select r.run_id, r.dag, r.logical_time, r.state, coalesce((v.plan ->> 'max_active_runs')::int, case when r.backfill_id is not null then 2147483647 end)
            as max_active_runs,
        v.plan -> 'on_failure' as on_failure, v.plan ->> 'timezone' as timezone,
-       coalesce(f.faults, '[]') as faults, f.fatal, f.attempts, f.stopped
+       coalesce(f.faults, '[]') as faults, f.fatal, f.attempts, f.stopped, coalesce(f.items, '{}') as items
 from sluice.dag_run r
 join sluice.dag_version v using (dag, version)
 cross join lateral (
@@ -11,7 +11,8 @@ cross join lateral (
                filter (where t.state = 'failed' and t.parent is null) as faults,
            count(*) filter (where t.state = 'failed' and t.trigger_rule <> 'teardown' and t.parent is null) > 0 as fatal,
            count(*) filter (where t.state = 'cancelled' and t.parent is null) > 0 as stopped,
-           sum(t.attempts)::bigint as attempts
+           sum(t.attempts)::bigint as attempts,
+           array_agg(distinct t.pool) filter (where t.parent is not null and t.pool like 'items %') as items
     from sluice.task_run t
     where t.run_id = r.run_id
 ) f

@@ -248,6 +248,7 @@ async fn a_cancelled_run_leaves_no_item_open_and_takes_them_up_again() {
     assert_eq!(runs::cancel(pool, run_id).await.expect("cancelled"), Cancelled::Stopping(2));
     assert_eq!(orchestrator::run_ended(pool, run_id).await.expect("ended"), RunState::Cancelled);
     assert!(items(pool, run_id, "w").await.iter().all(|item| item.contains(" cancelled ")));
+    assert!(is_settled(pool, run_id).await, "its items' slots are gone with it");
     hands.go_on.add_permits(5);
     runs::retry(pool, run_id, None).await.expect("retried");
     assert_eq!(orchestrator::run_ended(pool, run_id).await.expect("ended"), RunState::Success);

@@ -91,9 +91,7 @@ pub(super) async fn move_on(
         wave = next;
     }
     pools.extend(settle(connection, &decisions, &counts).await?);
-    if !spent.is_empty() {
-        sqlx::query("delete from sluice.pool where pool = any ($1)").bind(spent).execute(connection).await?;
-    }
+    forget_pools(connection, &spent).await?;
     Ok(pools)
 }
 
@@ -172,6 +170,8 @@ struct Over {
     fatal: bool,
     stopped: bool,
     attempts: Option<i64>,
+    /// Pools of the items of its mapped tasks. Where the run was cancelled no mapped task saw its items end.
+    items: Vec<String>,
 }
 
 impl Over {
@@ -199,8 +199,8 @@ async fn close(
         .bind(runs)
         .fetch_all(&mut *connection)
         .await?;
-    let mut limited = BTreeMap::new();
-    for run in runs {
+    let (mut limited, mut spent) = (BTreeMap::new(), Vec::new());
+    for mut run in runs {
         let event = match (cancelled.contains(&run.run_id), run.fatal) {
             (true, _) => RunEvent::Stopped,
             (false, true) => RunEvent::SomeFailed,
@@ -219,11 +219,22 @@ async fn close(
         if state == RunState::Failed || !run.faults().is_empty() {
             tell(connection, &run).await?;
         }
+        spent.append(&mut run.items);
         if let Some(most) = run.max_active_runs {
             limited.insert(run.dag, most);
         }
     }
-    admit_runs(connection, &limited).await
+    let pools = admit_runs(connection, &limited).await?;
+    forget_pools(connection, &spent).await?;
+    Ok(pools)
+}
+
+/// Deletes the pools of items that have all ended. Pools are locked last.
+async fn forget_pools(connection: &mut PgConnection, spent: &[String]) -> Result<(), RunError> {
+    if !spent.is_empty() {
+        sqlx::query("delete from sluice.pool where pool = any ($1)").bind(spent).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Queues one notice a channel. A retried run that fails again has more attempts, so it is told again.
