@@ -30,17 +30,46 @@ pub(crate) struct Dag {
     pub(crate) scheduled: bool,
 }
 
-/// Six that are scheduled, three that follow on the success of others, and one for a person to start.
+/// The name of [`last`].
+pub(crate) const LAST: &str = "last";
+
+/// What a person starts when all is over: a unit by each of the workers, named by their labels.
+pub(crate) fn last(http: &str) -> Dag {
+    let mut text = format!("dag: {LAST}\ntasks:\n");
+    for worker in 1..=3 {
+        let e = extract(http, "unit", worker);
+        writeln!(text, "  e{worker}: {{ {e}, labels: [worker-{worker}] }}").expect("strings take all");
+        writeln!(text, "  u{worker}: {{ kind: load, from: e{worker}, into: effects.units }}")
+            .expect("strings take all");
+    }
+    Dag { name: LAST.to_owned(), text, scheduled: false }
+}
+
+fn extract(http: &str, path: &str, number: u64) -> String {
+    let url = format!("{http}/{path}/{{{{ run_id }}}}/{number}");
+    let columns = "{ run_id: integer, task: text }";
+    format!("kind: extract_http, url: \"{url}\", dataset: units, attempts: 9, columns: {columns}")
+}
+
+/// Six that are scheduled, and three that follow on the success of others.
 pub(crate) fn dags(seed: u64, http: &str) -> Vec<Dag> {
     let mut dice = Dice::new(seed);
     let mut dags = Vec::new();
-    for number in 0..SCHEDULED + TRIGGERED + 1 {
+    for number in 0..SCHEDULED + TRIGGERED {
         let scheduled = number < SCHEDULED;
         let name = format!("c{number}");
-        let start = match number {
-            _ if scheduled => format!("schedule: {{ every: {}s, catchup: true }}\n", 4 + dice.roll(4)),
-            _ if number < SCHEDULED + TRIGGERED => format!("triggers: [{{ dag: c{} }}]\n", dice.roll(SCHEDULED)),
-            _ => String::new(),
+        let start = if scheduled {
+            format!(
+                "schedule: {{ every: {}s, catchup: true }}
+",
+                4 + dice.roll(4)
+            )
+        } else {
+            format!(
+                "triggers: [{{ dag: c{} }}]
+",
+                dice.roll(SCHEDULED)
+            )
         };
         let text = format!("dag: {name}\n{start}{}tasks:\n{}", limits(&mut dice), tasks(&mut dice, http));
         dags.push(Dag { name, text, scheduled });
@@ -90,11 +119,6 @@ fn tasks(dice: &mut Dice, http: &str) -> String {
     for number in 0..3 + dice.roll(6) {
         let keys = keys(dice, &names);
         let sleep = 50 + dice.roll(400);
-        let extract = |path: &str| {
-            format!(
-                "kind: extract_http, url: \"{http}/{path}/{{{{ run_id }}}}/{number}\", dataset: units, attempts: 9, columns: {{ run_id: integer, task: text }}"
-            )
-        };
         let lines: Vec<(String, String)> = match dice.weigh(&STEPS) {
             Step::Unit => {
                 let when = if dice.once_in(6) {
@@ -103,7 +127,7 @@ fn tasks(dice: &mut Dice, http: &str) -> String {
                     String::new()
                 };
                 vec![
-                    (format!("e{number}"), format!("{}{keys}", extract("unit"))),
+                    (format!("e{number}"), format!("{}{keys}", extract(http, "unit", number))),
                     (
                         format!("u{number}"),
                         format!("kind: load, from: e{number}, into: effects.units, attempts: 9{}{when}", slot(dice)),
@@ -118,7 +142,7 @@ fn tasks(dice: &mut Dice, http: &str) -> String {
             Step::Fail => {
                 vec![(format!("f{number}"), format!("kind: command, command: [\"false\"], attempts: 2{keys}"))]
             }
-            Step::Later => vec![(format!("r{number}"), format!("{}{keys}", extract("later")))],
+            Step::Later => vec![(format!("r{number}"), format!("{}{keys}", extract(http, "later", number)))],
             Step::Wait => vec![(format!("w{number}"), format!("kind: wait_until, after: {}s{keys}", 1 + dice.roll(3)))],
             Step::Mapped => {
                 let each = format!("{{ over: \"range({})\", max_parallel: {} }}", dice.roll(5), 1 + dice.roll(3));

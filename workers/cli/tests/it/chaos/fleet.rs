@@ -1,6 +1,7 @@
 //! The processes under test: real ones of the built program, started again whenever they have ended, as systemd would.
 
 use std::{
+    ffi::OsStr,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -15,12 +16,15 @@ use nix::{
 
 /// Roles and arguments. A lease of 2 s is lost in a pause that a test can wait for.
 const FLEET: [(&str, &[&str]); 5] = [
-    ("worker-1", &["work", "--slots", "6", "--lease", "2s"]),
-    ("worker-2", &["work", "--slots", "6", "--lease", "2s"]),
-    ("worker-3", &["work", "--slots", "2", "--lease", "2s"]),
+    ("worker-1", &["work", "--slots", "6", "--lease", "2s", "--label", "worker-1"]),
+    ("worker-2", &["work", "--slots", "6", "--lease", "2s", "--label", "worker-2"]),
+    ("worker-3", &["work", "--slots", "2", "--lease", "2s", "--label", "worker-3"]),
     ("scheduler-1", &["schedule"]),
     ("scheduler-2", &["schedule"]),
 ];
+
+/// How long after an end the next start comes.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a process may take to end once it is told to.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -42,20 +46,22 @@ pub(crate) struct Fleet {
 struct Member {
     name: &'static str,
     arguments: &'static [&'static str],
-    /// None between an end and the next start.
     process: Option<Child>,
+    /// When it was seen to have ended.
+    ended: Option<Instant>,
     paused: bool,
 }
 
 impl Fleet {
     /// None of them runs yet.
     pub(crate) fn new(folder: &Path, url: String) -> Self {
-        let members =
-            FLEET.map(|(name, arguments)| Mutex::new(Member { name, arguments, process: None, paused: false }));
+        let member =
+            |(name, arguments)| Mutex::new(Member { name, arguments, process: None, ended: None, paused: false });
+        let members = FLEET.map(member);
         Self { folder: folder.to_owned(), url, members: members.into() }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
         command.args(arguments).current_dir(&self.folder).env("CHAOS_POSTGRES", &self.url).env("NO_COLOR", "1");
         command.env("SLUICE_LOG", "info").stdin(Stdio::null());
@@ -63,7 +69,7 @@ impl Fleet {
     }
 
     /// What a person types.
-    pub(crate) fn sluice(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn sluice(&self, arguments: &[impl AsRef<OsStr>]) -> Output {
         self.command(arguments).output().expect("run sluice")
     }
 
@@ -72,18 +78,23 @@ impl Fleet {
         OpenOptions::new().create(true).append(true).open(path).expect("a log file")
     }
 
-    /// Starts what does not run; gives how many those were.
-    pub(crate) fn start(&self) -> usize {
-        let mut started = 0;
+    /// Starts what has ended, after a moment; gives who was started.
+    pub(crate) fn start(&self) -> Vec<&'static str> {
+        let mut started = Vec::new();
         for member in &self.members {
             let mut member = member.lock().expect("no panic");
-            let ended = member.process.as_mut().is_none_or(|process| process.try_wait().expect("waited").is_some());
-            if ended {
-                let (out, err) = (self.log(member.name), self.log(member.name));
-                let process = self.command(member.arguments).stdout(out).stderr(err).spawn();
-                (member.process, member.paused) = (Some(process.expect("start sluice")), false);
-                started += 1;
+            if let Some(process) = &mut member.process {
+                if process.try_wait().expect("waited").is_none() {
+                    continue;
+                }
+                if member.ended.get_or_insert_with(Instant::now).elapsed() < PAUSE {
+                    continue;
+                }
             }
+            let (out, err) = (self.log(member.name), self.log(member.name));
+            let process = self.command(member.arguments).stdout(out).stderr(err).spawn();
+            (member.process, member.ended, member.paused) = (Some(process.expect("start sluice")), None, false);
+            started.push(member.name);
         }
         started
     }

@@ -60,8 +60,9 @@ impl World {
     }
 
     /// A command that must succeed: nothing is wrong now.
-    async fn sluice(self: &Arc<Self>, arguments: &[&'static str]) {
-        let (world, arguments) = (Arc::clone(self), arguments.to_vec());
+    async fn sluice(self: &Arc<Self>, arguments: &[&str]) {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let world = Arc::clone(self);
         let run = move || {
             let output = world.fleet.sluice(&arguments);
             assert!(output.status.success(), "sluice {arguments:?}: {}", crate::project::text(&output));
@@ -119,7 +120,7 @@ async fn set_up(seed: u64, folder: &Path) -> Arc<World> {
     fs::create_dir(folder.join("dags")).expect("a folder");
     fs::write(folder.join("sluice.yaml"), dags::PROJECT).expect("a file");
     fs::write(folder.join(dags::MARKS), "").expect("a file");
-    for dag in dags::dags(seed, &http) {
+    for dag in dags::dags(seed, &http).into_iter().chain([dags::last(&http)]) {
         fs::write(folder.join(format!("dags/{}.yaml", dag.name)), dag.text).expect("a file");
     }
     let postgres = Postgres::start(&folder.join(".sluice")).await;
@@ -142,8 +143,8 @@ async fn rage(world: &Arc<World>, seed: u64, time: Duration) {
     let begun = Instant::now();
     let mut next_fault = begun + Duration::from_secs(2);
     while begun.elapsed() < time {
-        if world.fleet.start() > 0 {
-            world.say("started what had ended");
+        for name in world.fleet.start() {
+            world.say(&format!("{name} is started"));
         }
         if Instant::now() >= next_fault {
             let (fault, pause) = faults::next(&mut dice);
@@ -159,30 +160,37 @@ async fn rage(world: &Arc<World>, seed: u64, time: Duration) {
     while let Some(ended) = under_way.join_next().await {
         ended.expect("a fault that can be injected");
     }
-    world.say("peace");
+    // Nobody starts these processes again: each has to find out by itself.
+    world.proxy.deaden(|| true);
+    world.say("every connection is dead, and then there is peace");
 }
 
 /// No faults any more, and no new runs of schedules: everything that began comes to its end, and a last run goes well.
 async fn settle(world: &Arc<World>) {
     let begun = Instant::now();
-    let scheduled = dags::dags(0, "").into_iter().filter(|dag| dag.scheduled);
-    for dag in scheduled {
-        let dag: &'static str = dag.name.leak();
-        world.sluice(&["dag", "pause", dag]).await;
+    for dag in dags::dags(0, "").into_iter().filter(|dag| dag.scheduled) {
+        world.sluice(&["dag", "pause", &dag.name]).await;
     }
-    loop {
-        world.fleet.start();
-        if world.open().await == 0 {
-            break;
-        }
+    everything_ends(world).await;
+    world.say(&format!("everything has ended {:?} after the last fault", begun.elapsed()));
+    // One task for each worker, and rows for the table whose staging tables dead attempts have left.
+    world.sluice(&["run", dags::LAST]).await;
+    everything_ends(world).await;
+}
+
+async fn everything_ends(world: &World) {
+    let begun = Instant::now();
+    while world.open().await > 0 {
         if begun.elapsed() > PATIENCE {
             let mut connection = world.postgres.lock().await.connect().await;
             let stuck = judge::lines(&mut connection, judge::STUCK).await;
-            panic!("{} still open after {PATIENCE:?}:\n{}", world.folder.display(), stuck.join("\n"));
+            panic!("{}: still open after {PATIENCE:?}:\n{}", world.folder.display(), stuck.join("\n"));
+        }
+        for name in world.fleet.start() {
+            world.say(&format!("{name} is started"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    world.say(&format!("everything has ended {:?} after the last fault", begun.elapsed()));
 }
 
 /// Lets the database know of the lines that programs wrote.
