@@ -92,6 +92,30 @@ async fn a_task_that_loses_every_worker_fails_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_run_that_someone_holds_keeps_no_other_from_recovery() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let plan = plan(&registry, "{ dag: d, tasks: { a: { kind: echo } } }");
+    let (held, free) = (start(&db.pool, &plan).await, start(&db.pool, &plan).await);
+    for _ in 0..2 {
+        claim(&db.pool, Duration::ZERO).await;
+    }
+    // A process that was stopped in the middle of a transaction.
+    let mut holder = db.pool.begin().await.expect("begin");
+    sqlx::query("select from sluice.dag_run where run_id = $1 for update")
+        .bind(held)
+        .execute(&mut *holder)
+        .await
+        .expect("held");
+    let reaped =
+        tokio::time::timeout(Duration::from_secs(10), runs::reap(&db.pool)).await.expect("nobody waits for it");
+    assert!(reaped.expect_err("one is left").is_transient());
+    assert_eq!(tasks(&db.pool, free).await, ["a queued 1"]);
+    holder.rollback().await.expect("released");
+    assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 1);
+    assert_eq!(tasks(&db.pool, held).await, ["a queued 1"]);
+}
+
+#[tokio::test]
 async fn many_claims_at_once_never_share_a_task() {
     let (db, registry) = (testkit::database().await, Hands::default().registry());
     let rows: String = (0..40).map(|n| format!("  t{n}: {{ kind: echo }}\n")).collect();

@@ -42,30 +42,45 @@ struct Expired {
 
 /// Takes back what dead workers held: each attempt whose lease ran out is lost, and its task returns to the queue
 /// unless it was lost too often or must not be repeated. Gives how many. Any process may call it at any time.
+///
+/// # Errors
+/// The last one, once all have been tried: a task that cannot be moved on must not hold up the others.
 pub async fn reap(pool: &PgPool) -> Result<usize, RunError> {
     let expired: Vec<Expired> =
         sqlx::query_as(include_str!("../../../../sql/runs/expired.sql")).fetch_all(pool).await?;
-    let mut reaped = 0;
+    let (mut reaped, mut failed) = (0, None);
     for lost in expired {
-        let again = lost.repeatable && lost.losses < MOST_LOSSES;
-        let fate = match (again, lost.repeatable) {
-            (true, _) => "it runs again",
-            (false, true) => "it was lost too often and does not run again",
-            (false, false) => "its kind must not be repeated",
-        };
-        tracing::warn!(run_id = lost.run_id, task = lost.task, worker = lost.worker, fate, "lease expired");
-        let error = format!("worker {} went away; {fate}", lost.worker);
-        let ended = Ended {
-            fence: Fence { attempt_id: lost.attempt_id, token: lost.token },
-            end: End::Lost { error, again },
-            lines: Vec::new(),
-        };
-        // One transaction each: a task that cannot be moved on must not hold up the others.
-        let mut transaction = pool.begin().await?;
-        reaped += finish(&mut transaction, &[ended]).await?.len();
-        transaction.commit().await?;
+        match take_back(pool, &lost).await {
+            Ok(taken) => reaped += taken,
+            Err(error) => {
+                tracing::warn!(run_id = lost.run_id, task = lost.task, %error, "an expired lease cannot be taken back yet");
+                failed = Some(error);
+            }
+        }
     }
-    Ok(reaped)
+    failed.map_or(Ok(reaped), Err)
+}
+
+async fn take_back(pool: &PgPool, lost: &Expired) -> Result<usize, RunError> {
+    let again = lost.repeatable && lost.losses < MOST_LOSSES;
+    let fate = match (again, lost.repeatable) {
+        (true, _) => "it runs again",
+        (false, true) => "it was lost too often and does not run again",
+        (false, false) => "its kind must not be repeated",
+    };
+    tracing::warn!(run_id = lost.run_id, task = lost.task, worker = lost.worker, fate, "lease expired");
+    let error = format!("worker {} went away; {fate}", lost.worker);
+    let ended = Ended {
+        fence: Fence { attempt_id: lost.attempt_id, token: lost.token },
+        end: End::Lost { error, again },
+        lines: Vec::new(),
+    };
+    let mut transaction = pool.begin().await?;
+    // Someone who was stopped in the middle may hold the run, and for long.
+    sqlx::query("set local lock_timeout = '1s'").execute(&mut *transaction).await?;
+    let taken = finish(&mut transaction, &[ended]).await?.len();
+    transaction.commit().await?;
+    Ok(taken)
 }
 
 /// Takes or keeps `role` for `lease`. `None` where another holds it; else a token that grows with each change of
