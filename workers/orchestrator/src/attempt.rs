@@ -7,7 +7,10 @@ use std::{
 
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-use warehouse::runs::{self, Claimed, End, Ended, RunError};
+use warehouse::{
+    pool::answered,
+    runs::{self, Claimed, End, Ended, RunError},
+};
 use workflow::{
     error::{ErrorDomain, RetryHint, TaskError},
     kind::TaskContext,
@@ -61,7 +64,7 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     }
     let part = match &task.for_each {
         None => None,
-        Some(_) => match mapped::part(shared, task, claimed).await {
+        Some(_) => match answered(shared.options.lease, mapped::part(shared, task, claimed)).await {
             Ok(part) => Some(part),
             Err(error) => {
                 tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot read the list");
@@ -72,7 +75,7 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
     if let Some(Part::Item(item)) = &part {
         claimed.inputs.clone_from(&item.inputs);
     }
-    let clock = match Clock::start(shared, task, claimed).await {
+    let clock = match answered(shared.options.lease, Clock::start(shared, task, claimed)).await {
         Ok(clock) => clock,
         Err(error) => {
             tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot tell how long it may take");

@@ -10,7 +10,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use warehouse::runs::{self, ClaimRequest, Claimed, End, Ended, HandedOver, RunError, WellEnded};
+use warehouse::{
+    pool::answered,
+    runs::{self, ClaimRequest, Claimed, End, Ended, Exchange, HandedOver, RunError, WellEnded},
+};
 use workflow::error::ErrorDomain;
 
 use crate::held::{Held, Left, Shared};
@@ -74,6 +77,17 @@ impl Line {
         Ok(self.0.as_mut().expect("made above"))
     }
 
+    /// Asks the store, and gives up after the length of a lease: what is claimed later than that is lost anyway.
+    async fn exchange(
+        &mut self,
+        shared: &Shared,
+        ended: &[Ended],
+        request: Option<&ClaimRequest>,
+    ) -> Result<Exchange, RunError> {
+        let connection = self.connected(shared).await?;
+        answered(shared.options.lease, runs::exchange(connection, ended, request)).await
+    }
+
     /// Lets go of a connection that may be broken.
     fn hang_up(&mut self) {
         drop(self.0.take().map(PoolConnection::detach));
@@ -131,14 +145,10 @@ impl Desk {
         let ended: Vec<Ended> = self.backlog.iter().take(BATCH).map(|unwritten| unwritten.ended.clone()).collect();
         let (accepted, claimed) = match (ended.as_slice(), limit) {
             ([], 0) => return Ok(false),
-            ([], _) => {
-                let connection = self.claims.connected(&self.shared).await?;
-                (BTreeSet::new(), runs::exchange(connection, &[], Some(&self.request)).await?.claimed)
-            }
+            ([], _) => (BTreeSet::new(), self.claims.exchange(&self.shared, &[], Some(&self.request)).await?.claimed),
             ([_], 1..) if self.hand_over().await? => return Ok(false),
             ([_], _) => {
-                let connection = self.ends.connected(&self.shared).await?;
-                let exchange = runs::exchange(connection, &ended, Some(&self.request)).await?;
+                let exchange = self.ends.exchange(&self.shared, &ended, Some(&self.request)).await?;
                 (exchange.accepted, exchange.claimed)
             }
             _ => self.side_by_side(&ended).await?,
@@ -157,8 +167,8 @@ impl Desk {
     /// Ends on one connection and claims on another. Tasks that the ends make ready are for the next claims.
     async fn side_by_side(&mut self, ended: &[Ended]) -> Result<(BTreeSet<i64>, Vec<Claimed>), RunError> {
         let (ends, claims) = tokio::join!(
-            async { runs::exchange(self.ends.connected(&self.shared).await?, ended, None).await },
-            async { runs::exchange(self.claims.connected(&self.shared).await?, &[], Some(&self.request)).await },
+            self.ends.exchange(&self.shared, ended, None),
+            self.claims.exchange(&self.shared, &[], Some(&self.request)),
         );
         // What was claimed is ours, whatever became of the ends.
         let (claimed, lost) = match claims {
@@ -186,7 +196,8 @@ impl Desk {
     async fn hand_over(&mut self) -> Result<bool, RunError> {
         let Some(ended) = self.backlog[0].well_ended() else { return Ok(false) };
         let connection = self.ends.connected(&self.shared).await?;
-        let HandedOver::Done(next) = runs::hand_over(connection, &ended, &self.request).await? else {
+        let handed_over = runs::hand_over(connection, &ended, &self.request);
+        let HandedOver::Done(next) = answered(self.shared.options.lease, handed_over).await? else {
             return Ok(false);
         };
         self.backlog.clear();
@@ -230,8 +241,7 @@ impl Desk {
     }
 
     async fn write(&mut self, ended: &Ended) -> Result<(), RunError> {
-        let connection = self.ends.connected(&self.shared).await?;
-        runs::exchange(connection, std::slice::from_ref(ended), None).await.map(drop)
+        self.ends.exchange(&self.shared, std::slice::from_ref(ended), None).await.map(drop)
     }
 }
 

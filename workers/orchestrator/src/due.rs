@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use warehouse::runs;
+use warehouse::{pool::answered, runs};
 
 use crate::held::Shared;
 
@@ -14,7 +14,7 @@ pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
             () = done.cancelled() => return,
             () = tokio::time::sleep(shared.options.poll) => {}
         }
-        match runs::release_due(&shared.pool).await {
+        match answered(shared.options.lease, runs::release_due(&shared.pool)).await {
             Ok(0) => {}
             Ok(_) => shared.wake.notify_one(),
             Err(error) => tracing::debug!(%error, "what is due waits for the next look"),

@@ -11,7 +11,10 @@ use std::{
 use sqlx::PgPool;
 use tokio::sync::{Notify, OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
-use warehouse::runs::{self, Claimed, Ended, Line, RunError};
+use warehouse::{
+    pool::answered,
+    runs::{self, Claimed, Ended, Line, RunError},
+};
 use workflow::{
     kind::{Fence, Registry},
     log::{LogLine, TaskLog},
@@ -183,7 +186,10 @@ impl Shared {
     /// The plan of a version, read once, however many ask for it at once.
     pub(crate) async fn plan(&self, dag: &str, version: &str) -> Result<Arc<KnownPlan>, RunError> {
         let cell = Arc::clone(lock(&self.plans).entry((dag.to_owned(), version.to_owned())).or_default());
-        let read = async { Ok(Arc::new(KnownPlan::new(runs::plan(&self.pool, dag, version).await?))) };
+        let read = async {
+            let plan = answered(self.options.lease, runs::plan(&self.pool, dag, version)).await?;
+            Ok(Arc::new(KnownPlan::new(plan)))
+        };
         cell.get_or_try_init(|| read).await.cloned()
     }
 }

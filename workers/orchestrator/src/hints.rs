@@ -4,9 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
-use warehouse::runs::{QUEUE_CHANNEL, RUN_CHANNEL};
+use warehouse::{
+    pool::{PATIENCE, answered},
+    runs::{QUEUE_CHANNEL, RUN_CHANNEL},
+};
 
 use crate::{held::Shared, leases};
+
+/// After how long without a word it asks whether anyone is there.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Listens until `done`, reconnecting as often as it takes.
 pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
@@ -30,13 +36,21 @@ async fn listen(shared: &Shared) -> sqlx::Error {
         Ok(listener) => listener,
         Err(error) => return error,
     };
-    if let Err(error) = listener.listen_all([QUEUE_CHANNEL, RUN_CHANNEL]).await {
+    if let Err(error) = answered(PATIENCE, listener.listen_all([QUEUE_CHANNEL, RUN_CHANNEL])).await {
         return error;
     }
     // What was told before we listened is lost.
     shared.wake.notify_one();
     loop {
-        match listener.recv().await {
+        let heard = tokio::select! {
+            heard = listener.recv() => heard,
+            // Silence may be that of a connection which is dead.
+            () = tokio::time::sleep(SILENCE) => match answered(PATIENCE, sqlx::query("select").execute(&mut listener)).await {
+                Ok(_) => continue,
+                Err(error) => return error,
+            },
+        };
+        match heard {
             Ok(hint) if hint.channel() == QUEUE_CHANNEL => shared.wake.notify_one(),
             Ok(hint) => {
                 if let Some(run_id) = hint.payload().strip_suffix(" cancel").and_then(|id| id.parse::<i64>().ok()) {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use tokio_util::sync::CancellationToken;
-use warehouse::runs::{self, RunError};
+use warehouse::{
+    pool::answered,
+    runs::{self, RunError},
+};
 
 use crate::held::{Shared, StopReason};
 
@@ -11,7 +14,7 @@ use crate::held::{Shared, StopReason};
 pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
     let every = shared.options.lease / 3;
     let mut last_answer = Instant::now();
-    if let Err(error) = sign_on(&shared).await {
+    if let Err(error) = answered(every, sign_on(&shared)).await {
         tracing::warn!(%error, "cannot sign on, the next sign of life does");
     }
     loop {
@@ -19,9 +22,7 @@ pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
             () = done.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        // A connection that gives no answer is as good as lost.
-        let renewed = tokio::time::timeout(every, renew(&shared)).await;
-        match renewed.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())) {
+        match answered(every, renew(&shared)).await {
             Ok(()) => last_answer = Instant::now(),
             Err(error) => {
                 tracing::warn!(%error, "leases cannot be renewed");

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use warehouse::runs::{self, Line};
+use warehouse::{
+    pool::answered,
+    runs::{self, Line},
+};
 
 use crate::held::Shared;
 
@@ -22,7 +25,7 @@ pub(crate) async fn run(shared: Arc<Shared>, done: CancellationToken) {
             pending.extend(held.log.take().into_iter().map(|line| (held.fence.attempt_id, line)));
         }
         let lines: Vec<_> = pending.iter().map(|(attempt_id, line)| (*attempt_id, line)).collect();
-        match runs::write_log(&shared.pool, &lines).await {
+        match answered(shared.options.lease, runs::write_log(&shared.pool, &lines)).await {
             Ok(()) => pending.clear(),
             Err(error) => tracing::warn!(%error, lines = pending.len(), "log lines cannot be written yet"),
         }

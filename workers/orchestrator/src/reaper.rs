@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use warehouse::runs;
+use warehouse::{
+    pool::{PATIENCE, answered},
+    runs,
+};
 
 /// How often it looks for what waits for a place.
 const ADMIT: Duration = Duration::from_secs(1);
@@ -16,11 +19,11 @@ pub async fn reap_until(pool: PgPool, every: Duration, done: CancellationToken) 
     loop {
         if reaped.is_none_or(|at| at.elapsed() >= every) {
             reaped = Some(Instant::now());
-            if let Err(error) = runs::reap(&pool).await {
+            if let Err(error) = answered(PATIENCE, runs::reap(&pool)).await {
                 tracing::warn!(%error, "expired leases cannot be looked for");
             }
         }
-        if let Err(error) = runs::admit(&pool).await {
+        if let Err(error) = answered(PATIENCE, runs::admit(&pool)).await {
             tracing::warn!(%error, "what waits for a place cannot be looked for");
         }
         tokio::select! {

@@ -7,7 +7,10 @@ use serde_json::Map;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use warehouse::runs::{self, Created, DueDag, NewRun, RunError, Trigger};
+use warehouse::{
+    pool::{PATIENCE, answered},
+    runs::{self, Created, DueDag, NewRun, RunError, Trigger},
+};
 use workflow::schedule::Schedule;
 
 use crate::{
@@ -70,7 +73,7 @@ impl Scheduler {
                 () = tokio::time::sleep(self.options.tick) => {}
             }
         }
-        if let Err(error) = runs::release_lead(&self.pool, ROLE, &self.name).await {
+        if let Err(error) = answered(PATIENCE, runs::release_lead(&self.pool, ROLE, &self.name)).await {
             tracing::debug!(%error, "the lead ends with its lease");
         }
         // It ends with `cancel`, too.
@@ -79,11 +82,13 @@ impl Scheduler {
 
     /// One turn: whether this one leads, and what was due has been made.
     async fn turn(&self, looked: &mut Option<Instant>) -> Result<bool, RunError> {
-        if runs::lead(&self.pool, ROLE, &self.name, self.options.lease).await?.is_none() {
+        // A connection that is dead must not keep it from the lead for longer than the lead would have held.
+        let lead = runs::lead(&self.pool, ROLE, &self.name, self.options.lease);
+        if answered(self.options.lease, lead).await?.is_none() {
             return Ok(false);
         }
         if looked.is_none_or(|looked| looked.elapsed() >= arrivals::EVERY) {
-            if let Err(error) = self.look(Utc::now()).await {
+            if let Err(error) = answered(PATIENCE * 4, self.look(Utc::now())).await {
                 tracing::warn!(%error, "cannot look for files for now");
             }
             *looked = Some(Instant::now());
@@ -103,10 +108,10 @@ impl Scheduler {
         let mut made = Vec::new();
         let mut after = None;
         loop {
-            let (due, next) = runs::due(&self.pool, now, after).await?;
+            let (due, next) = answered(PATIENCE, runs::due(&self.pool, now, after)).await?;
             for due in due {
                 // A DAG whose run cannot be made must not keep the others from theirs.
-                match self.make(&due, now, &mut made).await {
+                match answered(PATIENCE, self.make(&due, now, &mut made)).await {
                     Ok(()) => {}
                     Err(error @ RunError::Busy(_)) => tracing::debug!(%error, "its run is made with the next tick"),
                     Err(error) => tracing::error!(dag = due.plan.dag, %error, "cannot make a run that is due"),
@@ -117,13 +122,13 @@ impl Scheduler {
                 break;
             }
         }
-        for fired in runs::fire(&self.pool, now).await? {
+        for fired in answered(PATIENCE, runs::fire(&self.pool, now)).await? {
             if let Created::New(run_id) = fired.created {
                 tracing::info!(dag = fired.dag, run_id, "run triggered");
                 made.push(run_id);
             }
         }
-        let missed = runs::miss_deadlines(&self.pool, now).await?;
+        let missed = answered(PATIENCE, runs::miss_deadlines(&self.pool, now)).await?;
         if missed > 0 {
             tracing::warn!(missed, "deadlines missed");
         }

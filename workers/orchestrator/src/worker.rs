@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use warehouse::{
     lake::Lake,
+    pool::{PATIENCE, answered},
     runs::{self, Claimed, RUN_CHANNEL, RunError},
 };
 use workflow::{kind::Registry, state::RunState};
@@ -113,7 +114,7 @@ impl Worker {
         }
         done.cancel();
         helpers.wait().await;
-        if let Err(error) = runs::worker_stopped(&shared.pool, &shared.name).await {
+        if let Err(error) = answered(PATIENCE, runs::worker_stopped(&shared.pool, &shared.name)).await {
             tracing::warn!(%error, "cannot sign off");
         }
         tracing::info!(worker = shared.name, "worker stopped");
@@ -166,7 +167,7 @@ pub async fn run_ended(pool: &PgPool, run_id: i64) -> Result<RunState, RunError>
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(RUN_CHANNEL).await?;
     loop {
-        let state: RunState = runs::run(pool, run_id).await?.state.parse()?;
+        let state: RunState = answered(PATIENCE, runs::run(pool, run_id)).await?.state.parse()?;
         if state.is_final() {
             return Ok(state);
         }

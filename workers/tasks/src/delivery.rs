@@ -21,9 +21,19 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
-use sqlx::{FromRow, PgPool, postgres::PgListener, query, query_as, types::Json};
+use sqlx::{
+    FromRow, PgPool, Postgres,
+    postgres::{PgArguments, PgListener, PgQueryResult},
+    query,
+    query::Query,
+    query_as,
+    types::Json,
+};
 use tokio_util::sync::CancellationToken;
-use warehouse::outbox::Payload;
+use warehouse::{
+    outbox::Payload,
+    pool::{PATIENCE, answered},
+};
 use workflow::project::{Channel, Smtp};
 
 use self::{files::Folder, mail::Postman, slack::Slack};
@@ -163,7 +173,7 @@ impl Deliverer {
             let pass = async {
                 if listener.is_none() {
                     let mut fresh = PgListener::connect_with(&self.pool).await?;
-                    fresh.listen("sluice_outbox").await?;
+                    answered(PATIENCE, fresh.listen("sluice_outbox")).await?;
                     listener = Some(fresh);
                 }
                 self.deliver_due().await
@@ -204,11 +214,11 @@ impl Deliverer {
 
     /// Delivers what is due now, a batch at most; gives how many messages were claimed.
     pub async fn deliver_due(&self) -> Result<usize, DeliveryError> {
-        let claimed: Vec<Claimed> = query_as(include_str!("../../../sql/delivery/claim.sql"))
+        let claim = query_as(include_str!("../../../sql/delivery/claim.sql"))
             .bind(BATCH)
             .bind(self.policy.lease.as_secs_f64())
-            .fetch_all(&self.pool)
-            .await?;
+            .fetch_all(&self.pool);
+        let claimed: Vec<Claimed> = answered(PATIENCE, claim).await?;
         let count = claimed.len();
         let results: Vec<_> =
             stream::iter(claimed).map(|message| self.deliver(message)).buffer_unordered(AT_ONCE).collect().await;
@@ -219,12 +229,11 @@ impl Deliverer {
     async fn deliver(&self, message: Claimed) -> Result<(), DeliveryError> {
         // Others of the pass may have taken their time. Counted from here, the sending ends before the new claim.
         let until = tokio::time::Instant::now() + self.policy.patience();
-        let held = query(include_str!("../../../sql/delivery/rearm.sql"))
+        let rearm = query(include_str!("../../../sql/delivery/rearm.sql"))
             .bind(message.outbox_id)
             .bind(message.attempts)
-            .bind(self.policy.lease.as_secs_f64())
-            .execute(&self.pool)
-            .await?;
+            .bind(self.policy.lease.as_secs_f64());
+        let held = self.note(rearm).await?;
         if held.rows_affected() == 0 {
             tracing::warn!(outbox_id = message.outbox_id, channel = message.channel, "another deliverer has it");
             return Ok(());
@@ -235,12 +244,11 @@ impl Deliverer {
         match sent {
             Ok(location) => {
                 tracing::info!(outbox_id = message.outbox_id, channel = message.channel, "delivered");
-                query(include_str!("../../../sql/delivery/delivered.sql"))
+                let note = query(include_str!("../../../sql/delivery/delivered.sql"))
                     .bind(message.outbox_id)
                     .bind(message.attempts)
-                    .bind(location)
-                    .execute(&self.pool)
-                    .await?;
+                    .bind(location);
+                self.note(note).await?;
             }
             Err(Undelivered::Later { message: error, after }) if message.attempts < self.policy.attempts => {
                 let wait = after.unwrap_or_default().max(self.policy.wait(message.attempts));
@@ -251,25 +259,28 @@ impl Deliverer {
                     ?wait,
                     "not delivered yet"
                 );
-                query(include_str!("../../../sql/delivery/postponed.sql"))
+                let note = query(include_str!("../../../sql/delivery/postponed.sql"))
                     .bind(message.outbox_id)
                     .bind(message.attempts)
                     .bind(wait.as_secs_f64())
-                    .bind(error)
-                    .execute(&self.pool)
-                    .await?;
+                    .bind(error);
+                self.note(note).await?;
             }
             Err(error) => {
                 tracing::error!(outbox_id = message.outbox_id, channel = message.channel, %error, "given up");
-                query(include_str!("../../../sql/delivery/failed.sql"))
+                let note = query(include_str!("../../../sql/delivery/failed.sql"))
                     .bind(message.outbox_id)
                     .bind(message.attempts)
-                    .bind(error.to_string())
-                    .execute(&self.pool)
-                    .await?;
+                    .bind(error.to_string());
+                self.note(note).await?;
             }
         }
         Ok(())
+    }
+
+    /// Runs a statement, which is a short one.
+    async fn note(&self, statement: Query<'_, Postgres, PgArguments>) -> sqlx::Result<PgQueryResult> {
+        answered(PATIENCE, statement.execute(&self.pool)).await
     }
 
     /// Where the message arrived.

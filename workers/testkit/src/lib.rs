@@ -8,6 +8,7 @@ pub mod bench;
 mod dice;
 pub mod grafana;
 pub mod prometheus;
+pub mod proxy;
 pub mod s3;
 pub mod tls;
 

@@ -1,8 +1,8 @@
-//! The network between the platform and its Postgres, which may be cut, go dead or be away.
+//! The network between a program and its Postgres, which may be cut, go dead or be away.
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+use url::Url;
 
 /// How long the server holds on to a client that a dead connection has left, as its keep-alive would have it.
 const KEPT_ALIVE: Duration = Duration::from_secs(3);
@@ -30,8 +31,9 @@ enum Fate {
 }
 
 /// A TCP proxy on a port of its own.
-pub(crate) struct Proxy {
-    pub(crate) port: u16,
+pub struct Proxy {
+    /// Where it listens, on loopback.
+    pub port: u16,
     network: Arc<Network>,
 }
 
@@ -43,7 +45,11 @@ struct Network {
 }
 
 impl Proxy {
-    pub(crate) async fn start(to: SocketAddr) -> Self {
+    /// Starts one that leads to `to`.
+    ///
+    /// # Panics
+    /// Where no port is free.
+    pub async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (away, number) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -59,23 +65,38 @@ impl Proxy {
         Self { port, network }
     }
 
+    /// As [`Proxy::start`], to the server of `url`; gives the URL by way of it, too.
+    ///
+    /// # Panics
+    /// Where the URL has no port of loopback, or none is free.
+    pub async fn before(url: &str) -> (Self, String) {
+        let mut url = Url::parse(url).expect("a URL");
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, url.port().expect("a port")));
+        let proxy = Self::start(to).await;
+        url.set_port(Some(proxy.port)).expect("a URL with a host");
+        (proxy, url.into())
+    }
+
     /// The server is elsewhere now.
-    pub(crate) fn redirect(&self, to: SocketAddr) {
+    ///
+    /// # Panics
+    /// Never: nothing panics under its lock.
+    pub fn redirect(&self, to: SocketAddr) {
         *self.network.to.lock().expect("no panic") = to;
     }
 
-    /// Cuts the connections whose number `chosen` says yes to.
-    pub(crate) fn cut(&self, chosen: impl FnMut() -> bool) {
+    /// Cuts the connections that `chosen` says yes to.
+    pub fn cut(&self, chosen: impl FnMut() -> bool) {
         self.network.decide(Fate::Cut, chosen);
     }
 
     /// Lets them go dead: nothing is carried any more, and the client hears nothing of it.
-    pub(crate) fn deaden(&self, chosen: impl FnMut() -> bool) {
+    pub fn deaden(&self, chosen: impl FnMut() -> bool) {
         self.network.decide(Fate::Dead, chosen);
     }
 
     /// Whether new connections are refused.
-    pub(crate) fn set_away(&self, away: bool) {
+    pub fn set_away(&self, away: bool) {
         self.network.away.store(away, Ordering::SeqCst);
     }
 }

@@ -1,9 +1,9 @@
 //! Connections to Postgres.
 
-use std::{str::FromStr, time::Duration};
+use std::{io, str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -13,6 +13,10 @@ use crate::error::WarehouseError;
 const MOST_CONNECTIONS: u32 = 24;
 /// How long a caller waits for a connection, the first one included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a statement of the machinery, which is a short one, may go without an answer.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a connection of the pool has to show that it lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 const HINT: &str = "start the private services with `sluice up`, or set `services.postgres` in sluice.yaml";
 
 /// A pool on `url`, once one connection stands. Sessions speak UTC and end an abandoned transaction by themselves.
@@ -31,9 +35,30 @@ async fn connect_with(options: PgConnectOptions) -> Result<PgPool, WarehouseErro
         .max_connections(MOST_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(Duration::from_mins(5))
+        // The pool's own tests wait for ever for a connection that is dead, and keep its place.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(lives(connection)))
+        .after_release(|connection, _| Box::pin(lives(connection)))
         .connect_with(options)
         .await
         .map_err(|error| WarehouseError::Unreachable { service: "Postgres", at, hint: HINT, source: error.into() })
+}
+
+/// False of a connection that is to be closed. An error closes it without a word to the server.
+async fn lives(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    answered(SIGN_OF_LIFE, connection.ping()).await.map(|()| true)
+}
+
+/// Gives up on a connection that does not answer within `patience`. Its other end may have vanished without a word, and
+/// nothing else would ever tell. What was asked for may still have been done.
+pub async fn answered<T, E: From<sqlx::Error>>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
+        let silence = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {patience:?}"));
+        Err(sqlx::Error::Io(silence).into())
+    })
 }
 
 /// As [`connect`], for a server whose pages and API nobody waits for longer than `statement_timeout`.
@@ -49,9 +74,12 @@ pub fn options(url: &str, application: &str) -> Result<PgConnectOptions, Warehou
         value: "postgres://…".to_owned(),
         problem: error.to_string(),
     })?;
-    Ok(options
-        .application_name(application)
-        .options([("TimeZone", "UTC"), ("idle_in_transaction_session_timeout", "10min")]))
+    Ok(options.application_name(application).options([
+        ("TimeZone", "UTC"),
+        ("idle_in_transaction_session_timeout", "10min"),
+        // A statement whose client is gone waits for no lock any more.
+        ("client_connection_check_interval", "5s"),
+    ]))
 }
 
 /// `host:port/database`, or the socket, without user and password.

@@ -6,7 +6,10 @@ use chrono::Utc;
 use orchestrator::{Places, Scheduler, SchedulerOptions};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use warehouse::runs as store;
+use warehouse::{
+    pool::{PATIENCE, answered},
+    runs as store,
+};
 use workflow::plan::Plan;
 
 use crate::{context::Context, stop};
@@ -42,9 +45,9 @@ pub(crate) async fn until(ctx: &Context, cancel: CancellationToken) -> anyhow::R
 /// Makes the project's DAGs those that are scheduled.
 pub(crate) async fn deploy(pool: &PgPool, plans: &BTreeMap<String, Plan>) -> anyhow::Result<()> {
     for plan in plans.values() {
-        store::deploy(pool, plan, Utc::now()).await?;
+        answered(PATIENCE, store::deploy(pool, plan, Utc::now())).await?;
     }
-    store::retire_others(pool, &plans.keys().cloned().collect::<Vec<_>>()).await?;
+    answered(PATIENCE, store::retire_others(pool, &plans.keys().cloned().collect::<Vec<_>>())).await?;
     Ok(())
 }
 

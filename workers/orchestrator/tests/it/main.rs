@@ -13,6 +13,7 @@ mod leases;
 mod limits;
 mod mapped;
 mod model;
+mod network;
 mod outputs;
 mod places;
 mod scheduling;

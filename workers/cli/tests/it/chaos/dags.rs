@@ -38,7 +38,7 @@ pub(crate) fn last(http: &str) -> Dag {
     let mut text = format!("dag: {LAST}\ntasks:\n");
     for worker in 1..=3 {
         let e = extract(http, "unit", worker);
-        writeln!(text, "  e{worker}: {{ {e}, labels: [worker-{worker}] }}").expect("strings take all");
+        writeln!(text, "  e{worker}: {{ {e}, labels: [worker_{worker}] }}").expect("strings take all");
         writeln!(text, "  u{worker}: {{ kind: load, from: e{worker}, into: effects.units }}")
             .expect("strings take all");
     }

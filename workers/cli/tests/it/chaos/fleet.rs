@@ -16,11 +16,11 @@ use nix::{
 
 /// Roles and arguments. A lease of 2 s is lost in a pause that a test can wait for.
 const FLEET: [(&str, &[&str]); 5] = [
-    ("worker-1", &["work", "--slots", "6", "--lease", "2s", "--label", "worker-1"]),
-    ("worker-2", &["work", "--slots", "6", "--lease", "2s", "--label", "worker-2"]),
-    ("worker-3", &["work", "--slots", "2", "--lease", "2s", "--label", "worker-3"]),
-    ("scheduler-1", &["schedule"]),
-    ("scheduler-2", &["schedule"]),
+    ("worker_1", &["work", "--slots", "6", "--lease", "2s", "--label", "worker_1"]),
+    ("worker_2", &["work", "--slots", "6", "--lease", "2s", "--label", "worker_2"]),
+    ("worker_3", &["work", "--slots", "2", "--lease", "2s", "--label", "worker_3"]),
+    ("scheduler_1", &["schedule"]),
+    ("scheduler_2", &["schedule"]),
 ];
 
 /// How long after an end the next start comes.

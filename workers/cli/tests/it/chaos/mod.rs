@@ -11,7 +11,6 @@ mod fleet;
 mod http;
 mod judge;
 mod postgres;
-mod proxy;
 
 use std::{
     fs,
@@ -22,9 +21,10 @@ use std::{
 };
 
 use sqlx::query_scalar;
+use testkit::proxy::Proxy;
 use tokio::{sync::Mutex, task::JoinSet};
 
-use self::{dice::Dice, fleet::Fleet, postgres::Postgres, proxy::Proxy};
+use self::{dice::Dice, fleet::Fleet, postgres::Postgres};
 
 /// How long the faults go on where nobody says so.
 const SECONDS: u64 = 60;
