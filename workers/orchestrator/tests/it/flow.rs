@@ -46,7 +46,7 @@ async fn branches_run_side_by_side_and_a_fan_in_fires_once() {
 }
 
 #[tokio::test]
-async fn a_wide_fan_in_fires_once() {
+async fn fan_in_fires_once() {
     let (db, hands) = (testkit::database().await, Hands::default());
     let names: Vec<_> = (0..60).map(|n| format!("t{n}")).collect();
     let rows: String = names.iter().map(|n| format!("          {n}: {{ kind: fragile }}\n")).collect();

@@ -7,6 +7,7 @@ mod explain;
 mod failure;
 mod flow;
 mod hand_over;
+mod history;
 mod kill;
 mod kinds;
 mod leases;

@@ -124,7 +124,7 @@ async fn a_pool_gives_out_no_more_slots_than_it_has() {
 }
 
 #[tokio::test]
-async fn a_cancelled_run_frees_its_pool_slots() {
+async fn a_cancelled_run_frees_its_pool_slot() {
     let (db, hands) = (testkit::database().await, Hands::default());
     let (pool, registry) = (&db.pool, hands.registry());
     // Nobody has sized the pool, so it has one slot.
