@@ -19,6 +19,11 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
+    /// True once in `times`, on average.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.roll(times) == 0
+    }
+
     /// One of `from`, which is not empty.
     ///
     /// # Panics
@@ -27,5 +32,21 @@ impl Dice {
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let sides = u64::try_from(from.len()).expect("few");
         &from[usize::try_from(self.roll(sides)).expect("few")]
+    }
+
+    /// One of a table whose rows say how often each comes, beside the others.
+    ///
+    /// # Panics
+    ///
+    /// Where no row has a weight.
+    pub fn weigh<'a, T>(&mut self, table: &'a [(u64, T)]) -> &'a T {
+        let mut place = self.roll(table.iter().map(|(weight, _)| weight).sum());
+        for (weight, row) in table {
+            match place.checked_sub(*weight) {
+                Some(rest) => place = rest,
+                None => return row,
+            }
+        }
+        unreachable!("the roll is below the sum of the weights")
     }
 }

@@ -11,3 +11,4 @@ mod online_retail;
 mod panels;
 mod project;
 mod runs;
+mod service;

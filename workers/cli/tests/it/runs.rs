@@ -11,6 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::TestDatabase;
 
+use crate::service;
+
 const HELLO: &str = r#"
 dag: hello
 schedule: { cron: "0 2 * * *", timezone: Europe/Berlin }
@@ -235,4 +237,27 @@ async fn scheduler_and_worker_are_processes_of_their_own_and_stop_when_told() {
     }
     assert_eq!(scheduler.stop(), Some(0));
     assert_eq!(worker.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_patience_gets_it() {
+    let project = Project::new().await;
+    let url = service::start().await;
+    // Without what the server asks for, the next attempt would begin at once.
+    let dag = format!(
+        "dag: polite\ntasks:\n  read:\n    kind: extract_http\n    url: \"{url}/later/{{{{ run_id }}}}/1\"\n    \
+         dataset: units\n    attempts: 2\n    backoff: {{ from: 1ms }}\n"
+    );
+    project.write("dags/polite.yaml", &dag);
+    project.text(&["run", "polite", "--wait"], 0);
+    let shown = project.json(&["show", "polite", "--json"]);
+    let attempts = shown["attempts"].as_array().expect("attempts");
+    let states: Vec<_> = attempts.iter().map(|attempt| attempt["state"].as_str().unwrap_or("")).collect();
+    assert_eq!(states, ["failed", "success"], "{shown}");
+    assert!(attempts[0]["error"].as_str().is_some_and(|error| error.contains("429")), "{shown}");
+    let at = |attempt: usize, key: &str| -> chrono::DateTime<chrono::Utc> {
+        attempts[attempt][key].as_str().expect("a time").parse().expect("a time")
+    };
+    let waited = at(1, "started_at") - at(0, "finished_at");
+    assert!(waited >= service::RETRY_AFTER, "it waited {waited}");
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::dice::Dice;
+use testkit::Dice;
 
 /// What every project has: pools, a channel, and Postgres by way of a proxy.
 pub(crate) const PROJECT: &str = "\

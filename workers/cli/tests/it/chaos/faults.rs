@@ -7,9 +7,10 @@ use nix::{
     unistd::Pid,
 };
 
+use testkit::Dice;
+
 use super::{
     World,
-    dice::Dice,
     fleet::{Fleet, Role},
 };
 

@@ -5,10 +5,8 @@
 //! `SLUICE_CHAOS_SECONDS` is how long the faults go on. `make chaos` sets both.
 
 mod dags;
-mod dice;
 mod faults;
 mod fleet;
-mod http;
 mod judge;
 mod postgres;
 
@@ -21,10 +19,11 @@ use std::{
 };
 
 use sqlx::query_scalar;
-use testkit::proxy::Proxy;
+use testkit::{Dice, proxy::Proxy};
 use tokio::{sync::Mutex, task::JoinSet};
 
-use self::{dice::Dice, fleet::Fleet, postgres::Postgres};
+use self::{fleet::Fleet, postgres::Postgres};
+use crate::service;
 
 /// How long the faults go on where nobody says so.
 const SECONDS: u64 = 60;
@@ -116,7 +115,7 @@ async fn whatever_goes_wrong_everything_happens_and_happens_once() {
 
 /// A project with random DAGs, its database, and the processes on it.
 async fn set_up(seed: u64, folder: &Path) -> Arc<World> {
-    let http = http::start().await;
+    let http = service::start().await;
     fs::create_dir(folder.join("dags")).expect("a folder");
     fs::write(folder.join("sluice.yaml"), dags::PROJECT).expect("a file");
     fs::write(folder.join(dags::MARKS), "").expect("a file");

@@ -5,14 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chrono::TimeDelta;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-/// What it asks for, in seconds.
-pub(crate) const RETRY_AFTER: u64 = 2;
+/// What it asks for.
+pub(crate) const RETRY_AFTER: TimeDelta = TimeDelta::seconds(2);
 
 /// Starts it; gives its address. `/unit/RUN/TASK` is answered at once, `/later/RUN/TASK` from the second request on.
 pub(crate) async fn start() -> String {
@@ -39,7 +40,7 @@ async fn answer(mut stream: TcpStream, asked: &Mutex<BTreeSet<String>>) -> std::
     let parts: Vec<&str> = path.split('/').collect();
     let [_, service, run_id, task] = parts.as_slice() else { return Ok(()) };
     let (status, body) = if *service == "later" && asked.lock().expect("no panic").insert(path.clone()) {
-        (format!("429 Too Many Requests\r\nRetry-After: {RETRY_AFTER}"), "{}".to_owned())
+        (format!("429 Too Many Requests\r\nRetry-After: {}", RETRY_AFTER.num_seconds()), "{}".to_owned())
     } else {
         let record = json!([{ "run_id": run_id.parse::<i64>().unwrap_or_default(), "task": format!("u{task}") }]);
         ("200 OK".to_owned(), record.to_string())
