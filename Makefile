@@ -3,7 +3,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SLUICE := $(TARGET)/debug/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install demo up down test lint bench
+.PHONY: help setup build install demo up down test chaos lint bench
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -32,6 +32,12 @@ down: ## Stop everything that runs for this folder
 test: ## Run every test, against real services that are started for them
 	@compose/local/install.sh test
 	@.ci/test
+
+chaos: ## Kill, pause, cut off and restart at random for MINUTES (10), with SEED
+	@compose/local/install.sh test
+	@# --workspace: see `build`.
+	SLUICE_CHAOS_SECONDS=$$((60 * $(or $(MINUTES),10))) $(if $(SEED),SLUICE_CHAOS_SEED=$(SEED)) \
+	  cargo test --locked --workspace --test it whatever_goes_wrong -- --nocapture
 
 lint: ## Check formatting, lints, dependencies, scripts and generated files
 	@compose/local/install.sh lint
