@@ -65,7 +65,7 @@ pub(crate) fn next(dice: &mut Dice) -> (Fault, Duration) {
 /// Lets a fault happen and, where it lasts, end. What cannot happen now (a paused process cannot be paused) does not.
 pub(crate) async fn inject(fault: Fault, mut dice: Dice, world: Arc<World>) {
     let fleet = &world.fleet;
-    let mut one_of = |role| *dice.pick(&fleet.places(role));
+    let mut one_of = |role| *dice.pick(&Fleet::places(role));
     match fault {
         Fault::Kill(role) => drop(fleet.signal(one_of(role), Signal::SIGKILL)),
         Fault::Replace(role) => drop(fleet.signal(one_of(role), Signal::SIGTERM)),

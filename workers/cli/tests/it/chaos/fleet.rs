@@ -115,7 +115,7 @@ impl Fleet {
     }
 
     /// The places of a role.
-    pub(crate) fn places(&self, role: Role) -> Vec<usize> {
+    pub(crate) fn places(role: Role) -> Vec<usize> {
         let wanted = if role == Role::Worker { "worker" } else { "scheduler" };
         (0..FLEET.len()).filter(|place| FLEET[*place].0.starts_with(wanted)).collect()
     }

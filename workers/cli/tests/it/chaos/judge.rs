@@ -215,6 +215,20 @@ const LEFT: [(&str, &str); 6] = [
     ),
 ];
 
+/// What a test that found nothing must have seen: without it there was nothing to find.
+const IDLE: [(&str, &str); 3] = [
+    ("leases were lost", "select 'none' where not exists (select from sluice.attempt where state = 'lost')"),
+    ("runs were cancelled", "select 'none' where not exists (select from sluice.dag_run where state = 'cancelled')"),
+    (
+        "there were units and marks",
+        "select 'few' where (select least((select count(*) from effects.units), (select count(*) from chaos.marks))) < 10",
+    ),
+];
+
+/// How often everything ended in each way.
+pub(crate) const SUMMARY: &str =
+    "select format('%s %s: %s', what, state, count(*)) from chaos.seen group by what, state order by what, state";
+
 /// Everything that offends against an invariant, each under its name.
 pub(crate) async fn ended(connection: &mut PgConnection) -> Vec<String> {
     judge(connection, &ENDED).await
@@ -223,6 +237,11 @@ pub(crate) async fn ended(connection: &mut PgConnection) -> Vec<String> {
 /// As [`ended`], of what is left behind.
 pub(crate) async fn left(connection: &mut PgConnection) -> Vec<String> {
     judge(connection, &LEFT).await
+}
+
+/// As [`ended`], of what a minute of faults cannot have been without.
+pub(crate) async fn idle(connection: &mut PgConnection) -> Vec<String> {
+    judge(connection, &IDLE).await
 }
 
 async fn judge(connection: &mut PgConnection, invariants: &[(&str, &str)]) -> Vec<String> {

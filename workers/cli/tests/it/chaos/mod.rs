@@ -106,7 +106,9 @@ async fn whatever_goes_wrong_everything_happens_and_happens_once() {
         let mut connection = world.postgres.lock().await.connect().await;
         offences.extend(judge::left(&mut connection).await);
         offences.extend(left_processes(&path));
-        summary(&mut connection).await;
+        offences.extend(judge::idle(&mut connection).await);
+        let seen = judge::lines(&mut connection, judge::SUMMARY).await;
+        println!("{}", seen.join(", "));
     }
     assert!(offences.is_empty(), "seed {seed}, {}:\n{}", path.display(), offences.join("\n"));
     drop(world);
@@ -219,10 +221,4 @@ fn left_processes(folder: &Path) -> Vec<String> {
             format!("no process is left: {} {}", process.file_name().display(), command.replace('\0', " "))
         })
         .collect()
-}
-
-async fn summary(connection: &mut sqlx::PgConnection) {
-    let sql =
-        "select format('%s %s: %s', what, state, count(*)) from chaos.seen group by what, state order by what, state";
-    println!("{}", judge::lines(connection, sql).await.join(", "));
 }
