@@ -18,6 +18,8 @@ use super::{
 pub(crate) enum Fault {
     /// SIGKILL.
     Kill(Role),
+    /// SIGKILL for all workers the moment that a load is published, and before its task can have ended.
+    KillAtPublication,
     /// SIGSTOP, and after a while SIGCONT: long enough to lose a lease, or not.
     Pause(Role),
     /// SIGSTOP, and after a while SIGKILL.
@@ -37,9 +39,10 @@ pub(crate) enum Fault {
 }
 
 /// How heavy each is.
-const FAULTS: [(u64, Fault); 13] = [
+const FAULTS: [(u64, Fault); 14] = [
     (6, Fault::Kill(Role::Worker)),
     (3, Fault::Kill(Role::Scheduler)),
+    (3, Fault::KillAtPublication),
     (5, Fault::Pause(Role::Worker)),
     (3, Fault::Pause(Role::Scheduler)),
     (2, Fault::PauseAndKill(Role::Worker)),
@@ -68,6 +71,13 @@ pub(crate) async fn inject(fault: Fault, mut dice: Dice, world: Arc<World>) {
     let mut one_of = |role| *dice.pick(&Fleet::places(role));
     match fault {
         Fault::Kill(role) => drop(fleet.signal(one_of(role), Signal::SIGKILL)),
+        Fault::KillAtPublication => {
+            if published(&world).await.is_ok_and(|published| published) {
+                for place in Fleet::places(Role::Worker) {
+                    fleet.signal(place, Signal::SIGKILL);
+                }
+            }
+        }
         Fault::Replace(role) => drop(fleet.signal(one_of(role), Signal::SIGTERM)),
         Fault::Pause(role) | Fault::PauseAndKill(role) => {
             let place = one_of(role);
@@ -93,6 +103,21 @@ pub(crate) async fn inject(fault: Fault, mut dice: Dice, world: Arc<World>) {
             tokio::task::spawn_blocking(move || shared.cancel_a_run(&place)).await.expect("no panic");
         }
     }
+}
+
+/// Waits for a publication, for a while. An error is another fault's.
+async fn published(world: &World) -> sqlx::Result<bool> {
+    let mut connection = world.postgres.lock().await.try_connect().await?;
+    let mut last = None;
+    for _ in 0..2000 {
+        let load: Option<i64> =
+            sqlx::query_scalar("select max(load_id) from sluice.load_ledger").fetch_one(&mut connection).await?;
+        if last.replace(load).is_some_and(|last| last != load) {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(false)
 }
 
 async fn restart_postgres(world: &Arc<World>, how: Signal) {

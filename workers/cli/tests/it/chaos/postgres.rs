@@ -32,7 +32,12 @@ impl Postgres {
 
     /// Past the proxy.
     pub(crate) async fn connect(&self) -> PgConnection {
-        PgConnection::connect(self.url.as_str()).await.expect("connect")
+        self.try_connect().await.expect("connect")
+    }
+
+    /// As [`Postgres::connect`], where somebody may have stopped it.
+    pub(crate) async fn try_connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(self.url.as_str()).await
     }
 
     pub(crate) fn process(&self) -> i32 {
