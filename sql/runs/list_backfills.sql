@@ -11,7 +11,7 @@ cross join lateral (
            count(*) filter (where state = 'running') as running,
            count(*) filter (where state = 'success') as success,
            count(*) filter (where state = 'failed') as failed
-    from sluice.dag_run
+    from sluice.every_dag_run
     where backfill_id = b.backfill_id
 ) r
 where ($1::text is null or b.dag = $1) and ($2::bigint is null or b.backfill_id < $2)

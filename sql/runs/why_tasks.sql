@@ -16,14 +16,28 @@ left join lateral (
     select l.line, l.at from sluice.task_log l where l.attempt_id = a.attempt_id order by l.seq desc limit 1
 ) l on true
 left join lateral (
-    -- How long the task takes, by its last 20 runs that went well.
+    -- How long the task takes, by its last 20 runs that went well; they are looked for where work goes on, wherever this
+    -- run is, and then in the archive.
     select percentile_cont(0.5) within group (order by extract(epoch from s.finished_at - s.started_at)) as usual
     from (
-        select x.started_at, x.finished_at
-        from sluice.dag_run y
-        join sluice.task_run x using (run_id)
-        where y.dag = r.dag and y.run_id < r.run_id and x.task = t.task and x.state = 'success'
-        order by y.run_id desc
+        (
+            select x.started_at, x.finished_at
+            from sluice."dag_run" y
+            join sluice."task_run" x using (run_id)
+            where y.dag = r.dag and y.run_id < r.run_id and x.task = t.task and x.state = 'success'
+            order by y.run_id desc
+            limit 20
+        )
+        union all
+        -- Not looked at where those are enough.
+        (
+            select x.started_at, x.finished_at
+            from sluice_archive.dag_run y
+            join sluice_archive.task_run x on x.run_id = y.run_id and x.run_created_at = y.created_at
+            where y.dag = r.dag and y.run_id < r.run_id and x.task = t.task and x.state = 'success'
+            order by y.run_id desc
+            limit 20
+        )
         limit 20
     ) s
     having count(*) >= 3

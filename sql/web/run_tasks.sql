@@ -6,7 +6,7 @@ select t.task, t.kind, t.queue, t.state, t.attempts, t.queued_at, t.not_before, 
        coalesce(e.needs, '{}') as needs, i.items
 from sluice.task_run t
 left join lateral (
-    select array_agg(needs order by needs) as needs from sluice.task_edges where run_id = t.run_id and task = t.task
+    select array_agg(needs order by needs) as needs from sluice.task_edge where run_id = t.run_id and task = t.task
 ) e on true
 left join lateral (
     select jsonb_build_object('total', t.mapped) || jsonb_object_agg(s.state, s.n) as items

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "triggers", include_str!("../../../sql/platform/0006_triggers.sql")),
     (7, "hand_over", include_str!("../../../sql/platform/0007_hand_over.sql")),
     (8, "views", include_str!("../../../sql/platform/0008_views.sql")),
+    (11, "archive", include_str!("../../../sql/platform/0011_archive.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.
@@ -77,7 +78,12 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrationError> {
                 }
             }
             Err(MigrateError::VersionMismatch(_)) => Err(MigrationError::Unreleased),
-            done => Ok(done?),
+            done => {
+                done?;
+                // Whatever columns the migrations have given to tables whose rows go to the archive.
+                query("select sluice.archive_follow()").execute(&mut *connection).await?;
+                Ok(())
+            }
         }
     }
     .await;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use utoipa::ToSchema;
+use warehouse::runs::wherever;
 use workflow::state::TaskState;
 
 use super::Page;
@@ -161,7 +162,11 @@ pub(crate) async fn get(pool: &PgPool, run_id: i64) -> Result<Option<Run>, Store
 
 /// Its tasks, those that began first in front; of the items of mapped ones only `item`.
 pub(crate) async fn tasks(pool: &PgPool, run_id: i64, item: Option<&str>) -> Result<Vec<Task>, StoreError> {
-    sqlx::query_as(include_str!("../../../../sql/web/run_tasks.sql")).bind(run_id).bind(item).fetch_all(pool).await
+    wherever(pool, run_id, |shelf| {
+        let sql = shelf.statement(include_str!("../../../../sql/web/run_tasks.sql"));
+        sqlx::query_as(sql).bind(run_id).bind(item).fetch_all(pool)
+    })
+    .await
 }
 
 /// Attempts of all its tasks, or of one.

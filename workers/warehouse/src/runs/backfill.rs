@@ -83,7 +83,7 @@ async fn plan_in(connection: &mut PgConnection, new: &NewBackfill<'_>) -> Result
         times.reverse();
     }
     let known: Vec<(DateTime<Utc>, i64, String)> = sqlx::query_as(
-        "select logical_time, run_id, state from sluice.dag_run where dag = $1 and logical_time = any ($2)",
+        "select logical_time, run_id, state from sluice.every_dag_run where dag = $1 and logical_time = any ($2)",
     )
     .bind(&plan.dag)
     .bind(&times)

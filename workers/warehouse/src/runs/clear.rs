@@ -81,6 +81,18 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
     if ended.len() > MOST_RUNS {
         return Err(RunError::TooManyEnded(ended.len()));
     }
+    let archived: (i64, Option<DateTime<Utc>>) = sqlx::query_as(
+        "select count(*), max(logical_time) from sluice_archive.dag_run
+         where dag = $1 and logical_time >= $2 and logical_time < $3",
+    )
+    .bind(&plan.dag)
+    .bind(start)
+    .bind(end)
+    .fetch_one(&mut *transaction)
+    .await?;
+    if let (runs, Some(last)) = archived {
+        return Err(RunError::ArchivedSpan { runs, last });
+    }
     let under_way = span(
         "select run_id, logical_time, state from sluice.dag_run
          where dag = $1 and logical_time >= $2 and logical_time < $3 and state in ('queued', 'running')

@@ -16,6 +16,7 @@ use super::{
     admit::admit_tasks,
     adopt::adopt,
     advance::{EndedTask, end_where_over, move_on},
+    archive::is_archived,
     audit::{Act, Actor, record},
     deploy::read_plan,
     items,
@@ -237,9 +238,12 @@ pub(super) async fn lock(connection: &mut PgConnection, run_id: i64) -> Result<L
          where r.run_id = $1 for update of r",
     )
     .bind(run_id)
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    let (state, stopping, plan, params, logical_time, start, end) = row.ok_or(RunError::NoRun(run_id))?;
+    let Some((state, stopping, plan, params, logical_time, start, end)) = row else {
+        let archived = is_archived(connection, run_id).await?;
+        return Err(if archived { RunError::Archived(run_id) } else { RunError::NoRun(run_id) });
+    };
     let params = params.as_object().cloned().unwrap_or_default();
     let interval = DataInterval { start, end };
     Ok(Locked { state: state.parse()?, stopping, plan: read_plan(plan)?, params, logical_time, interval })

@@ -14,6 +14,7 @@ use workflow::{
 use super::{
     RunError,
     admit::{admit_tasks, lock_dag, size_keys, try_lock_dag},
+    archive::archived_run_of,
     audit::{self, Act, Actor},
     control::{cancel, pools_of},
     deploy,
@@ -206,7 +207,17 @@ pub(super) async fn make(
         .fetch_optional(&mut *transaction)
         .await?;
     let created = match made {
-        Some((run_id, _)) => Created::New(run_id),
+        Some((run_id, _)) => match archived_run_of(transaction, &plan.dag, new.logical_time).await? {
+            None => Created::New(run_id),
+            // It may have gone there since someone looked, so this look comes last.
+            Some(archived) => {
+                sqlx::query("delete from sluice.dag_run where run_id = $1")
+                    .bind(run_id)
+                    .execute(&mut *transaction)
+                    .await?;
+                Created::Existing(archived)
+            }
+        },
         None => Created::Existing(
             sqlx::query_scalar("select run_id from sluice.dag_run where dag = $1 and logical_time = $2")
                 .bind(&plan.dag)

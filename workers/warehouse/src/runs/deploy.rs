@@ -51,7 +51,7 @@ async fn first_run(
 ) -> Result<Option<DateTime<Utc>>, RunError> {
     let Some(schedule) = &plan.schedule else { return Ok(None) };
     if schedule.timing == Timing::Once {
-        let ran = sqlx::query("select 1 from sluice.dag_run where dag = $1 and trigger = 'schedule' limit 1")
+        let ran = sqlx::query("select 1 from sluice.every_dag_run where dag = $1 and trigger = 'schedule' limit 1")
             .bind(&plan.dag)
             .fetch_optional(connection)
             .await?;

@@ -19,6 +19,18 @@ pub enum RunError {
     /// No run of that number.
     #[error("there is no run {0}")]
     NoRun(i64),
+    /// A change of a run that can be read only.
+    #[error("run {0} is archived: it can be read, and is not changed any more")]
+    Archived(i64),
+    /// A clear of a span with such runs.
+    #[error("{runs} of that span are archived, and stay as they are, the last one of {last}; take a span that begins after it",
+        runs = if *.runs == 1 { "1 run".to_owned() } else { format!("{} runs", .runs) }, last = .last.format("%Y-%m-%d %H:%M UTC"))]
+    ArchivedSpan {
+        /// How many.
+        runs: i64,
+        /// What the last of them stands for.
+        last: chrono::DateTime<chrono::Utc>,
+    },
     /// No run of that DAG.
     #[error("`{0}` has no runs yet")]
     NoRunOf(String),
@@ -131,6 +143,8 @@ impl RunError {
         matches!(
             self,
             Self::NoRun(_)
+                | Self::Archived(_)
+                | Self::ArchivedSpan { .. }
                 | Self::NoRunOf(_)
                 | Self::NoTask { .. }
                 | Self::NoOutput { .. }

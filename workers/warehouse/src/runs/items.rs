@@ -14,6 +14,7 @@ use workflow::{
 use super::{
     RunError,
     admit::{items_pool, size_keys},
+    archive::{Shelf, wherever},
     exchange::clean,
     rewind::{Again, Needs},
 };
@@ -108,8 +109,11 @@ pub struct ItemRow {
 
 /// The items of a mapped task, in the list's order; none where the list is not known yet.
 pub async fn items(pool: &PgPool, run_id: i64, task: &str) -> Result<Vec<ItemRow>, RunError> {
-    let sql = include_str!("../../../../sql/runs/list_items.sql");
-    Ok(sqlx::query_as(sql).bind(run_id).bind(task).fetch_all(pool).await?)
+    let ask = |shelf: Shelf| {
+        let sql = shelf.statement(include_str!("../../../../sql/runs/list_items.sql"));
+        sqlx::query_as(sql).bind(run_id).bind(task).fetch_all(pool)
+    };
+    Ok(wherever(pool, run_id, ask).await?)
 }
 
 type States = BTreeMap<String, TaskState>;

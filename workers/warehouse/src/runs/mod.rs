@@ -8,6 +8,7 @@
 mod admit;
 mod adopt;
 mod advance;
+mod archive;
 mod audit;
 mod backfill;
 mod claim;
@@ -32,6 +33,9 @@ mod why;
 mod workers;
 
 pub use admit::{admit, set_pools};
+pub use archive::{
+    Batch, KEPT, Place, SOONEST, Shelf, archive, archived_months, drop_month, is_archived, outputs_of_month, wherever,
+};
 pub(crate) use audit::{Act, record};
 pub use audit::{Actor, AuditRow, Via, audit};
 pub use backfill::{BackfillRow, MOST_RUNS, NewBackfill, Planned, StoppedBackfill, backfills, plan_backfill};

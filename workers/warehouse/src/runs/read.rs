@@ -6,7 +6,11 @@ use serde_json::Value;
 use sqlx::PgPool;
 use workflow::plan::Plan;
 
-use super::{RunError, deploy::read_plan};
+use super::{
+    RunError,
+    archive::{Shelf, wherever},
+    deploy::read_plan,
+};
 
 /// A DAG, as `sluice dag list --json` shows it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
@@ -117,7 +121,7 @@ pub struct RunRow {
 
 /// The latest runs, newest first.
 pub async fn list(pool: &PgPool, dag: Option<&str>, state: Option<&str>, limit: i64) -> Result<Vec<RunRow>, RunError> {
-    Ok(sqlx::query_as(include_str!("../../../../sql/runs/list_runs.sql"))
+    Ok(sqlx::query_as(Shelf::Every.statement(include_str!("../../../../sql/runs/list_runs.sql")))
         .bind(None::<i64>)
         .bind(dag)
         .bind(state)
@@ -128,14 +132,24 @@ pub async fn list(pool: &PgPool, dag: Option<&str>, state: Option<&str>, limit: 
 
 /// One run.
 pub async fn run(pool: &PgPool, run_id: i64) -> Result<RunRow, RunError> {
-    sqlx::query_as(include_str!("../../../../sql/runs/list_runs.sql"))
-        .bind(Some(run_id))
-        .bind(None::<String>)
-        .bind(None::<String>)
-        .bind(1_i64)
-        .fetch_optional(pool)
-        .await?
-        .ok_or(RunError::NoRun(run_id))
+    Ok(find(pool, run_id).await?.0)
+}
+
+/// One run, and where it is.
+pub(super) async fn find(pool: &PgPool, run_id: i64) -> Result<(RunRow, Shelf), RunError> {
+    for shelf in [Shelf::Hot, Shelf::Archive, Shelf::Hot] {
+        let found = sqlx::query_as(shelf.statement(include_str!("../../../../sql/runs/list_runs.sql")))
+            .bind(Some(run_id))
+            .bind(None::<String>)
+            .bind(None::<String>)
+            .bind(1_i64)
+            .fetch_optional(pool)
+            .await?;
+        if let Some(run) = found {
+            return Ok((run, shelf));
+        }
+    }
+    Err(RunError::NoRun(run_id))
 }
 
 /// The run that a person means: a number, or a DAG's name for its latest.
@@ -185,7 +199,11 @@ pub struct TaskRow {
 
 /// A run's tasks, in the plan's order, without the items of mapped ones.
 pub async fn tasks(pool: &PgPool, run_id: i64) -> Result<Vec<TaskRow>, RunError> {
-    Ok(sqlx::query_as(include_str!("../../../../sql/runs/list_tasks.sql")).bind(run_id).fetch_all(pool).await?)
+    let ask = |shelf: Shelf| {
+        let sql = shelf.statement(include_str!("../../../../sql/runs/list_tasks.sql"));
+        sqlx::query_as(sql).bind(run_id).fetch_all(pool)
+    };
+    Ok(wherever(pool, run_id, ask).await?)
 }
 
 /// An attempt.
@@ -215,13 +233,11 @@ pub struct AttemptRow {
 
 /// A run's attempts, oldest first.
 pub async fn attempts(pool: &PgPool, run_id: i64) -> Result<Vec<AttemptRow>, RunError> {
-    Ok(sqlx::query_as(
-        "select attempt_id, task, attempt, worker, state, error_domain, error, queued_at, started_at, finished_at
-         from sluice.attempts where run_id = $1 order by attempt_id",
-    )
-    .bind(run_id)
-    .fetch_all(pool)
-    .await?)
+    let ask = |shelf: Shelf| {
+        let sql = shelf.statement(include_str!("../../../../sql/runs/list_attempts.sql"));
+        sqlx::query_as(sql).bind(run_id).fetch_all(pool)
+    };
+    Ok(wherever(pool, run_id, ask).await?)
 }
 
 /// A line of a log.
@@ -251,11 +267,13 @@ pub async fn log_lines(
     task: Option<&str>,
     after: &std::collections::BTreeMap<i64, i64>,
 ) -> Result<Vec<LogRow>, RunError> {
-    Ok(sqlx::query_as(include_str!("../../../../sql/runs/log_lines.sql"))
-        .bind(run_id)
-        .bind(task)
-        .bind(after.keys().copied().collect::<Vec<_>>())
-        .bind(after.values().copied().collect::<Vec<_>>())
-        .fetch_all(pool)
-        .await?)
+    let ask = |shelf: Shelf| {
+        sqlx::query_as(shelf.statement(include_str!("../../../../sql/runs/log_lines.sql")))
+            .bind(run_id)
+            .bind(task)
+            .bind(after.keys().copied().collect::<Vec<_>>())
+            .bind(after.values().copied().collect::<Vec<_>>())
+            .fetch_all(pool)
+    };
+    Ok(wherever(pool, run_id, ask).await?)
 }

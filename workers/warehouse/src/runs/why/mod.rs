@@ -16,7 +16,7 @@ use workflow::state::{RunState, TaskState};
 
 pub use self::dag::why_next;
 
-use super::{RunError, RunRow, cause_words, read};
+use super::{RunError, RunRow, archive::Shelf, cause_words, read};
 
 /// An answer about a run or one of its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,17 +85,18 @@ const MOST_CAUSES: usize = 5;
 /// Why a run stands as it does, or one of its tasks. For a run: the run itself, then each task that has something to
 /// say, what it waits for before what waits.
 pub async fn why(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<Why>, RunError> {
-    let run = read::run(pool, run_id).await?;
-    let tasks: Vec<Task> = sqlx::query_as(include_str!("../../../../../sql/runs/why_tasks.sql"))
+    let (run, shelf) = read::find(pool, run_id).await?;
+    let tasks: Vec<Task> = sqlx::query_as(shelf.statement(include_str!("../../../../../sql/runs/why_tasks.sql")))
         .bind(run_id)
         .bind(task)
         .fetch_all(pool)
         .await?;
-    let asker = Asker { pool, run: &run, tasks: tasks.iter().map(|t| (t.task.as_str(), t)).collect(), now: Utc::now() };
+    let asker =
+        Asker { pool, run: &run, shelf, tasks: tasks.iter().map(|t| (t.task.as_str(), t)).collect(), now: Utc::now() };
     if let Some(name) = task {
         let task =
             asker.tasks.get(name).ok_or_else(|| RunError::NoTask { dag: run.dag.clone(), task: name.to_owned() })?;
-        return Ok(vec![asker.task(task).await?]);
+        return Ok(told(vec![asker.task(task).await?], shelf));
     }
     let mut answers = vec![asker.run(&tasks).await?];
     for task in &tasks {
@@ -111,12 +112,24 @@ pub async fn why(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<W
             answers.push(asker.task(task).await?);
         }
     }
-    Ok(answers)
+    Ok(told(answers, shelf))
+}
+
+/// What is archived is not changed any more, so nothing that can be done about it helps.
+fn told(mut answers: Vec<Why>, shelf: Shelf) -> Vec<Why> {
+    if shelf == Shelf::Archive {
+        answers.iter_mut().for_each(|why| why.hint = None);
+        if let Some(first) = answers.first_mut() {
+            first.facts.push("its run is archived: it can be read, and is not changed any more".to_owned());
+        }
+    }
+    answers
 }
 
 struct Asker<'a> {
     pool: &'a PgPool,
     run: &'a RunRow,
+    shelf: Shelf,
     tasks: BTreeMap<&'a str, &'a Task>,
     now: DateTime<Utc>,
 }

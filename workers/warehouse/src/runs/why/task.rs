@@ -243,7 +243,7 @@ impl Asker<'_> {
         why.because = reason;
         if task.items_in(TaskState::Failed) > 0 {
             let failed: Vec<(String, Option<String>)> =
-                sqlx::query_as(include_str!("../../../../../sql/runs/why_items.sql"))
+                sqlx::query_as(self.shelf.statement(include_str!("../../../../../sql/runs/why_items.sql")))
                     .bind(run_id)
                     .bind(&task.task)
                     .fetch_all(self.pool)
