@@ -3,6 +3,7 @@
 //! This crate never sees a task kind: it is handed a registry. Postgres is the only thing that processes share;
 //! a notification is a hint, a poll is the truth, and a fencing token guards every write of an attempt.
 
+mod archivist;
 mod arrivals;
 mod attempt;
 mod backend;
@@ -18,6 +19,7 @@ mod reaper;
 mod scheduler;
 mod worker;
 
+pub use archivist::{Archived, Retention, archive};
 pub use arrivals::Places;
 pub use reaper::reap_until;
 pub use scheduler::{Scheduler, SchedulerOptions};

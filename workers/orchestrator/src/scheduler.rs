@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Map;
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use warehouse::{
@@ -14,6 +15,7 @@ use warehouse::{
 use workflow::schedule::Schedule;
 
 use crate::{
+    archivist::{self, Retention},
     arrivals::{self, Places},
     reaper,
 };
@@ -32,11 +34,18 @@ pub struct SchedulerOptions {
     pub lease: Duration,
     /// Where it looks for files that DAGs wait for.
     pub places: Places,
+    /// How long runs are kept, and where.
+    pub retention: Retention,
 }
 
 impl Default for SchedulerOptions {
     fn default() -> Self {
-        Self { tick: Duration::from_millis(500), lease: Duration::from_secs(4), places: Places::default() }
+        Self {
+            tick: Duration::from_millis(500),
+            lease: Duration::from_secs(4),
+            places: Places::default(),
+            retention: Retention::default(),
+        }
     }
 }
 
@@ -57,15 +66,18 @@ impl Scheduler {
     /// for.
     pub async fn run(self, cancel: CancellationToken) {
         let reaping = tokio::spawn(reaper::reap_until(self.pool.clone(), Duration::from_secs(5), cancel.clone()));
-        let mut leads = false;
+        let (leads, led) = watch::channel(false);
+        let lake = self.options.places.lake.clone();
+        let archiving = archivist::archive_while(self.pool.clone(), self.options.retention, lake, led, cancel.clone());
+        let archiving = tokio::spawn(archiving);
         let mut looked = None;
         loop {
             match self.turn(&mut looked).await {
-                Ok(led) if led != leads => {
-                    leads = led;
-                    tracing::info!(scheduler = self.name, leads, "scheduler");
+                Ok(now) => {
+                    if leads.send_if_modified(|leads| std::mem::replace(leads, now) != now) {
+                        tracing::info!(scheduler = self.name, leads = now, "scheduler");
+                    }
                 }
-                Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "cannot schedule for now"),
             }
             tokio::select! {
@@ -76,8 +88,8 @@ impl Scheduler {
         if let Err(error) = answered(PATIENCE, runs::release_lead(&self.pool, ROLE, &self.name)).await {
             tracing::debug!(%error, "the lead ends with its lease");
         }
-        // It ends with `cancel`, too.
-        let _ = reaping.await;
+        // They end with `cancel`, too.
+        let _ = tokio::join!(reaping, archiving);
     }
 
     /// One turn: whether this one leads, and what was due has been made.

@@ -102,6 +102,14 @@ impl Lake {
         Ok(found.bytes().await.map_err(self.failed(path))?.to_vec())
     }
 
+    /// Removes the file at `path`, if there is one.
+    pub async fn remove(&self, path: &str) -> Result<(), WarehouseError> {
+        match self.store.delete(&store_path(path)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(path)(error)),
+        }
+    }
+
     /// Paths and sizes below a folder of the lake, in order.
     pub async fn list(&self, folder: &str) -> Result<Vec<(String, u64)>, WarehouseError> {
         Ok(self.list_dated(folder).await?.into_iter().map(|(path, bytes, _)| (path, bytes)).collect())

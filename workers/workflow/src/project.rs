@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{diagnostic::Diagnostic, yaml::Document};
+use crate::{diagnostic::Diagnostic, span::Span, yaml::Document};
 
 /// A project's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,6 +48,50 @@ pub struct Project {
     /// How many tasks of a pool may be ready or running at once, by the pool's name.
     #[serde(default)]
     pub pools: BTreeMap<String, NonZeroU16>,
+    /// How long runs are kept, and where.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+/// How long runs are kept, and where.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// How long after its end a run goes to the archive, where it can be read and is not changed any more: an hour or more.
+    /// Default: 30 days. The latest runs of each DAG stay.
+    #[serde(default = "month")]
+    pub archive_after: Span,
+    /// How long archived runs are kept: whole months that are older than this are dropped. Default: for ever.
+    #[serde(default)]
+    pub runs: Option<Span>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { archive_after: month(), runs: None }
+    }
+}
+
+impl Retention {
+    /// How soon a run may go to the archive: what makes runs does not look there for instants as late as that.
+    const SOONEST: Span = Span::from_secs(3600);
+
+    fn problems(&self) -> Vec<(String, String, &'static str)> {
+        let mut problems = Vec::new();
+        if self.archive_after < Self::SOONEST {
+            let message = format!("{} is too soon: runs stay for {} at least", self.archive_after, Self::SOONEST);
+            problems.push(("retention.archive_after".to_owned(), message, "write for example `7d`"));
+        }
+        if let Some(runs) = self.runs.filter(|runs| *runs < self.archive_after) {
+            let message = format!("{runs} is less than the {} after which runs are archived", self.archive_after);
+            problems.push((
+                "retention.runs".to_owned(),
+                message,
+                "keep runs for longer, or archive them sooner with `archive_after`",
+            ));
+        }
+        problems
+    }
 }
 
 /// URLs of services; one that is absent is the private local one.
@@ -272,7 +316,9 @@ impl Project {
         document.value = value;
         match document.read::<Self>() {
             Ok(project) => {
-                let problems = project.web.problems().into_iter().chain(project.s3.problems(project.lake.as_deref()));
+                let problems = project.web.problems().into_iter();
+                let problems = problems.chain(project.s3.problems(project.lake.as_deref()));
+                let problems = problems.chain(project.retention.problems());
                 faults.extend(problems.map(|(at, what, hint)| document.diagnostic(&at, what, Some(hint.to_owned()))));
                 if faults.is_empty() { Ok(project) } else { Err(faults) }
             }
@@ -327,6 +373,10 @@ fn utc() -> Tz {
 
 fn euro() -> String {
     "EUR".to_owned()
+}
+
+fn month() -> Span {
+    Span::from_secs(30 * 24 * 3600)
 }
 
 fn loopback() -> String {
@@ -398,6 +448,30 @@ mod tests {
         assert_eq!(faults("s3: { endpoint: 'minio:9000' }"), fault("s3.endpoint", 2, "`minio:9000` is not an address"));
         let alone = "there is an `access_key` without the `secret_key` that goes with it";
         assert_eq!(faults("s3: { access_key: a, secret_key: '${NOT_SET}' }"), fault("s3", 2, alone));
+    }
+
+    #[test]
+    fn runs_stay_for_an_hour_and_until_they_are_archived() {
+        let read = |text: &str| Project::parse(&format!("project: p\n{text}\n"), environment);
+        let faults = |text: &str| {
+            let faults = read(text).expect_err("faulty").into_iter();
+            faults.map(|fault| (fault.field, fault.line, fault.message)).collect::<Vec<_>>()
+        };
+        let kept = read("").expect("valid").retention;
+        assert_eq!((kept.archive_after.to_string(), kept.runs), ("4w2d".to_owned(), None));
+        let kept = read("retention: { archive_after: 7d, runs: 365d }").expect("valid").retention;
+        assert_eq!(
+            (kept.archive_after.to_string(), kept.runs.expect("set").to_string()),
+            ("1w".into(), "52w1d".into())
+        );
+        let soon = faults("retention:\n  runs: 1d\n  archive_after: 59m");
+        let message = "59m is too soon: runs stay for 1h at least".to_owned();
+        assert_eq!(soon, [("retention.archive_after".to_owned(), 4, message)]);
+        let message = "2d is less than the 1w after which runs are archived".to_owned();
+        let short = faults("retention: { archive_after: 7d, runs: 2d }");
+        assert_eq!(short, [("retention.runs".to_owned(), 2, message)]);
+        assert_eq!(faults("retention: { logs: 2d }").len(), 1);
+        assert_eq!(faults("retention: { runs: for ever }").len(), 1);
     }
 
     #[test]

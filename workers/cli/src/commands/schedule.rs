@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use chrono::Utc;
-use orchestrator::{Places, Scheduler, SchedulerOptions};
+use orchestrator::{Places, Retention, Scheduler, SchedulerOptions};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use warehouse::{
@@ -32,7 +32,9 @@ pub(crate) async fn until(ctx: &Context, cancel: CancellationToken) -> anyhow::R
     let plans = ctx.files()?.plans;
     deploy(&pool, &plans).await?;
     let places = Places { folder: Some(ctx.dir.clone()), lake: Some(ctx.lake()?) };
-    let options = SchedulerOptions { places, ..SchedulerOptions::default() };
+    let workflow::project::Retention { archive_after, runs } = ctx.project.retention;
+    let retention = Retention { archive_after: archive_after.0, runs: runs.map(|span| span.0) };
+    let options = SchedulerOptions { places, retention, ..SchedulerOptions::default() };
     let scheduler = Scheduler::new(pool.clone(), options).run(cancel);
     let reload = reload(ctx, &pool, plans);
     tokio::select! {

@@ -2,6 +2,7 @@
 
 mod acts;
 mod again;
+mod archive;
 mod control;
 mod explain;
 mod failure;

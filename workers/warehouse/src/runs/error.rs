@@ -16,6 +16,9 @@ pub enum RunError {
     /// Another process decides about the DAG's runs, and may be at it for a while: a long backfill.
     #[error("another process is making runs of `{0}`")]
     Busy(String),
+    /// A file of the lake that goes with dropped runs could not be removed.
+    #[error("cannot remove an output from the lake")]
+    Lake(#[source] WarehouseError),
     /// No run of that number.
     #[error("there is no run {0}")]
     NoRun(i64),
@@ -23,8 +26,8 @@ pub enum RunError {
     #[error("run {0} is archived: it can be read, and is not changed any more")]
     Archived(i64),
     /// A clear of a span with such runs.
-    #[error("{runs} of that span are archived, and stay as they are, the last one of {last}; take a span that begins after it",
-        runs = if *.runs == 1 { "1 run".to_owned() } else { format!("{} runs", .runs) }, last = .last.format("%Y-%m-%d %H:%M UTC"))]
+    #[error("{runs} archived in that span, the last one that of {last}, and cannot be cleared; take a span that begins after it",
+        runs = if *.runs == 1 { "1 run is".to_owned() } else { format!("{} runs are", .runs) }, last = .last.format("%Y-%m-%d %H:%M UTC"))]
     ArchivedSpan {
         /// How many.
         runs: i64,
