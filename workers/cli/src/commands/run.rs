@@ -56,7 +56,12 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     if let Created::Existing(_) = created {
         let state = store::run(&pool, run_id).await?.state;
         let at = runs::when(Some(logical_time), plan.timezone);
-        eprintln!("run {run_id} of {dag} for {at} exists already ({state}); `sluice retry {run_id}` runs it again");
+        let what_then = if store::is_archived(&mut *pool.acquire().await?, run_id).await? {
+            "it is archived, and is not changed any more".to_owned()
+        } else {
+            format!("`sluice retry {run_id}` runs it again")
+        };
+        eprintln!("run {run_id} of {dag} for {at} exists already ({state}); {what_then}");
     }
     if !args.wait {
         if args.json {

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod archive;
 mod browser;
 mod control;
 mod events;
