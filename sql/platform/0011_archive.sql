@@ -62,8 +62,8 @@ create function sluice.archive_columns(table_name text) returns text language sq
     where attrelid = format('sluice.%I', table_name)::regclass and attnum > 0 and not attisdropped
 $$;
 
--- Gives the archive what columns the tables of `sluice` have got since, and makes the views over both of them. Called
--- after every migration.
+-- Gives the archive what columns the tables of `sluice` have got since, and makes the views over both of them. A migration
+-- that gives a column to one of those tables calls it at its end.
 create function sluice.archive_follow() returns void language plpgsql as $$
 declare
     hot record;
@@ -241,3 +241,5 @@ select t.run_id, t.task, a.attempt, l.seq, l.at, l.level, l.line
 from sluice_archive.task_log l
 join sluice_archive.attempt a on a.attempt_id = l.attempt_id and a.run_created_at = l.run_created_at
 join sluice_archive.task_run t on t.task_run_id = a.task_run_id and t.run_created_at = a.run_created_at;
+
+select sluice.archive_follow();

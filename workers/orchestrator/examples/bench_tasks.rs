@@ -8,10 +8,10 @@ mod work;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use testkit::bench::{Figure, report};
+use testkit::bench::{Figure, commit_ms, percentile, report};
 use workflow::plan::Plan;
 
-use work::{burn_down, commit_ms, dag, timed, worker};
+use work::{burn_down, dag, timed, worker};
 
 const CHAIN: usize = 40;
 const WIDE: usize = 500;
@@ -85,5 +85,5 @@ async fn median(pool: &PgPool, plan: &Plan) -> Duration {
     for _ in 0..ROUNDS {
         times.push(timed(pool, plan).await);
     }
-    work::median(times)
+    percentile(&mut times, 0.5)
 }

@@ -1,8 +1,13 @@
 //! What `make bench` writes: `target/bench/<area>.json`, and the same as a table.
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
+use sqlx::PgPool;
 
 /// One measured figure, next to the physical limit measured in the same run.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +59,38 @@ pub fn report(area: &str, figures: &[Figure]) {
         let (value, limit, ratio) = (number(f.value), show(f.limit), show(f.ratio));
         println!("{:<34} {value:>14} {:<8} {limit:>14} {ratio:>8}  {}", f.name, f.unit, f.note);
     }
+}
+
+/// Milliseconds of one durable commit of one row by one client: the median of 200.
+///
+/// # Panics
+/// Where Postgres fails.
+pub async fn commit_ms(pool: &PgPool) -> f64 {
+    let mut connection = pool.acquire().await.expect("a connection");
+    let table = "create table if not exists public.bench_commit (n int)";
+    sqlx::query(table).execute(&mut *connection).await.expect("a table");
+    let mut times = Vec::new();
+    for n in 0..200 {
+        let start = Instant::now();
+        sqlx::query("insert into public.bench_commit values ($1)")
+            .bind(n)
+            .execute(&mut *connection)
+            .await
+            .expect("a commit");
+        times.push(start.elapsed());
+    }
+    percentile(&mut times, 0.5).as_secs_f64() * 1000.0
+}
+
+/// The time that such a part of them does not exceed: `0.5` for the median. Sorts them.
+///
+/// # Panics
+/// Where there are none.
+pub fn percentile(times: &mut [Duration], part: f64) -> Duration {
+    times.sort();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+    let place = ((times.len() - 1) as f64 * part).round() as usize;
+    times[place]
 }
 
 /// Runs `work` and gives its result and how many seconds it took.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    PgPool, SqlStr,
+    PgConnection, PgPool, SqlStr,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     query,
 };
@@ -49,20 +49,24 @@ pub enum MigrationError {
     Database(#[from] sqlx::Error),
 }
 
-/// Creates the schema `sluice` and applies what is missing. Any number of processes may call it at once.
+/// Creates the schema `sluice` and applies what is missing. Any number of processes may call it at once. Where nothing is
+/// missing, which is what nearly every start of every command finds, that is one question.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrationError> {
     let mut connection = pool.acquire().await?;
+    let migrations: Vec<_> = MIGRATIONS
+        .iter()
+        .map(|&(version, name, sql)| {
+            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, SqlStr::from_static(sql), false)
+        })
+        .collect();
+    if is_up_to_date(&mut connection, &migrations).await? {
+        return Ok(());
+    }
     // `create schema if not exists` races with itself; the same lock makes first starts take turns.
     query("select pg_advisory_lock(hashtext('sluice.migrate'))").execute(&mut *connection).await?;
     let applied = async {
         query("create schema if not exists sluice").execute(&mut *connection).await?;
         query("set search_path to sluice, public").execute(&mut *connection).await?;
-        let migrations: Vec<Migration> = MIGRATIONS
-            .iter()
-            .map(|&(version, name, sql)| {
-                Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, SqlStr::from_static(sql), false)
-            })
-            .collect();
         let first = migrations.first().map(|migration| migration.checksum.to_vec());
         let migrator = Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT };
         match migrator.run(&mut *connection).await {
@@ -78,18 +82,27 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrationError> {
                 }
             }
             Err(MigrateError::VersionMismatch(_)) => Err(MigrationError::Unreleased),
-            done => {
-                done?;
-                // Whatever columns the migrations have given to tables whose rows go to the archive.
-                query("select sluice.archive_follow()").execute(&mut *connection).await?;
-                Ok(())
-            }
+            done => Ok(done?),
         }
     }
     .await;
     query("reset search_path").execute(&mut *connection).await?;
     query("select pg_advisory_unlock(hashtext('sluice.migrate'))").execute(&mut *connection).await?;
     applied
+}
+
+/// Whether just these migrations were applied.
+async fn is_up_to_date(connection: &mut PgConnection, migrations: &[Migration]) -> Result<bool, sqlx::Error> {
+    let sql = "select version, checksum from sluice._sqlx_migrations where success order by version";
+    match sqlx::query_as::<_, (i64, Vec<u8>)>(sql).fetch_all(connection).await {
+        Ok(applied) => Ok(applied
+            .iter()
+            .map(|(version, checksum)| (*version, checksum.as_slice()))
+            .eq(migrations.iter().map(|migration| (migration.version, &*migration.checksum)))),
+        // There is no such schema, or no such table in it.
+        Err(sqlx::Error::Database(fault)) if matches!(fault.code().as_deref(), Some("3F000" | "42P01")) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Number of the newest migration that this build knows.

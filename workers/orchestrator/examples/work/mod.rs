@@ -142,29 +142,3 @@ pub(crate) async fn create(pool: &PgPool, plan: &Plan) -> i64 {
     let new = NewRun { plan, logical_time: Utc::now(), trigger: Trigger::Manual, params: Map::new(), only: None };
     runs::create(pool, &new).await.expect("a run").run_id()
 }
-
-/// Milliseconds of one durable commit: the median of 200.
-pub(crate) async fn commit_ms(pool: &PgPool) -> f64 {
-    let mut connection = pool.acquire().await.expect("a connection");
-    sqlx::query("create table if not exists public.bench_commit (n int)")
-        .execute(&mut *connection)
-        .await
-        .expect("a table");
-    let mut times = Vec::new();
-    for n in 0..200 {
-        let start = Instant::now();
-        sqlx::query("insert into public.bench_commit values ($1)")
-            .bind(n)
-            .execute(&mut *connection)
-            .await
-            .expect("a commit");
-        times.push(start.elapsed());
-    }
-    median(times).as_secs_f64() * 1000.0
-}
-
-/// The middle one.
-pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
