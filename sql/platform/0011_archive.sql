@@ -32,6 +32,9 @@ create table sluice_archive.task_log (like sluice.task_log, run_created_at times
     partition by range (run_created_at);
 create index on sluice_archive.task_log (attempt_id, seq);
 
+-- What is due is found by its time, however many DAGs there are.
+create index dag_due on sluice.dag (next_run_at, dag) where not paused and retired_at is null;
+
 -- So that whoever asks for what is under way is spared the archive, by its planner.
 alter table sluice_archive.dag_run add constraint dag_run_is_over
     check (state in ('success', 'failed', 'cancelled', 'skipped'));

@@ -40,9 +40,10 @@ pub struct Archived {
 
 /// From the end of a pass to the next.
 const EVERY: Duration = Duration::from_secs(60);
-/// From one step of a pass to the next: this at least, and so many times what the step took.
+/// From one step of a pass to the next: this at least, and so many times what the step took, so that whoever commits
+/// meanwhile finds the disk his own nine times in ten.
 const PAUSE: Duration = Duration::from_millis(50);
-const REST: u32 = 4;
+const REST: u32 = 9;
 
 /// One pass at `now`: what can be archived is, then the months are dropped that are old enough. Files of the lake that
 /// hold outputs of those go first; without a lake, such files are left where they are.

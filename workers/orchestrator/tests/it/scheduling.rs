@@ -1,7 +1,7 @@
 //! Runs that come due, under a clock that the test holds.
 
 use orchestrator::{Scheduler, SchedulerOptions};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use warehouse::runs;
 use workflow::kind::Registry;
 
@@ -170,4 +170,42 @@ async fn a_long_backfill_of_one_dag_keeps_no_other_waiting() {
     assert_eq!(runs::find_run(&db.pool, "free").await.expect("its run").dag, "free");
     backfill.commit().await.expect("made");
     assert_eq!(scheduler(&db.pool).tick(now).await.expect("ticked").len(), 1, "with the next tick");
+}
+
+/// Rows that the scans of a plan looked at, in all.
+fn looked_at(plan: &serde_json::Value) -> f64 {
+    let number = |name: &str| plan[name].as_f64().unwrap_or(0.0);
+    let below: f64 = plan["Plans"].as_array().into_iter().flatten().map(looked_at).sum();
+    let scans = plan["Relation Name"].is_string();
+    below
+        + if scans { (number("Actual Rows") + number("Rows Removed by Filter")) * number("Actual Loops") } else { 0.0 }
+}
+
+/// A tick looks at what is due and not at every DAG and each of its versions, whichever way Postgres plans it.
+#[tokio::test]
+async fn ten_thousand_dags_that_are_not_due_cost_a_tick_nothing() {
+    let db = testkit::database().await;
+    sqlx::raw_sql(
+        "insert into sluice.dag_version (dag, version, plan)
+         select 'dag_' || n, 'v' || v, jsonb_build_object('text', repeat(md5(n::text), 30))
+         from generate_series(1, 10000) n, generate_series(1, 2) v;
+         insert into sluice.dag (dag, version, next_run_at, next_fire_at)
+         select 'dag_' || n, 'v2', now() + n * interval '1 s', now() + n * interval '1 s' from generate_series(1, 10000) n;
+         analyze sluice.dag; analyze sluice.dag_version",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("many DAGs");
+    let mut connection = db.pool.acquire().await.expect("a connection");
+    let sql = include_str!("../../../../sql/runs/due_dags.sql").trim_end().trim_end_matches(';');
+    sqlx::raw_sql(AssertSqlSafe(format!("prepare due as {sql}"))).execute(&mut *connection).await.expect("prepared");
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        sqlx::raw_sql(AssertSqlSafe(format!("set plan_cache_mode = {mode}")))
+            .execute(&mut *connection)
+            .await
+            .expect(mode);
+        let explain = "explain (analyze, timing off, format json) execute due(now() + interval '3 s', null, null)";
+        let plan: serde_json::Value = sqlx::query_scalar(explain).fetch_one(&mut *connection).await.expect(explain);
+        assert!(looked_at(&plan[0]["Plan"]) < 20.0, "{mode}: {plan:#}");
+    }
 }

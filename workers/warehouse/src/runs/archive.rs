@@ -18,11 +18,11 @@ pub const KEPT: i64 = 50;
 /// How long ago a run must have ended, at least, before it can be archived.
 pub const SOONEST: TimeDelta = TimeDelta::hours(1);
 /// Runs that one batch looks at.
-const LOOKED_AT: i64 = 500;
+const LOOKED_AT: i64 = 250;
 /// Runs that one batch moves.
-const MOST_RUNS: usize = 200;
+const MOST_RUNS: usize = 50;
 /// Tasks of the runs that one batch moves; a single run may have more.
-const MOST_TASKS: i64 = 4000;
+const MOST_TASKS: i64 = 1000;
 
 /// Where a statement about runs looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
