@@ -118,7 +118,9 @@ pub async fn why(pool: &PgPool, run_id: i64, task: Option<&str>) -> Result<Vec<W
 /// What is archived is not changed any more, so nothing that can be done about it helps.
 fn told(mut answers: Vec<Why>, shelf: Shelf) -> Vec<Why> {
     if shelf == Shelf::Archive {
-        answers.iter_mut().for_each(|why| why.hint = None);
+        for why in &mut answers {
+            why.hint = None;
+        }
         if let Some(first) = answers.first_mut() {
             first.facts.push("its run is archived: it can be read, and is not changed any more".to_owned());
         }
