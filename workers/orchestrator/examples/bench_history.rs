@@ -179,7 +179,7 @@ async fn archive(pool: &PgPool, registry: &Registry) -> (f64, f64) {
     let per_s = moved as f64 / start.elapsed().as_secs_f64();
 
     let chain = dag(registry, "chain", "fibonacci, of: 10", CHAIN, true);
-    let retention = Retention { archive_after: Duration::from_secs(30 * 24 * 3600), runs: None };
+    let retention = Retention { archive_after: Duration::from_hours(30 * 24), runs: None };
     let archiving = tokio::spawn({
         let pool = pool.clone();
         async move { orchestrator::archive(&pool, retention, None, Utc::now()).await }

@@ -25,7 +25,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { archive_after: Duration::from_secs(30 * 24 * 3600), runs: None }
+        Self { archive_after: Duration::from_hours(30 * 24), runs: None }
     }
 }
 
@@ -39,7 +39,7 @@ pub struct Archived {
 }
 
 /// From the end of a pass to the next.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 /// From one step of a pass to the next: this at least, and so many times what the step took, so that whoever commits
 /// meanwhile finds the disk his own nine times in ten.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -20,8 +20,8 @@ use crate::{
 
 /// Whose rows move, those that refer first.
 const TABLES: [&str; 5] = ["task_log", "attempt", "task_edge", "task_run", "dag_run"];
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const WEEK: Retention = Retention { archive_after: Duration::from_secs(7 * 24 * 3600), runs: None };
+const DAY: Duration = Duration::from_hours(24);
+const WEEK: Retention = Retention { archive_after: Duration::from_hours(7 * 24), runs: None };
 
 /// Retries, an item that failed, one that was not needed: a little of everything that a run can hold.
 const VARIED: &str = "
@@ -175,7 +175,7 @@ async fn an_archived_run_reads_as_before() {
     assert!(before.iter().all(|part| !part.as_array().is_some_and(Vec::is_empty)), "{before:#?}");
     let of_gate = runs::why(&db.pool, run_id, Some("gate")).await.expect("why");
     pass(&db.pool).await;
-    assert!(runs::is_archived(&mut *db.pool.acquire().await.expect("a connection"), run_id).await.expect("asked"));
+    assert!(runs::is_archived(&mut db.pool.acquire().await.expect("a connection"), run_id).await.expect("asked"));
     for (before, after) in before.iter().zip(seen(&db.pool, run_id).await) {
         assert_eq!(before, &after);
     }
@@ -263,7 +263,7 @@ async fn many_at_once_move_each_run_once_and_wait_for_nobody() {
         .execute(&mut *person)
         .await
         .expect("held");
-    let (a, b, c) = tokio::time::timeout(Duration::from_secs(60), async {
+    let (a, b, c) = tokio::time::timeout(Duration::from_mins(1), async {
         tokio::join!(pass(&db.pool), pass(&db.pool), pass(&db.pool))
     })
     .await
