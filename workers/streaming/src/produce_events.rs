@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use simshop::{Event, EventStream, Settings, Shop, Traffic};
 use workflow::{
+    datasets::{Dataset, Datasets, Touched},
     diagnostic::Problem,
     endpoint::Endpoint,
     error::TaskError,
@@ -79,6 +80,15 @@ impl TaskKind for ProduceEvents {
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole, positive and small")]
+    fn datasets(_config: &Config, output: Option<&Value>) -> Datasets {
+        let topics = output.and_then(|output| output["topics"].as_object());
+        let writes = topics
+            .into_iter()
+            .flatten()
+            .map(|(topic, events)| Touched { rows: events.as_u64(), ..Dataset::Topic(topic.clone()).into() });
+        Datasets { reads: Vec::new(), writes: writes.collect() }
+    }
+
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
         let problems = Self::check(&config);
         if let Some(problem) = problems.first() {

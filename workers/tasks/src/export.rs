@@ -21,6 +21,7 @@ use warehouse::{
     lake::{Lake, SealedFile},
 };
 use workflow::{
+    datasets::{Dataset, Datasets, Touched},
     diagnostic::Problem,
     error::TaskError,
     kind::{TaskContext, TaskKind},
@@ -105,6 +106,19 @@ impl TaskKind for Export {
             problems.push(Problem::new("to", message).hint("give a path inside the lake, such as `exports/sales.csv`"));
         }
         problems
+    }
+
+    fn datasets(config: &Config, output: Option<&Value>) -> Datasets {
+        let count = |key: &str| output.and_then(|output| output[key].as_u64());
+        let file = output.and_then(|output| output["path"].as_str()).unwrap_or(&config.to);
+        let written = Touched {
+            dataset: Dataset::Lake(file.to_owned()),
+            rows: count("rows"),
+            bytes: count("bytes"),
+            files: output.map(|_| 1),
+        };
+        let reads = config.table.iter().map(|table| Touched::table(table, None)).collect();
+        Datasets { reads, writes: vec![written] }
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

@@ -22,6 +22,7 @@ use warehouse::{
     manifest::Manifest,
 };
 use workflow::{
+    datasets::{Dataset, Datasets},
     diagnostic::{Problem, did_you_mean},
     error::TaskError,
     kind::{TaskContext, TaskKind},
@@ -108,6 +109,10 @@ impl TaskKind for ExtractCsv {
             problems.push(Problem::new("delimiter", message).hint("use one character, such as `,`, `;` or \"\\t\""));
         }
         problems
+    }
+
+    fn datasets(config: &Config, output: Option<&Value>) -> Datasets {
+        Datasets::extracted(Dataset::File(config.path.clone()), output)
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

@@ -21,6 +21,7 @@ use warehouse::{
     manifest::Manifest,
 };
 use workflow::{
+    datasets::{Dataset, Datasets},
     diagnostic::Problem,
     error::TaskError,
     kind::{TaskContext, TaskKind},
@@ -142,6 +143,10 @@ impl TaskKind for ExtractHttp {
             problems.push(Problem::new("max_pages", "no page may be read").hint("1 or more"));
         }
         problems
+    }
+
+    fn datasets(config: &Config, output: Option<&Value>) -> Datasets {
+        Datasets::extracted(Dataset::Address(config.url.clone()), output)
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

@@ -23,6 +23,7 @@ use warehouse::{
     manifest::{Manifest, Reading},
 };
 use workflow::{
+    datasets::{Dataset, Datasets},
     diagnostic::Problem,
     endpoint::Endpoint,
     error::TaskError,
@@ -145,6 +146,11 @@ impl TaskKind for ExtractMysql {
 
     fn references(config: &Config) -> Vec<Reference> {
         vec![Reference::new("connection", Target::Connection(config.connection.clone()))]
+    }
+
+    fn datasets(config: &Config, output: Option<&Value>) -> Datasets {
+        let source = Dataset::Source { connection: config.connection.clone(), table: config.table.clone() };
+        Datasets::extracted(source, output)
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

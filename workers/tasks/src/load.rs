@@ -18,6 +18,7 @@ use warehouse::{
     manifest::Manifest,
 };
 use workflow::{
+    datasets::{Dataset, Datasets, Touched},
     diagnostic::Problem,
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
@@ -102,6 +103,12 @@ impl TaskKind for Load {
         let mut references = vec![Reference::new("from", Target::Task(config.from.clone()))];
         references.extend(config.gate.iter().flat_map(Gate::references));
         references
+    }
+
+    fn datasets(config: &Config, output: Option<&Value>) -> Datasets {
+        let loaded = output.and_then(|output| output["loaded"].as_u64());
+        let writes = loaded.map(|rows| Touched::table(&config.into, Some(rows)));
+        Datasets { reads: vec![Dataset::OutputOf(config.from.clone()).into()], writes: writes.into_iter().collect() }
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

@@ -2,7 +2,10 @@
 //!
 //! `warehouse::models` does the work; here the suites of `quality/` become its gates.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
@@ -15,6 +18,7 @@ use warehouse::{
     models::{Catalog, GateOutcome, GateRequest, ModelGate, ModelRunner, OnFail},
 };
 use workflow::{
+    datasets::{Datasets, Touched},
     diagnostic::{Diagnostic, Problem},
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
@@ -61,6 +65,24 @@ impl TaskKind for Transform {
     fn references(config: &Config) -> Vec<Reference> {
         let models = config.models.iter().enumerate();
         models.map(|(index, name)| Reference::new(format!("models[{index}]"), Target::Model(name.clone()))).collect()
+    }
+
+    fn datasets(_config: &Config, output: Option<&Value>) -> Datasets {
+        let models = output.and_then(|output| output["models"].as_array()).map(Vec::as_slice).unwrap_or_default();
+        let made: BTreeMap<&str, Option<u64>> =
+            models.iter().filter_map(|model| Some((model["model"].as_str()?, model["rows"].as_u64()))).collect();
+        // What one of its models makes for another of them is its own affair.
+        let read: BTreeSet<&str> = models
+            .iter()
+            .filter_map(|model| model["reads"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter(|table| !made.contains_key(table))
+            .collect();
+        Datasets {
+            reads: read.into_iter().map(|table| Touched::table(table, None)).collect(),
+            writes: made.into_iter().map(|(model, rows)| Touched::table(model, rows)).collect(),
+        }
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

@@ -17,6 +17,7 @@ use warehouse::{
     manifest::Manifest,
 };
 use workflow::{
+    datasets::{Dataset, Datasets},
     diagnostic::Problem,
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
@@ -85,6 +86,12 @@ impl TaskKind for Validate {
         let mut references = vec![Reference::new("suite", Target::Suite(config.suite.clone()))];
         references.extend(config.from.iter().map(|task| Reference::new("from", Target::Task(task.clone()))));
         references
+    }
+
+    fn datasets(config: &Config, _output: Option<&Value>) -> Datasets {
+        let table = config.table.clone().map(Dataset::Table);
+        let looked_at = table.or_else(|| config.from.clone().map(Dataset::OutputOf));
+        Datasets { reads: looked_at.map(Into::into).into_iter().collect(), writes: Vec::new() }
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {

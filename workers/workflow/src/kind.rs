@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{diagnostic::Problem, error::TaskError, log::TaskLog, yaml::read_value};
+use crate::{datasets::Datasets, diagnostic::Problem, error::TaskError, log::TaskLog, yaml::read_value};
 
 /// A kind of task. Each implementor states its policy in its constants, not in the loop that runs it.
 #[async_trait]
@@ -42,6 +42,12 @@ pub trait TaskKind: Send + Sync + 'static {
     /// The names that the keys refer to; whoever checks the project resolves them.
     fn references(_config: &Self::Config) -> Vec<Reference> {
         Vec::new()
+    }
+
+    /// What an attempt with these keys reads and writes; `output` is what it left where it ended well. What it publishes
+    /// through the ledger need not be named.
+    fn datasets(_config: &Self::Config, _output: Option<&Value>) -> Datasets {
+        Datasets::default()
     }
 
     /// Does the work. Repeating it after a success must change nothing: publish under the fence in `task` and
@@ -160,6 +166,8 @@ pub trait AnyKind: Send + Sync {
     fn safe_to_repeat(&self) -> bool;
     /// Reads and checks a task's own keys: its references, or all that is wrong.
     fn check(&self, config: &Value) -> Result<Vec<Reference>, Vec<Problem>>;
+    /// [`TaskKind::datasets`]; none for keys that cannot be read.
+    fn datasets(&self, config: &Value, output: Option<&Value>) -> Datasets;
     /// [`TaskKind::run`] on rendered keys.
     async fn run(&self, config: Value, task: &TaskContext) -> Result<Value, TaskError>;
 }
@@ -190,6 +198,9 @@ impl<K: TaskKind> AnyKind for Erased<K> {
         let config: K::Config = read_value(config.clone())?;
         let problems = K::check(&config);
         if problems.is_empty() { Ok(K::references(&config)) } else { Err(problems) }
+    }
+    fn datasets(&self, config: &Value, output: Option<&Value>) -> Datasets {
+        read_value(config.clone()).map_or_else(|_| Datasets::default(), |config| K::datasets(&config, output))
     }
     async fn run(&self, config: Value, task: &TaskContext) -> Result<Value, TaskError> {
         let config: K::Config = read_value(config).map_err(|problems| {

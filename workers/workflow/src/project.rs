@@ -3,6 +3,8 @@
 //! Reading it touches neither the environment nor the disk: `${NAME}` is resolved by a lookup that the caller
 //! hands in, and a service without a URL means the private local one.
 
+mod trail;
+
 use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf};
 
 use chrono_tz::Tz;
@@ -10,6 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::trail::{Lineage, Traces};
 use crate::{diagnostic::Diagnostic, span::Span, yaml::Document};
 
 /// A project's settings.
@@ -51,6 +54,12 @@ pub struct Project {
     /// How long runs are kept, and where.
     #[serde(default)]
     pub retention: Retention,
+    /// Who gets `OpenLineage` events of what runs do.
+    #[serde(default)]
+    pub lineage: Option<Lineage>,
+    /// Who gets traces of runs.
+    #[serde(default)]
+    pub traces: Option<Traces>,
 }
 
 /// How long runs are kept, and where.
@@ -319,6 +328,8 @@ impl Project {
                 let problems = project.web.problems().into_iter();
                 let problems = problems.chain(project.s3.problems(project.lake.as_deref()));
                 let problems = problems.chain(project.retention.problems());
+                let problems = problems.chain(project.lineage.iter().flat_map(Lineage::problems));
+                let problems = problems.chain(project.traces.iter().flat_map(Traces::problems));
                 faults.extend(problems.map(|(at, what, hint)| document.diagnostic(&at, what, Some(hint.to_owned()))));
                 if faults.is_empty() { Ok(project) } else { Err(faults) }
             }

@@ -39,6 +39,8 @@ pub struct ModelRunner<'a> {
 pub struct ModelReport {
     /// `schema.name`.
     pub model: String,
+    /// The tables that it reads, each as `schema.name`.
+    pub reads: Vec<String>,
     /// How it is kept.
     pub materialised: Materialisation,
     /// Rows of the build.
@@ -197,6 +199,7 @@ impl ModelReport {
     fn new(model: &Model, rows: i64, changes: Changes, verdict: &'static str, started: Instant) -> Self {
         Self {
             model: model.relation.to_string(),
+            reads: model.reads.iter().map(ToString::to_string).collect(),
             materialised: model.materialised,
             rows,
             changes,

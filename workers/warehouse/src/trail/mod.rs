@@ -126,7 +126,9 @@ impl Event {
     /// The run that it is of.
     pub fn run(&self) -> &RunFacts {
         match self {
-            Self::RunBegan(run) | Self::RunEnded(run, _) | Self::AttemptBegan(run, _) | Self::AttemptEnded(run, ..) => run,
+            Self::RunBegan(run) | Self::RunEnded(run, _) | Self::AttemptBegan(run, _) | Self::AttemptEnded(run, ..) => {
+                run
+            }
         }
     }
 }
