@@ -12,6 +12,7 @@ pub mod load;
 pub mod mysql;
 pub mod report;
 pub mod sender;
+pub mod trail;
 pub mod transform;
 pub mod validate;
 pub mod wait_file;
