@@ -8,6 +8,7 @@ mod output;
 mod registry;
 mod runs;
 mod stop;
+mod tellers;
 
 use std::{path::PathBuf, process::ExitCode};
 

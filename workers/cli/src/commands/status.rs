@@ -1,17 +1,24 @@
-//! `sluice status`: the services under a project and the processes of Sluice itself.
+//! `sluice status`: the services under a project, the processes of Sluice itself, and whether those are told who want to know
+//! what runs do.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
+use chrono_tz::Tz;
 use serde::Serialize;
 use services::{
     Condition, Service, ServiceStatus, ServiceUrl, Services,
     processes::{self, Process},
 };
+use warehouse::trail::{self, TrailRow};
 
 use crate::{
     context::Context,
     output::{self, Style},
+    runs, tellers,
 };
+
+/// How long a Postgres that does not answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What to do about what has died.
 const REVIVES: &str = "; `sluice up` starts it again";
@@ -29,6 +36,9 @@ pub(crate) struct Args {
 struct Status {
     services: Vec<Line>,
     processes: Vec<Line>,
+    /// Who is told what runs do, where somebody is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    told: Vec<TrailRow>,
 }
 
 /// One service or process.
@@ -50,7 +60,8 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         let given = Service::ALL.map(|service| (service, ctx.given_url(service)));
         move || look(&home, given)
     });
-    let status = status.await??;
+    let mut status = status.await??;
+    status.told = told(ctx).await;
     if args.json {
         output::json(&status)?;
         return Ok(ExitCode::SUCCESS);
@@ -62,7 +73,40 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
             output::line(format!("{} {}: {detail}", output::paint("!", Style::Warn), line.name));
         }
     }
+    for trail in &status.told {
+        if let Some(trouble) = trouble(trail, ctx.project.timezone) {
+            output::line(format!("{} {}: {trouble}", output::paint("!", Style::Warn), trail.sink));
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How those do who are told, as far as Postgres answers: that it does not is said above.
+async fn told(ctx: &Context) -> Vec<TrailRow> {
+    let Ok(url) = ctx.postgres_url() else { return Vec::new() };
+    let ask = async {
+        let pool = warehouse::pool::connect_bounded(&url, PATIENCE).await.ok()?;
+        trail::rows(&pool).await.ok()
+    };
+    let mut rows = tokio::time::timeout(PATIENCE, ask).await.ok().flatten().unwrap_or_default();
+    let wanted = tellers::names(ctx);
+    // What was told once, and is no longer, is nobody's trouble.
+    rows.retain(|row| wanted.contains(&row.sink.as_str()));
+    rows
+}
+
+/// What is wrong with the telling.
+fn trouble(trail: &TrailRow, zone: Tz) -> Option<String> {
+    if let Some(since) = trail.failing_since {
+        let error = trail.error.as_deref().unwrap_or_default();
+        let behind = match trail.attempts_behind {
+            0 => String::new(),
+            1 => "; 1 attempt is not told".to_owned(),
+            n => format!("; {n} attempts are not told"),
+        };
+        return Some(format!("nobody is told since {}: {error}{behind}", runs::when(Some(since), zone)));
+    }
+    (trail.refused > 0).then(|| format!("{} events were refused for good; the log of `work` has them", trail.refused))
 }
 
 fn look(home: &std::path::Path, given: [(Service, Option<String>); 3]) -> anyhow::Result<Status> {
@@ -90,7 +134,7 @@ fn look(home: &std::path::Path, given: [(Service, Option<String>); 3]) -> anyhow
         if process.url.is_some() { web = web.or(Some(process)) } else { processes.push(process) }
     }
     services.push(web.unwrap_or(Line { name: "web".to_owned(), url: None, state: "stopped", pid: None, detail: None }));
-    Ok(Status { services, processes })
+    Ok(Status { services, processes, told: Vec::new() })
 }
 
 fn alive(process: Process) -> Line {

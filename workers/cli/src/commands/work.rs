@@ -1,4 +1,4 @@
-//! `sluice work`: runs tasks and delivers messages.
+//! `sluice work`: runs tasks, delivers messages, and tells others what runs do.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use workflow::{
     state::RunState,
 };
 
-use crate::{context::Context, exit::Failure, stop};
+use crate::{context::Context, exit::Failure, stop, tellers::Tellers};
 
 /// Arguments of `sluice work`.
 #[derive(clap::Args)]
@@ -48,25 +48,27 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Works and delivers until `cancel`, then lets running tasks and messages end.
+/// Works, delivers and tells until `cancel`, then lets running tasks and messages end.
 pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: CancellationToken) -> anyhow::Result<()> {
     let (pool, registry) = (ctx.postgres().await?, ctx.registry().await?);
-    let deliverer = deliverer(ctx, pool.clone())?;
+    let (deliverer, tellers) = (deliverer(ctx, pool.clone())?, Tellers::new(ctx, &pool, &registry)?);
     let options = WorkerOptions { lake: Some(ctx.lake()?), ..options };
-    tokio::join!(Worker::new(pool, registry, options).run(cancel.clone()), deliverer.run(&cancel));
+    let worker = Worker::new(pool, registry, options);
+    tokio::join!(worker.run(cancel.clone()), deliverer.run(&cancel), tellers.run(&cancel));
     Ok(())
 }
 
-/// Works on one run until it ends, and delivers what it says.
+/// Works on one run until it ends, and delivers and tells what it says.
 pub(crate) async fn drain(ctx: &Context, pool: &PgPool, run_id: i64) -> anyhow::Result<RunState> {
     let (registry, lake, deliverer) = (ctx.registry().await?, ctx.lake()?, deliverer(ctx, pool.clone())?);
+    let tellers = Tellers::new(ctx, pool, &registry)?;
     let ended = CancellationToken::new();
     let work = async {
         let state = orchestrator::drain(pool, &registry, Some(lake), run_id).await;
         ended.cancel();
         state
     };
-    let (state, ()) = tokio::join!(work, deliverer.run(&ended));
+    let (state, (), ()) = tokio::join!(work, deliverer.run(&ended), tellers.run(&ended));
     Ok(state?)
 }
 

@@ -89,6 +89,11 @@ pub enum Told {
 }
 
 impl Told {
+    /// `lineage` or `traces`.
+    pub fn name(&self) -> &'static str {
+        self.sink().as_str()
+    }
+
     fn sink(&self) -> Sink {
         match self {
             Self::Lineage { .. } => Sink::Lineage,
