@@ -15,5 +15,6 @@ mod low_stock;
 mod mail_server;
 mod report;
 mod support;
+mod trail;
 mod validate;
 mod wait;
