@@ -51,15 +51,16 @@ create table sluice.trail_attempt (
     primary key (sink, task_run_id, attempt)
 );
 
--- Only a person's act lets a run go on that was over.
+-- Only a person's act lets a run go on that was over. A run that a sink has no row of, though it has come that far, was told to
+-- its end there.
 create function sluice.run_reopened() returns trigger language plpgsql as $$
+declare
+    former int := (select count(*) from sluice.run_life l where l.run_id = old.run_id);
 begin
     insert into sluice.run_life (run_id, life, state, reason, started_at, finished_at)
-    select old.run_id, count(*), old.state, old.reason, old.started_at, coalesce(old.finished_at, clock_timestamp())
-    from sluice.run_life l
-    where l.run_id = old.run_id;
-    insert into sluice.trail_run as t (sink, run_id)
-    select sink, old.run_id from sluice.trail
+    values (old.run_id, former, old.state, old.reason, old.started_at, coalesce(old.finished_at, clock_timestamp()));
+    insert into sluice.trail_run as t (sink, run_id, life)
+    select sink, old.run_id, case when old.run_id <= last_run then former + 1 else 0 end from sluice.trail
     on conflict (sink, run_id) do update set touched = t.touched + 1;
     return null;
 end $$;

@@ -15,16 +15,18 @@ use crate::{context::Context, exit::Failure};
 pub(crate) struct Tellers(Vec<Teller>);
 
 impl Tellers {
-    /// Reads the settings; connects to nobody.
-    pub(crate) fn new(ctx: &Context, pool: &PgPool, registry: &Registry) -> anyhow::Result<Self> {
-        let tellers = told(ctx)?
-            .into_iter()
-            .map(|told| Teller::new(pool.clone(), registry.clone(), told))
-            .collect::<Result<_, _>>();
-        Ok(Self(tellers.map_err(|error| match error {
-            TellerError::Header(_) => anyhow::Error::from(Failure::usage(error.to_string())),
-            other @ TellerError::Http(_) => other.into(),
-        })?))
+    /// Reads the settings, and sets the mark where this database is told of for the first time.
+    pub(crate) async fn new(ctx: &Context, pool: &PgPool, registry: &Registry) -> anyhow::Result<Self> {
+        let mut tellers = Vec::new();
+        for told in told(ctx)? {
+            let teller = Teller::new(pool.clone(), registry.clone(), told).map_err(|error| match error {
+                TellerError::Header(_) => anyhow::Error::from(Failure::usage(error.to_string())),
+                other @ TellerError::Http(_) => other.into(),
+            })?;
+            teller.open().await?;
+            tellers.push(teller);
+        }
+        Ok(Self(tellers))
     }
 
     /// Tells until `cancel`, and then what there is to tell at that moment.

@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 /// Works, delivers and tells until `cancel`, then lets running tasks and messages end.
 pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: CancellationToken) -> anyhow::Result<()> {
     let (pool, registry) = (ctx.postgres().await?, ctx.registry().await?);
-    let (deliverer, tellers) = (deliverer(ctx, pool.clone())?, Tellers::new(ctx, &pool, &registry)?);
+    let (deliverer, tellers) = (deliverer(ctx, pool.clone())?, Tellers::new(ctx, &pool, &registry).await?);
     let options = WorkerOptions { lake: Some(ctx.lake()?), ..options };
     let worker = Worker::new(pool, registry, options);
     tokio::join!(worker.run(cancel.clone()), deliverer.run(&cancel), tellers.run(&cancel));
@@ -61,7 +61,7 @@ pub(crate) async fn until(ctx: &Context, options: WorkerOptions, cancel: Cancell
 /// Works on one run until it ends, and delivers and tells what it says.
 pub(crate) async fn drain(ctx: &Context, pool: &PgPool, run_id: i64) -> anyhow::Result<RunState> {
     let (registry, lake, deliverer) = (ctx.registry().await?, ctx.lake()?, deliverer(ctx, pool.clone())?);
-    let tellers = Tellers::new(ctx, pool, &registry)?;
+    let tellers = Tellers::new(ctx, pool, &registry).await?;
     let ended = CancellationToken::new();
     let work = async {
         let state = orchestrator::drain(pool, &registry, Some(lake), run_id).await;

@@ -12,3 +12,4 @@ mod panels;
 mod project;
 mod runs;
 mod service;
+mod told;

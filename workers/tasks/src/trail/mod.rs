@@ -190,6 +190,12 @@ impl Teller {
         Ok(Self { pool, registry, told, name, client, state: Mutex::default() })
     }
 
+    /// Sets the mark from which on it tells, where there is none yet.
+    pub async fn open(&self) -> Result<(), RunError> {
+        trail::open(&self.pool, self.told.sink()).await?;
+        Ok(())
+    }
+
     /// Tells until `cancel`, and then what there is to tell at that moment. A database that goes away is waited for.
     pub async fn run(&self, cancel: &CancellationToken) {
         let sink = self.told.sink().as_str();

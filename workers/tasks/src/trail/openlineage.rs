@@ -177,10 +177,12 @@ impl OpenLineage {
             .map(|config| of_kind(&attempt.kind, config, end.and_then(|end| end.output.as_ref())))
             .unwrap_or_default();
         let mine = |id: i64| Some(id) == attempt.attempt_id;
+        // A beginning says the same whether or not the end is known by now.
+        let of_end = |id: i64| end.is_some() && mine(id);
         if end.is_none() {
             writes.clear();
         }
-        for load in known.loads.iter().filter(|load| mine(load.attempt_id) && load.verdict != "failed") {
+        for load in known.loads.iter().filter(|load| of_end(load.attempt_id) && load.verdict != "failed") {
             let table = Touched::table(&load.dataset, u64::try_from(load.loaded).ok());
             match writes.iter_mut().find(|written| written.dataset == table.dataset) {
                 // What the ledger says is what readers see.
@@ -197,7 +199,7 @@ impl OpenLineage {
             Dataset::OutputOf(task) => output_of(task).unwrap_or_default(),
             _ => vec![read],
         });
-        let checks: Vec<&CheckFacts> = known.checks.iter().filter(|check| mine(check.attempt_id)).collect();
+        let checks: Vec<&CheckFacts> = known.checks.iter().filter(|check| of_end(check.attempt_id)).collect();
         let named = |touched: Vec<Touched>| {
             let mut named: Vec<Named<'a>> = Vec::new();
             for touched in touched {

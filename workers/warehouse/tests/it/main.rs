@@ -5,3 +5,4 @@ mod load;
 mod models;
 mod pool;
 mod support;
+mod trail;
