@@ -1,5 +1,7 @@
 -- Columns of tables, as they are now.
-select c.table_schema || '.' || c.table_name as relation, c.column_name as name, c.data_type as type
-from information_schema.columns c
-where c.table_schema || '.' || c.table_name = any ($1)
-order by 1, c.ordinal_position;
+select r.relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type
+from unnest($1::text[]) as r(relation)
+join pg_attribute a
+  on a.attrelid = to_regclass(quote_ident(split_part(r.relation, '.', 1)) || '.' || quote_ident(split_part(r.relation, '.', 2)))
+ and a.attnum > 0 and not a.attisdropped
+order by r.relation, a.attnum;

@@ -81,6 +81,10 @@ fn traces(settings: Option<&Traces>, lookup: impl Fn(&str) -> Option<String>) ->
                 let message = format!("`{url}` in {name} is not an address");
                 return Err(Failure::usage_hint(message, "spans go over HTTP: `http://collector:4318`"));
             }
+            Some((url, name)) if url.contains('@') => {
+                let message = format!("the address in {name} holds a password");
+                return Err(Failure::usage_hint(message, "send it as a header, by OTEL_EXPORTER_OTLP_HEADERS"));
+            }
             Some((url, name)) if name.contains("TRACES") => url,
             Some((url, _)) => below(&url),
         },

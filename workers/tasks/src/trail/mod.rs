@@ -12,7 +12,8 @@ mod places;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use futures::{StreamExt, stream};
@@ -156,7 +157,7 @@ pub struct Teller {
 struct State {
     ids: Option<Ids>,
     fence: Option<Fence>,
-    plans: HashMap<(String, String), Plan>,
+    plans: HashMap<(String, String), Arc<Plan>>,
     /// Failures in a row.
     failures: u32,
 }
@@ -196,9 +197,24 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells until `cancel`, and then what there is to tell at that moment. A database that goes away is waited for.
+    /// Tells until `cancel`, and then what there is to tell at that moment, as far as that can be told at once. A database that
+    /// goes away is waited for.
     pub async fn run(&self, cancel: &CancellationToken) {
-        let sink = self.told.sink().as_str();
+        // What is dropped halfway is told again by the next one.
+        let given_up = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(LAST).await;
+        };
+        tokio::select! {
+            () = self.tell_until(cancel) => {}
+            () = given_up => tracing::debug!(sink = self.told.name(), "the rest is told by the next one"),
+        }
+        if let Err(error) = runs::release_lead(&self.pool, self.told.name(), &self.name).await {
+            tracing::debug!(%error, sink = self.told.name(), "the lead ends with its lease");
+        }
+    }
+
+    async fn tell_until(&self, cancel: &CancellationToken) {
         while !cancel.is_cancelled() {
             let wait = match self.pass().await {
                 Ok(Pass::More) => continue,
@@ -211,19 +227,15 @@ impl Teller {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        let stopped = Instant::now();
+        // A fence is set at what there was a moment ago; so nothing is to be left twice in a row.
         let mut still = 0;
-        // A fence is looked for only once the last of what there was is committed; so it is asked twice.
-        while stopped.elapsed() < LAST && still < 2 {
+        while still < 2 {
             match self.pass().await {
                 Ok(Pass::More) => still = 0,
                 Ok(Pass::Idle) => still += 1,
                 Ok(Pass::Soon) => tokio::time::sleep(FENCE).await,
-                Err(_) => break,
+                Err(_) => return,
             }
-        }
-        if let Err(error) = runs::release_lead(&self.pool, sink, &self.name).await {
-            tracing::debug!(%error, sink, "the lead ends with its lease");
         }
     }
 
@@ -347,7 +359,7 @@ impl Teller {
             if !state.plans.contains_key(&key) {
                 // A plan that this build cannot read does not hold back what is known without it.
                 match runs::plan(&self.pool, &run.dag, &run.version).await {
-                    Ok(plan) => drop(state.plans.insert(key, plan)),
+                    Ok(plan) => drop(state.plans.insert(key, Arc::new(plan))),
                     Err(error @ RunError::Json { .. } | error @ RunError::NoVersion { .. }) => {
                         tracing::warn!(%error, dag = run.dag, "its datasets are not told");
                     }
@@ -380,10 +392,12 @@ impl Teller {
 
     async fn post(&self, url: &str, body: &Value) -> Answer {
         let later = |message: String, after| Answer::Later(Untold::Later { message, after });
+        // A query may hold a key.
+        let place = url.split('?').next().unwrap_or_default();
         let answer = match self.client.post(url).json(body).send().await {
             Ok(answer) => answer,
-            Err(error) if error.is_timeout() => return later(format!("{url} did not answer in time"), None),
-            Err(error) => return later(format!("{url} cannot be reached: {}", cause(&error.without_url())), None),
+            Err(error) if error.is_timeout() => return later(format!("{place} did not answer in time"), None),
+            Err(error) => return later(format!("{place} cannot be reached: {}", cause(&error.without_url())), None),
         };
         let status = answer.status();
         let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -393,7 +407,7 @@ impl Teller {
             return Answer::Taken(rejected_spans(&said));
         }
         let short: String = said.chars().take(200).collect();
-        let message = format!("{url} answered {status} {}", short.trim()).trim_end().to_owned();
+        let message = format!("{place} answered {status} {}", short.trim()).trim_end().to_owned();
         // What is wrong with this one event, and with no other.
         let faulty = [
             StatusCode::BAD_REQUEST,

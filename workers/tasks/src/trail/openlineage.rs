@@ -1,6 +1,9 @@
 //! Events of OpenLineage 2-0-2: a DAG is a job, each of its tasks is another, a run and each attempt is a run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -38,7 +41,7 @@ pub(super) struct OpenLineage {
 /// What is known of attempts beyond the walk.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    pub(super) plans: HashMap<(String, String), Plan>,
+    pub(super) plans: HashMap<(String, String), Arc<Plan>>,
     pub(super) loads: Vec<LoadFacts>,
     pub(super) checks: Vec<CheckFacts>,
     pub(super) inputs: Vec<InputFacts>,
@@ -47,7 +50,7 @@ pub(super) struct Known {
 
 impl Known {
     fn plan(&self, run: &RunFacts) -> Option<&Plan> {
-        self.plans.get(&(run.dag.clone(), run.version.clone()))
+        self.plans.get(&(run.dag.clone(), run.version.clone())).map(Arc::as_ref)
     }
 }
 

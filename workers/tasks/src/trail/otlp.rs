@@ -101,7 +101,8 @@ impl Otlp {
             "traceId": self.trace(run.run_id, run.created_at),
             "spanId": self.ids.attempt_span(attempt),
             "parentSpanId": self.ids.run_span(run.run_id, run.life),
-            "name": attempt.task,
+            // Of few names: which item it is, the attributes say.
+            "name": attempt.parent.as_deref().unwrap_or(&attempt.task),
             "kind": INTERNAL,
             "startTimeUnixNano": nanos(attempt.started_at),
             "endTimeUnixNano": nanos(end.at.max(attempt.started_at)),
