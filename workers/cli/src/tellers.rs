@@ -1,4 +1,4 @@
-//! Who is told what this project's runs do, by `sluice.yaml` and by the variables that OpenTelemetry has for it.
+//! Who is told what this project's runs do, by `sluice.yaml` and by the variables that `OpenTelemetry` has for it.
 
 use std::collections::BTreeMap;
 

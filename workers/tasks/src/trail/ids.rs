@@ -14,7 +14,7 @@ impl Ids {
         Sha256::new().chain_update(self.0.as_bytes()).chain_update(what).finalize().into()
     }
 
-    /// A UUID of version 7, as OpenLineage wants them: the time is when the run was made, and what is random elsewhere is a
+    /// A UUID of version 7, as `OpenLineage` wants them: the time is when the run was made, and what is random elsewhere is a
     /// hash.
     fn uuid(self, made: DateTime<Utc>, what: &str) -> Uuid {
         let hash = self.hash(what);

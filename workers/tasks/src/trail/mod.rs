@@ -1,4 +1,4 @@
-//! Tells others what runs do: OpenLineage events and OTLP traces, made from the rows that runs leave.
+//! Tells others what runs do: `OpenLineage` events and OTLP traces, made from the rows that runs leave.
 //!
 //! One process leads for each of them, by a lease. It reads a step of the trail, tells it, and notes that it did. So what is
 //! told is told at least once, under ids that stay the same, and in order for each run. Whoever does not answer is asked
@@ -67,7 +67,7 @@ const PLANS: usize = 128;
 /// Who is told, and where.
 #[derive(Debug, Clone)]
 pub enum Told {
-    /// OpenLineage events, each in a request of its own.
+    /// `OpenLineage` events, each in a request of its own.
     Lineage {
         /// The address that takes events.
         url: String,

@@ -1,4 +1,4 @@
-//! Events of OpenLineage 2-0-2: a DAG is a job, each of its tasks is another, a run and each attempt is a run.
+//! Events of `OpenLineage` 2-0-2: a DAG is a job, each of its tasks is another, a run and each attempt is a run.
 
 use std::{
     collections::{BTreeMap, HashMap},

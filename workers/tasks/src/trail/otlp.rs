@@ -1,4 +1,4 @@
-//! Spans by the OpenTelemetry protocol, as JSON over HTTP.
+//! Spans by the `OpenTelemetry` protocol, as JSON over HTTP.
 //!
 //! A run is a span with those of its attempts below it, in a trace of its own. Spans are made when something has ended, from
 //! what the tables say of it, so nothing has to be kept in memory while it runs.

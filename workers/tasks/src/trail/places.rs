@@ -1,4 +1,4 @@
-//! Names of datasets, by the naming conventions of OpenLineage.
+//! Names of datasets, by the naming conventions of `OpenLineage`.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -10,7 +10,7 @@ use workflow::{datasets::Dataset, endpoint::Endpoint, template};
 /// Where a project's data is.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// MySQL connections, by name.
+    /// `MySQL` connections, by name.
     pub connections: BTreeMap<String, Endpoint>,
     /// Kafka's brokers.
     pub kafka: Endpoint,

@@ -24,7 +24,7 @@ use crate::runs::RunError;
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sink {
-    /// OpenLineage.
+    /// `OpenLineage`.
     Lineage,
     /// OTLP.
     Traces,

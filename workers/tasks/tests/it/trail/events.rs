@@ -1,4 +1,4 @@
-//! What the schemas of OpenLineage 2-0-2 ask of an event, as far as we use them.
+//! What the schemas of `OpenLineage` 2-0-2 ask of an event, as far as we use them.
 
 use chrono::DateTime;
 use serde_json::Value;
