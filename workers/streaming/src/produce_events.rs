@@ -79,7 +79,6 @@ impl TaskKind for ProduceEvents {
         problems
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole, positive and small")]
     fn datasets(_config: &Config, output: Option<&Value>) -> Datasets {
         let topics = output.and_then(|output| output["topics"].as_object());
         let writes = topics
@@ -89,6 +88,7 @@ impl TaskKind for ProduceEvents {
         Datasets { reads: Vec::new(), writes: writes.collect() }
     }
 
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole, positive and small")]
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
         let problems = Self::check(&config);
         if let Some(problem) = problems.first() {

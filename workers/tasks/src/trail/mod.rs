@@ -11,7 +11,7 @@ mod otlp;
 mod places;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -356,11 +356,13 @@ impl Teller {
         }
         for run in events.iter().map(Event::run) {
             let key = (run.dag.clone(), run.version.clone());
-            if !state.plans.contains_key(&key) {
+            if let Entry::Vacant(vacant) = state.plans.entry(key) {
                 // A plan that this build cannot read does not hold back what is known without it.
                 match runs::plan(&self.pool, &run.dag, &run.version).await {
-                    Ok(plan) => drop(state.plans.insert(key, Arc::new(plan))),
-                    Err(error @ RunError::Json { .. } | error @ RunError::NoVersion { .. }) => {
+                    Ok(plan) => {
+                        vacant.insert(Arc::new(plan));
+                    }
+                    Err(error @ (RunError::Json { .. } | RunError::NoVersion { .. })) => {
                         tracing::warn!(%error, dag = run.dag, "its datasets are not told");
                     }
                     Err(error) => return Err(error.into()),

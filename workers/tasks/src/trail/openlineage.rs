@@ -101,14 +101,13 @@ impl OpenLineage {
         of_parent["root"] = parent;
         facets["parent"] = of_parent;
         let task = attempt.parent.as_deref().unwrap_or(&attempt.task);
-        let config = planned.map(|planned| self.config(run, attempt, planned, known));
+        let config = planned.map(|planned| config(run, attempt, planned, known));
         let query = config.as_ref().and_then(|config| config["query"].as_str());
         let job = self.job(&format!("{}.{task}", run.dag), "TASK", run, "", query);
         let (inputs, outputs) = self.datasets(run, attempt, end, config.as_ref(), known);
         let (kind, at) = end.map_or(("START", attempt.started_at), |end| (kind_of(&end.state), end.at));
-        let inputs: Vec<Value> = inputs.iter().map(|input| input_of(input, known, &self.table_of(input))).collect();
-        let outputs: Vec<Value> =
-            outputs.iter().map(|output| output_of(output, known, &self.table_of(output))).collect();
+        let inputs: Vec<Value> = inputs.iter().map(|input| input_of(input, known, &table_of(input))).collect();
+        let outputs: Vec<Value> = outputs.iter().map(|output| output_of(output, known, &table_of(output))).collect();
         envelope(kind, at, self.ids.attempt(run, attempt), facets, &job, &inputs, &outputs)
     }
 
@@ -133,35 +132,6 @@ impl OpenLineage {
             facets["sql"] = facet("facets/1-1-0/SQLJobFacet.json#/$defs/SQLJobFacet", text);
         }
         json!({ "namespace": self.namespace, "name": name, "facets": facets })
-    }
-
-    /// The task's keys as the attempt had them, as far as they can be rendered.
-    fn config(&self, run: &RunFacts, attempt: &AttemptFacts, planned: &PlannedTask, known: &Known) -> Value {
-        let outputs: BTreeMap<String, Value> = known
-            .inputs
-            .iter()
-            .filter(|input| Some(input.attempt_id) == attempt.attempt_id)
-            .map(|input| (input.task.clone(), input.output.clone()))
-            .collect();
-        let place = || attempt.task.strip_suffix(']')?.rsplit_once('[')?.1.parse().ok();
-        let item = planned
-            .for_each
-            .as_ref()
-            .zip(attempt.item.as_ref())
-            .and_then(|(each, value)| Some(Item { name: &each.name, place: place()?, value }));
-        let timezone = known.plan(run).map_or(chrono_tz::UTC, |plan| plan.timezone);
-        let scope = Scope {
-            dag: &run.dag,
-            task: &attempt.task,
-            run_id: run.run_id,
-            logical_time: run.logical_time,
-            interval: DataInterval { start: run.interval.0, end: run.interval.1 },
-            timezone,
-            params: &run.params,
-            outputs: &outputs,
-            item,
-        };
-        template::render(&planned.config, &scope).unwrap_or_else(|_| planned.config.clone())
     }
 
     /// What the attempt read and wrote, each once.
@@ -232,28 +202,58 @@ impl OpenLineage {
         (inputs, outputs)
     }
 
-    fn table_of(&self, named: &Named<'_>) -> String {
-        match &named.touched.dataset {
-            Dataset::Table(table) => table.clone(),
-            _ => String::new(),
-        }
-    }
-
     /// Tables of ours that attempts name, for the columns that they have.
     pub(super) fn tables(&self, events: &[Event], known: &Known) -> Vec<String> {
         let mut tables = Vec::new();
         for event in events {
             if let Event::AttemptEnded(run, attempt, end) = event {
                 let planned = known.plan(run).and_then(|plan| plan.task_of_row(&attempt.task));
-                let config = planned.map(|planned| self.config(run, attempt, planned, known));
+                let config = planned.map(|planned| config(run, attempt, planned, known));
                 let (inputs, outputs) = self.datasets(run, attempt, Some(end), config.as_ref(), known);
-                tables.extend(inputs.iter().chain(&outputs).map(|named| self.table_of(named)));
+                tables.extend(inputs.iter().chain(&outputs).map(|named| table_of(named)));
             }
         }
         tables.retain(|table| !table.is_empty());
         tables.sort_unstable();
         tables.dedup();
         tables
+    }
+}
+
+/// The task's keys as the attempt had them, as far as they can be rendered.
+fn config(run: &RunFacts, attempt: &AttemptFacts, planned: &PlannedTask, known: &Known) -> Value {
+    let outputs: BTreeMap<String, Value> = known
+        .inputs
+        .iter()
+        .filter(|input| Some(input.attempt_id) == attempt.attempt_id)
+        .map(|input| (input.task.clone(), input.output.clone()))
+        .collect();
+    let place = || attempt.task.strip_suffix(']')?.rsplit_once('[')?.1.parse().ok();
+    let item = planned
+        .for_each
+        .as_ref()
+        .zip(attempt.item.as_ref())
+        .and_then(|(each, value)| Some(Item { name: &each.name, place: place()?, value }));
+    let timezone = known.plan(run).map_or(chrono_tz::UTC, |plan| plan.timezone);
+    let scope = Scope {
+        dag: &run.dag,
+        task: &attempt.task,
+        run_id: run.run_id,
+        logical_time: run.logical_time,
+        interval: DataInterval { start: run.interval.0, end: run.interval.1 },
+        timezone,
+        params: &run.params,
+        outputs: &outputs,
+        item,
+    };
+    template::render(&planned.config, &scope).unwrap_or_else(|_| planned.config.clone())
+}
+
+/// `schema.table`, where it is one of ours.
+fn table_of(named: &Named<'_>) -> String {
+    match &named.touched.dataset {
+        Dataset::Table(table) => table.clone(),
+        _ => String::new(),
     }
 }
 

@@ -132,7 +132,7 @@ impl Stage {
     async fn drain(&self, run_id: i64) -> RunState {
         let lake = Lake::open(self.world.folder.path().join("lake").to_str().expect("a path")).expect("a lake");
         let ended = orchestrator::drain(self.pool(), &self.registry, Some(lake), run_id);
-        tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the run ends in time").expect("no error")
+        tokio::time::timeout(Duration::from_mins(1), ended).await.expect("the run ends in time").expect("no error")
     }
 
     async fn retry(&self, run_id: i64, task: Option<&str>) {
