@@ -12,9 +12,10 @@ use warehouse::{
     runs::{self, Claimed, End, Ended, RunError},
 };
 use workflow::{
-    error::{ErrorDomain, RetryHint, TaskError},
+    attempt::{Spent, Step},
+    error::{ErrorDomain, TaskError},
     kind::TaskContext,
-    plan::{Plan, PlannedTask, RetryOn},
+    plan::{Plan, PlannedTask},
     template,
 };
 
@@ -23,9 +24,6 @@ use crate::{
     mapped::{self, Part},
     outputs,
 };
-
-/// What a server may ask for, at most, before the next attempt.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 type Outcome = Result<serde_json::Value, TaskError>;
 
@@ -59,8 +57,8 @@ fn internal(error: String) -> End {
 
 async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, claimed: &mut Claimed) -> Option<End> {
     // What was not set up has left no output.
-    if let Some(setup) = task.teardown.iter().find(|setup| !claimed.inputs.contains_key(*setup)) {
-        return Some(End::Skipped { reason: format!("there is nothing to take down: `{setup}` did not succeed") });
+    if let Some(reason) = task.nothing_to_take_down(|setup| claimed.inputs.contains_key(setup)) {
+        return Some(End::Skipped { reason });
     }
     let part = match &task.for_each {
         None => None,
@@ -101,12 +99,8 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
         });
     }
     let started = match start(shared, held, plan, task, (claimed, part.as_ref())) {
-        Ok(Some(Started::Kind(started))) => started,
-        Ok(Some(Started::List(end))) => return Some(end),
-        Ok(None) => {
-            let condition = task.when.as_deref().unwrap_or_default();
-            return Some(End::Skipped { reason: format!("its condition does not hold: {condition}") });
-        }
+        Ok(Started::Kind(started)) => started,
+        Ok(Started::Over(end)) => return Some(end),
         Err(error) => return Some(failed(held, task, claimed, &clock, &error)),
     };
     let outcome = watch(shared, held, clock.attempt_may_take(task), started).await;
@@ -137,19 +131,18 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
 enum Started {
     /// The kind is at work.
     Kind(JoinHandle<Outcome>),
-    /// There was only a list to make.
-    List(End),
+    /// It has ended before that.
+    Over(End),
 }
 
-/// Renders the task's keys and sets the kind to work in a task of its own, so that its panic is only its own. `None`
-/// where the task's condition does not hold, which is asked once where the task is mapped.
+/// Renders the task's keys and sets the kind to work in a task of its own, so that its panic is only its own.
 fn start(
     shared: &Shared,
     held: &Held,
     plan: &Plan,
     task: &PlannedTask,
     (claimed, part): (&Claimed, Option<&Part>),
-) -> Result<Option<Started>, TaskError> {
+) -> Result<Started, TaskError> {
     let kind = shared
         .registry
         .get(&task.kind)
@@ -166,17 +159,11 @@ fn start(
         outputs: &claimed.inputs,
         item: mapped::item(task.for_each.as_ref(), part),
     };
-    if scope.item.is_none()
-        && let Some(condition) = &task.when
-        && !template::holds(condition, &scope).map_err(|fault| TaskError::user(fault.message))?
-    {
-        return Ok(None);
-    }
-    if let (Some(each), Some(Part::List)) = (&task.for_each, part) {
-        return mapped::list(each, task, &scope).map(Started::List).map(Some);
-    }
-    let config = template::render(&task.config, &scope)
-        .map_err(|fault| TaskError::user(format!("{}: {}", fault.field, fault.message)))?;
+    let config = match task.step(&scope)? {
+        Step::Skip(reason) => return Ok(Started::Over(End::Skipped { reason })),
+        Step::List(items) => return Ok(Started::Over(mapped::list(items, task))),
+        Step::Work(config) => config,
+    };
     let context = TaskContext {
         dag: claimed.dag.clone(),
         run_id: claimed.run_id,
@@ -191,7 +178,7 @@ fn start(
         log: held.log.sink(),
         cancel: held.cancel.clone(),
     };
-    Ok(Some(Started::Kind(tokio::spawn(async move { kind.run(config, &context).await }))))
+    Ok(Started::Kind(tokio::spawn(async move { kind.run(config, &context).await })))
 }
 
 /// Waits for the kind to end: by itself, or within the grace once it has been told to stop. `None`: it had to be
@@ -231,8 +218,7 @@ fn panicked(error: tokio::task::JoinError) -> TaskError {
 
 fn failed(held: &Held, task: &PlannedTask, claimed: &Claimed, clock: &Clock, error: &TaskError) -> End {
     let text = error.chain();
-    let end = if error.domain == ErrorDomain::Internal { RetryOn::Internal } else { RetryOn::External };
-    let retry = next_wait(task, claimed, clock, end, error.retry);
+    let retry = task.after_failure(clock.spent(claimed), error, luck()).ok();
     let log = held.log.sink();
     log.error(&text);
     if let Some(wait) = retry {
@@ -253,20 +239,6 @@ fn not_yet(
         Some(left) if left.is_zero() => clock.timed_out(held, task, claimed),
         left => End::NotYet { reason: error.chain(), wait: left.map_or(wait, |left| wait.min(left)) },
     }
-}
-
-/// How long until the next attempt; `None` where there is none.
-fn next_wait(task: &PlannedTask, claimed: &Claimed, clock: &Clock, end: RetryOn, hint: RetryHint) -> Option<Duration> {
-    if claimed.attempt >= claimed.max_attempts || !task.retries(end) {
-        return None;
-    }
-    let wait = match hint {
-        RetryHint::Never => None,
-        RetryHint::Backoff => Some(task.backoff.delay(claimed.attempt, luck())),
-        RetryHint::After(wait) => Some(wait.min(LONGEST_WAIT)),
-    };
-    // An attempt for which no time would be left is none.
-    wait.filter(|wait| clock.left().is_none_or(|left| *wait < left))
 }
 
 /// How long an attempt and its task may still take.
@@ -298,24 +270,18 @@ impl Clock {
     }
 
     fn attempt_may_take(&self, task: &PlannedTask) -> Duration {
-        self.had.filter(|_| !self.looks).map_or(task.timeout.0, |had| had.min(task.timeout.0))
+        task.attempt_may_take(self.had, self.looks)
+    }
+
+    fn spent(&self, claimed: &Claimed) -> Spent {
+        let Claimed { attempt, max_attempts: most, .. } = *claimed;
+        Spent { attempt, most, left: self.left(), looks: self.looks }
     }
 
     fn timed_out(&self, held: &Held, task: &PlannedTask, claimed: &Claimed) -> End {
-        let (error, retry) = match (task.total_timeout, self.left()) {
-            (Some(total), Some(left)) if left.is_zero() && self.looks => {
-                (format!("timed out: what it waits for did not come within {total}"), None)
-            }
-            (Some(total), Some(left)) if left.is_zero() => {
-                (format!("timed out: all its attempts together may take {total}"), None)
-            }
-            _ => {
-                let retry = next_wait(task, claimed, self, RetryOn::Timeout, RetryHint::Backoff);
-                (format!("timed out after {}", task.timeout), retry)
-            }
-        };
+        let (error, retry) = task.after_timeout(self.spent(claimed), luck());
         held.log.sink().error(&error);
-        End::TimedOut { error, retry }
+        End::TimedOut { error, retry: retry.ok() }
     }
 }
 

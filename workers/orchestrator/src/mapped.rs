@@ -7,7 +7,7 @@ use warehouse::runs::{self, ClaimedItem, End, Expansion, RunError};
 use workflow::{
     error::TaskError,
     plan::{ForEach, PlannedTask},
-    template::{self, Scope},
+    template,
 };
 
 use crate::{held::Shared, outputs};
@@ -32,12 +32,11 @@ pub(crate) async fn part(shared: &Shared, planned: &PlannedTask, claimed: &runs:
 }
 
 /// The end of the attempt that makes the list. Nothing is left to do where that is empty.
-pub(crate) fn list(each: &ForEach, planned: &PlannedTask, scope: &Scope<'_>) -> Result<End, TaskError> {
-    let items = each.items(scope).map_err(|problem| TaskError::user(format!("for_each: {problem}")))?;
+pub(crate) fn list(items: Vec<Value>, planned: &PlannedTask) -> End {
     if items.is_empty() {
-        return Ok(End::Success { output: Value::Array(items) });
+        return End::Success { output: Value::Array(items) };
     }
-    Ok(End::Expanded(Expansion { items, max_parallel: each.max_parallel, attempts: planned.attempts }))
+    End::Expanded(Expansion { items, max_parallel: planned.max_parallel(), attempts: planned.attempts })
 }
 
 /// What the items left as one list, with those outputs in it that are in the lake.

@@ -355,4 +355,23 @@ impl TriggerRule {
             false => against,
         }
     }
+
+    /// Why a task stays out, where that is what the rule decided.
+    pub fn reason(self, decided: TaskEvent) -> Option<&'static str> {
+        match decided {
+            TaskEvent::UpstreamFailed => Some("a task that it needs failed"),
+            TaskEvent::Skip if self == Self::OneFailed => Some("nothing that it waits for failed"),
+            TaskEvent::Skip if self == Self::AllFailed => Some("not all that it waits for failed"),
+            TaskEvent::Skip => Some("a task that it needs was skipped"),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of a mapped task whose items have all ended, and why: it collects what they left, if none failed.
+pub fn items_ended(items: i32, failed: i32) -> (TaskEvent, Option<String>) {
+    match failed {
+        0 => (TaskEvent::Ready, None),
+        _ => (TaskEvent::ItemsFailed, Some(format!("{failed} of its {items} items failed"))),
+    }
 }

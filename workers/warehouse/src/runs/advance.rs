@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use workflow::{
     plan::parent_of,
-    state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState, TriggerRule},
+    state::{NeedsEnded, RunEvent, RunState, TaskEvent, TaskState, TriggerRule, items_ended},
 };
 
 use super::{
@@ -96,28 +96,15 @@ pub(super) async fn move_on(
 }
 
 impl Ready {
-    /// What becomes of it, and why. A mapped task whose items have ended collects what they left, if none failed.
+    /// What becomes of it, and why.
     fn decide(&self) -> Result<(TaskEvent, Option<String>), RunError> {
-        let failed = self.needs_failed;
+        let Self { needs_total: total, needs_failed: failed, needs_skipped: skipped, .. } = *self;
         if let Some(items) = self.mapped {
-            return Ok(match failed {
-                0 => (TaskEvent::Ready, None),
-                _ => (TaskEvent::ItemsFailed, Some(format!("{failed} of its {items} items failed"))),
-            });
+            return Ok(items_ended(items, failed));
         }
         let rule: TriggerRule = self.trigger_rule.parse()?;
-        let event = rule.decide(NeedsEnded { total: self.needs_total, failed, skipped: self.needs_skipped });
-        Ok((event, reason(event, rule)))
-    }
-}
-
-fn reason(event: TaskEvent, rule: TriggerRule) -> Option<String> {
-    match event {
-        TaskEvent::UpstreamFailed => Some("a task that it needs failed".to_owned()),
-        TaskEvent::Skip if rule == TriggerRule::OneFailed => Some("nothing that it waits for failed".to_owned()),
-        TaskEvent::Skip if rule == TriggerRule::AllFailed => Some("not all that it waits for failed".to_owned()),
-        TaskEvent::Skip => Some("a task that it needs was skipped".to_owned()),
-        _ => None,
+        let event = rule.decide(NeedsEnded { total, failed, skipped });
+        Ok((event, rule.reason(event).map(str::to_owned)))
     }
 }
 
