@@ -72,6 +72,7 @@ impl AlertLowStock {
 impl TaskKind for AlertLowStock {
     const NAME: &'static str = "alert_low_stock";
     const SUMMARY: &'static str = "Products that run low, with an order proposal, once until restocked";
+    const SCRATCH: bool = true;
     const TIMEOUT: Duration = Duration::from_mins(5);
 
     type Config = Config;

@@ -78,6 +78,7 @@ impl Format {
 impl TaskKind for Export {
     const NAME: &'static str = "export";
     const SUMMARY: &'static str = "Writes a table or a query's rows as Parquet or CSV into the lake";
+    const SCRATCH: bool = true;
 
     type Config = Config;
 

@@ -96,6 +96,7 @@ fn empty() -> Vec<String> {
 impl TaskKind for ExtractCsv {
     const NAME: &'static str = "extract_csv";
     const SUMMARY: &'static str = "Reads a CSV file into Parquet in the lake; rows that cannot be read are kept apart";
+    const SCRATCH: bool = true;
 
     type Config = Config;
 

@@ -82,6 +82,7 @@ impl Default for Alike {
 impl TaskKind for Load {
     const NAME: &'static str = "load";
     const SUMMARY: &'static str = "Publishes an extracted batch into a warehouse table, through a quality gate, once";
+    const SCRATCH: bool = true;
 
     type Config = Config;
 

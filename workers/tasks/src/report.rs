@@ -71,6 +71,7 @@ impl Report {
 impl TaskKind for Report {
     const NAME: &'static str = "report";
     const SUMMARY: &'static str = "Yesterday's sales, data quality and alerts, by mail and chat";
+    const SCRATCH: bool = true;
     const TIMEOUT: Duration = Duration::from_mins(5);
 
     type Config = Config;

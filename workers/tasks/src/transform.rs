@@ -50,6 +50,7 @@ pub struct Config {
 impl TaskKind for Transform {
     const NAME: &'static str = "transform";
     const SUMMARY: &'static str = "Builds SQL models into the warehouse, in the order of what they read";
+    const SCRATCH: bool = true;
 
     type Config = Config;
 

@@ -58,6 +58,7 @@ pub struct Config {
 impl TaskKind for Validate {
     const NAME: &'static str = "validate";
     const SUMMARY: &'static str = "Runs a suite on a table or on an extracted batch, and stops the run where it fails";
+    const SCRATCH: bool = true;
 
     type Config = Config;
 

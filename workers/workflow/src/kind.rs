@@ -30,6 +30,9 @@ pub trait TaskKind: Send + Sync + 'static {
     const PATIENCE: Option<Duration> = None;
     /// Whether an attempt may run again after one whose end is unknown. `false` for what cannot be fenced.
     const SAFE_TO_REPEAT: bool = true;
+    /// Whether all that it reads and writes is in the warehouse and the lake that it was given, or in the project's own
+    /// folder and only read: then it can be tried in scratch ones. `false` for what reaches beyond.
+    const SCRATCH: bool = false;
 
     /// The task's own keys in the DAG file: `#[derive(Deserialize)] #[serde(deny_unknown_fields)]`.
     type Config: DeserializeOwned + Send + Sync;
@@ -149,6 +152,14 @@ impl TaskContext {
     }
 }
 
+impl Problem {
+    /// What an attempt ends with whose keys have these problems.
+    pub(crate) fn into_fault(problems: Vec<Self>) -> TaskError {
+        let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.message)).collect();
+        TaskError::user(all.join("; "))
+    }
+}
+
 /// A kind with its config type erased: what the registry holds.
 #[async_trait]
 pub trait AnyKind: Send + Sync {
@@ -164,6 +175,8 @@ pub trait AnyKind: Send + Sync {
     fn patience(&self) -> Option<Duration>;
     /// [`TaskKind::SAFE_TO_REPEAT`].
     fn safe_to_repeat(&self) -> bool;
+    /// [`TaskKind::SCRATCH`].
+    fn scratch(&self) -> bool;
     /// Reads and checks a task's own keys: its references, or all that is wrong.
     fn check(&self, config: &Value) -> Result<Vec<Reference>, Vec<Problem>>;
     /// [`TaskKind::datasets`]; none for keys that cannot be read.
@@ -194,20 +207,26 @@ impl<K: TaskKind> AnyKind for Erased<K> {
     fn safe_to_repeat(&self) -> bool {
         K::SAFE_TO_REPEAT
     }
+    fn scratch(&self) -> bool {
+        K::SCRATCH
+    }
     fn check(&self, config: &Value) -> Result<Vec<Reference>, Vec<Problem>> {
-        let config: K::Config = read_value(config.clone())?;
-        let problems = K::check(&config);
-        if problems.is_empty() { Ok(K::references(&config)) } else { Err(problems) }
+        Self::read(config.clone()).map(|config| K::references(&config))
     }
     fn datasets(&self, config: &Value, output: Option<&Value>) -> Datasets {
         read_value(config.clone()).map_or_else(|_| Datasets::default(), |config| K::datasets(&config, output))
     }
     async fn run(&self, config: Value, task: &TaskContext) -> Result<Value, TaskError> {
-        let config: K::Config = read_value(config).map_err(|problems| {
-            let all: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.field, p.message)).collect();
-            TaskError::user(all.join("; "))
-        })?;
-        self.0.run(config, task).await
+        self.0.run(Self::read(config).map_err(Problem::into_fault)?, task).await
+    }
+}
+
+impl<K: TaskKind> Erased<K> {
+    /// The keys, typed: in the file, and once more when their templates are rendered.
+    fn read(config: Value) -> Result<K::Config, Vec<Problem>> {
+        let config: K::Config = read_value(config)?;
+        let problems = K::check(&config);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 }
 
@@ -235,6 +254,12 @@ impl Registry {
     /// The kind of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn AnyKind>> {
         self.0.get(name)
+    }
+
+    /// The same names with other kinds behind them.
+    #[must_use]
+    pub fn wrapped(&self, wrap: impl Fn(Arc<dyn AnyKind>) -> Arc<dyn AnyKind>) -> Self {
+        Self(self.0.iter().map(|(name, kind)| (*name, wrap(Arc::clone(kind)))).collect())
     }
 
     /// The names, in alphabetical order.

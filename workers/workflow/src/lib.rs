@@ -14,6 +14,7 @@ pub mod layout;
 pub mod log;
 pub mod plan;
 pub mod project;
+pub mod rehearsal;
 pub mod schedule;
 pub mod span;
 pub mod state;

@@ -18,6 +18,7 @@ mod model;
 mod network;
 mod outputs;
 mod places;
+mod rehearsal;
 mod scheduling;
 mod sensors;
 mod support;

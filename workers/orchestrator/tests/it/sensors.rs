@@ -29,11 +29,11 @@ use crate::{
 
 /// Finds what it waits for at the look of this number, over all tasks of a test.
 #[derive(Clone, Default)]
-struct Arrives(Arc<AtomicUsize>);
+pub(crate) struct Arrives(pub(crate) Arc<AtomicUsize>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ArrivesConfig {
+pub(crate) struct ArrivesConfig {
     at: usize,
     every: Span,
     /// The look of this number fails.

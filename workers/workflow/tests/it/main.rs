@@ -2,4 +2,5 @@
 
 mod dags;
 mod kinds;
+mod rehearsal;
 mod state;
