@@ -102,7 +102,7 @@ impl fmt::Display for Service {
 pub(crate) enum Purpose {
     /// A project: durable, and the password opens no more than the project needs.
     Project,
-    /// Tests: may create and drop databases, takes many connections, and forgets on a power cut.
+    /// Tests, and what is tried out: may create and drop databases, takes many connections, and forgets on a power cut.
     Tests,
     /// Benchmarks: as for tests, but with the disk waited for, as in a project.
     Benches,

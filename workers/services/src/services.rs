@@ -83,8 +83,14 @@ impl Services {
         Self { home: home.into(), purpose: Purpose::Project, say: Arc::new(note::log) }
     }
 
+    /// Those of a home for what is only tried out: they are apart from its own, their users may make databases, and they may
+    /// forget all on a power cut.
+    pub fn scratch(home: &Path) -> Self {
+        Self::with(home.join("scratch"), Purpose::Tests)
+    }
+
     /// Servers for tests or benchmarks.
-    pub(crate) fn scratch(home: impl Into<PathBuf>, purpose: Purpose) -> Self {
+    pub(crate) fn with(home: impl Into<PathBuf>, purpose: Purpose) -> Self {
         Self { purpose, ..Self::at(home) }
     }
 

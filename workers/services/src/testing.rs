@@ -38,7 +38,7 @@ pub fn kafka() -> String {
 
 /// The services of a home of their own, for a test that changes a server; as [`postgres`] and the others are set up.
 pub fn apart(home: &Path) -> Services {
-    Services::scratch(home, Purpose::Tests)
+    Services::with(home, Purpose::Tests)
 }
 
 fn server(variable: &str, service: Service) -> String {
@@ -47,9 +47,9 @@ fn server(variable: &str, service: Service) -> String {
     }
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
     let services = if environment::is_bench() {
-        Services::scratch(target.join("bench-services"), Purpose::Benches)
+        Services::with(target.join("bench-services"), Purpose::Benches)
     } else {
-        Services::scratch(target.join("test-services"), Purpose::Tests)
+        Services::with(target.join("test-services"), Purpose::Tests)
     };
     // Another process may start the same server now: `up` holds a lock, and finds what runs.
     match services.up(&[service]) {

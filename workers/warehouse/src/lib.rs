@@ -14,6 +14,7 @@ pub mod models;
 pub mod outbox;
 pub mod pool;
 pub mod runs;
+pub mod scratch;
 pub mod trail;
 
 pub use error::WarehouseError;

@@ -29,8 +29,8 @@ pub async fn connect_as(url: &str, application: &str) -> Result<PgPool, Warehous
     connect_with(options(url, application)?).await
 }
 
-async fn connect_with(options: PgConnectOptions) -> Result<PgPool, WarehouseError> {
-    let at = place(&options);
+pub(crate) async fn connect_with(options: PgConnectOptions) -> Result<PgPool, WarehouseError> {
+    let place = options.clone();
     PgPoolOptions::new()
         .max_connections(MOST_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -41,7 +41,12 @@ async fn connect_with(options: PgConnectOptions) -> Result<PgPool, WarehouseErro
         .after_release(|connection, _| Box::pin(lives(connection)))
         .connect_with(options)
         .await
-        .map_err(|error| WarehouseError::Unreachable { service: "Postgres", at, hint: HINT, source: error.into() })
+        .map_err(|error| unreachable(&place, error))
+}
+
+/// What to say where there is no connection to be had.
+pub(crate) fn unreachable(options: &PgConnectOptions, error: sqlx::Error) -> WarehouseError {
+    WarehouseError::Unreachable { service: "Postgres", at: place(options), hint: HINT, source: error.into() }
 }
 
 /// False of a connection that is to be closed. An error closes it without a word to the server.
@@ -83,7 +88,7 @@ pub fn options(url: &str, application: &str) -> Result<PgConnectOptions, Warehou
 }
 
 /// `host:port/database`, or the socket, without user and password.
-fn place(options: &PgConnectOptions) -> String {
+pub(crate) fn place(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or_default();
     match options.get_socket() {
         Some(socket) => format!("{}/{database}", socket.display()),

@@ -4,5 +4,6 @@ mod lake;
 mod load;
 mod models;
 mod pool;
+mod scratch;
 mod support;
 mod trail;
