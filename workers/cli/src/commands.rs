@@ -23,6 +23,7 @@ pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod stream;
+pub(crate) mod test;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod why;

@@ -41,6 +41,8 @@ enum Command {
     Status(c::status::Args),
     /// Check every file of the project, and show every fault at once
     Check(c::check::Args),
+    /// Rehearse a run of a DAG: which tasks would run, be skipped or retried, and why
+    Test(c::test::Args),
     /// Serve the web page, the API and the metrics
     Serve(c::serve::Args),
     /// Start runs when they are due
@@ -107,6 +109,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Down(args) => c::down::run(args, &open()?).await,
         Command::Status(args) => c::status::run(args, &open()?).await,
         Command::Check(args) => c::check::run(&args, &open()?),
+        Command::Test(args) => c::test::run(args, &open()?).await,
         Command::Serve(args) => c::serve::run(args, &open()?).await,
         Command::Schedule(args) => c::schedule::run(args, &open()?).await,
         Command::Work(args) => c::work::run(args, &open()?).await,

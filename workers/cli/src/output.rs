@@ -33,7 +33,7 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints rows under headings, each column as wide as its widest cell. Numbers (cells that parse as one) align right.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
-        rows.iter().map(|r| r[column].chars().count()).chain([headings[column].chars().count()]).max().unwrap_or(0)
+        rows.iter().map(|r| shown(&r[column])).chain([headings[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..headings.len()).map(width).collect();
     let numeric: Vec<_> = (0..headings.len())
@@ -47,7 +47,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
             .iter()
             .enumerate()
             .map(|(c, cell)| {
-                let pad = " ".repeat(widths[c].saturating_sub(cell.chars().count()));
+                let pad = " ".repeat(widths[c].saturating_sub(shown(cell)));
                 if numeric[c] { format!("{pad}{cell}") } else { format!("{cell}{pad}") }
             })
             .collect();
@@ -58,6 +58,13 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         line(render(row));
     }
+}
+
+/// How many characters of a cell are seen: colours are not.
+fn shown(cell: &str) -> usize {
+    let mut colours = cell.split("\x1b[");
+    let plain = colours.next().map_or(0, |text| text.chars().count());
+    plain + colours.map(|text| text.split_once('m').map_or(0, |(_, text)| text.chars().count())).sum::<usize>()
 }
 
 /// How a piece of text stands out, where the terminal can show it.
@@ -93,5 +100,17 @@ pub(crate) fn state(state: &str) -> String {
         "running" => paint("▶ running", Style::Warn),
         "cancelled" | "skipped" => paint(&format!("– {state}"), Style::Dim),
         other => paint(&format!("· {other}"), Style::Dim),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_take_no_width() {
+        assert_eq!(shown("\x1b[2m– skipped\x1b[0m"), shown("– skipped"));
+        assert_eq!(shown("a\x1b[1mb\x1b[0mc"), 3);
+        assert_eq!(shown(""), 0);
     }
 }

@@ -28,6 +28,11 @@ pub(crate) async fn connected(ctx: &Context) -> anyhow::Result<Registry> {
     Ok(kinds(Handles { ctx, pool: ctx.postgres().await?, lake: ctx.lake()? }))
 }
 
+/// The kinds over another database and lake than the project's.
+pub(crate) fn over(ctx: &Context, pool: PgPool, lake: Lake) -> Registry {
+    kinds(Handles { ctx, pool, lake })
+}
+
 /// The kinds for checking files: nothing is connected, and nothing is made on disk but the lake's folder.
 pub(crate) fn offline(ctx: &Context) -> anyhow::Result<Registry> {
     Ok(kinds(Handles {

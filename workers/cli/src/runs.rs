@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -73,6 +73,19 @@ pub(crate) fn params(pairs: &[String]) -> anyhow::Result<Map<String, Value>> {
             }
         })
         .collect()
+}
+
+/// What the run of a day stands for: the first fire of its schedule, or the day's beginning on a day without one.
+pub(crate) fn of_day(plan: &Plan, day: NaiveDate) -> DateTime<Utc> {
+    plan.logical_times(day, day, 1).first().copied().unwrap_or_else(|| plan.days(day, day).0)
+}
+
+/// The instant that an option means: the beginning of a local day, or a time with its offset.
+pub(crate) fn instant(option: &str, text: &str, zone: Tz) -> anyhow::Result<DateTime<Utc>> {
+    workflow::dag::instant(text, zone).ok_or_else(|| {
+        let hint = "write `2026-01-31`, or `2026-01-31T06:00:00Z`";
+        Failure::usage_hint(format!("--{option}: `{text}` is neither a date nor a time"), hint).into()
+    })
 }
 
 /// A time as people in `zone` read it.

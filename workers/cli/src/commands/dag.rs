@@ -5,7 +5,7 @@ mod graph;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use warehouse::runs::{self as store, DagRow};
@@ -60,6 +60,9 @@ enum Action {
         /// How many
         #[arg(long, short = 'n', default_value_t = 10)]
         next: usize,
+        /// Those after this day or instant (default: now)
+        #[arg(long, value_name = "DAY|TIME")]
+        from: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -92,7 +95,15 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Action::List { json } => list(ctx, &plans, json).await?,
         Action::Show { dag, json } => show(runs::find(&plans, &dag)?, json)?,
         Action::Graph { dag, format } => output::line(format.draw(runs::find(&plans, &dag)?)),
-        Action::Plan { dag, next, json } => plan(runs::find(&plans, &dag)?, next, json)?,
+        Action::Plan { dag, next, from, json } => {
+            let found = runs::find(&plans, &dag)?;
+            let from = match from {
+                None => Utc::now(),
+                // A fire at the very beginning is one of them.
+                Some(text) => runs::instant("from", &text, found.timezone)? - TimeDelta::microseconds(1),
+            };
+            plan(found, next, from, json)?;
+        }
         Action::Versions { dag, json } => diff::versions(ctx, &dag, json).await?,
         Action::Diff(args) => diff::run(args, ctx, &plans).await?,
         Action::Pause { dag } => rest(ctx, runs::find(&plans, &dag)?, true).await?,
@@ -206,12 +217,12 @@ struct Next {
     clock_change: Option<ClockChange>,
 }
 
-fn plan(plan: &Plan, next: usize, json: bool) -> anyhow::Result<()> {
+fn plan(plan: &Plan, next: usize, from: DateTime<Utc>, json: bool) -> anyhow::Result<()> {
     let Some(schedule) = &plan.schedule else {
         output::line(format!("{} runs by hand only", plan.dag));
         return Ok(());
     };
-    let mut at = Utc::now();
+    let mut at = from;
     let fires = std::iter::from_fn(|| {
         at = schedule.next_after(at)?;
         let firing = schedule.firing(at);

@@ -25,6 +25,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 /// Stops everything of a home and says nothing on stdout.
 pub(crate) fn stop_quietly(home: PathBuf) -> Result<(), ServiceError> {
     processes::stop_all(&home)?;
+    Services::scratch(&home).saying(say).down()?;
     Services::at(home).saying(say).down()?;
     Ok(())
 }
@@ -36,5 +37,6 @@ pub(crate) fn stop(home: PathBuf) -> Result<usize, ServiceError> {
         let how = if one.killed { "did not stop in time and was killed" } else { "stopped" };
         output::line(format!("{}: {how}", one.process.name));
     }
-    Ok(stopped.len() + Services::at(home).saying(say).down()?.len())
+    let scratch = Services::scratch(&home).saying(say).down()?;
+    Ok(stopped.len() + scratch.len() + Services::at(home).saying(say).down()?.len())
 }

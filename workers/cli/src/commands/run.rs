@@ -45,10 +45,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         let hint = did_you_mean(task, plan.tasks.iter().map(|t| t.name.as_str()));
         return Err(Failure::usage_hint(format!("`{dag}` has no task `{task}`"), hint).into());
     }
-    let logical_time = args.date.map_or_else(Utc::now, |day| {
-        // On a day without a fire it stands for the day's beginning.
-        plan.logical_times(day, day, 1).first().copied().unwrap_or_else(|| plan.days(day, day).0)
-    });
+    let logical_time = args.date.map_or_else(Utc::now, |day| runs::of_day(plan, day));
     let pool = ctx.postgres().await?;
     let new = NewRun { plan, logical_time, trigger: Trigger::Manual, params, only };
     let created = store::Person::new(&pool, &context::actor()).create(&new).await.map_err(runs::refused)?;

@@ -10,6 +10,7 @@ mod faults;
 mod online_retail;
 mod panels;
 mod project;
+mod rehearsal;
 mod runs;
 mod service;
 mod told;
