@@ -29,7 +29,7 @@ pub struct Clear<'a> {
     pub from: NaiveDate,
     /// The last day, included.
     pub to: NaiveDate,
-    /// Only this task and those behind it; all tasks where absent.
+    /// Only this task or group, and those behind it; all tasks where absent.
     pub task: Option<&'a str>,
     /// How many of the runs may be under way at once.
     pub parallel: i32,
@@ -61,8 +61,12 @@ pub struct Cleared {
 
 pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, preview: bool) -> Result<Cleared, RunError> {
     let plan = wish.plan;
-    if let Some(task) = wish.task
-        && plan.task(task).is_none()
+    let wanted: Option<BTreeSet<&str>> = wish.task.map(|name| {
+        let group: BTreeSet<&str> = plan.group(name).collect();
+        if group.is_empty() { plan.task(name).map(|task| task.name.as_str()).into_iter().collect() } else { group }
+    });
+    if let (Some(task), Some(wanted)) = (wish.task, &wanted)
+        && wanted.is_empty()
     {
         return Err(RunError::NoTask { dag: plan.dag.clone(), task: task.to_owned() });
     }
@@ -110,8 +114,8 @@ pub(super) async fn clear(pool: &PgPool, wish: &Clear<'_>, actor: &Actor, previe
         let mut tasks = Vec::new();
         if run.state.is_final() {
             let states = states(&mut transaction, run_id).await?;
-            let chosen: BTreeSet<String> = if let Some(task) = wish.task {
-                states.keys().filter(|name| *name == task).cloned().collect()
+            let chosen: BTreeSet<String> = if let Some(wanted) = &wanted {
+                states.keys().filter(|name| wanted.contains(name.as_str())).cloned().collect()
             } else {
                 // What a run of one task alone was given did not run in it.
                 let given = given(&mut transaction, run_id).await?;

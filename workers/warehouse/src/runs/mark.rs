@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use workflow::{
     plan::{Plan, parent_of},
     state::{RunEvent, TaskEvent, TaskState},
@@ -60,8 +60,8 @@ impl std::str::FromStr for Mark {
     }
 }
 
-/// Marks a task, and decides anew about those behind it that only its old state, or that of one decided anew, had
-/// decided. What ran stays as it is. Gives the names of the tasks that were decided anew.
+/// Marks a task, or each of a group, and decides anew about those behind it that only its old state, or that of one decided
+/// anew, had decided. What ran stays as it is. Gives the names of the tasks that were decided anew.
 pub(super) async fn mark(
     pool: &PgPool,
     run_id: i64,
@@ -73,8 +73,30 @@ pub(super) async fn mark(
     let reason = audit::reason(reason)?;
     let mut transaction = pool.begin().await?;
     let run = lock(&mut transaction, run_id).await?;
+    let present = states(&mut transaction, run_id).await?;
+    let group: Vec<&str> = run.plan.group(task).filter(|name| present.contains_key(*name)).collect();
+    let names = if group.is_empty() { vec![task] } else { group };
+    let mut anew = Vec::new();
+    for name in &names {
+        anew.extend(mark_one(&mut transaction, run_id, name, mark, (reason, actor)).await?);
+    }
+    transaction.commit().await?;
+    let mut told = BTreeSet::new();
+    anew.retain(|task| !names.contains(&task.as_str()) && told.insert(task.clone()));
+    Ok(anew)
+}
+
+async fn mark_one(
+    transaction: &mut PgConnection,
+    run_id: i64,
+    task: &str,
+    mark: Mark,
+    (reason, actor): (&str, &Actor),
+) -> Result<Vec<String>, RunError> {
+    // The mark before it may have moved the run.
+    let run = lock(transaction, run_id).await?;
     run.may_change(run_id)?;
-    let states = states(&mut transaction, run_id).await?;
+    let states = states(transaction, run_id).await?;
     let was = *states.get(task).ok_or_else(|| RunError::NoTask { dag: run.plan.dag.clone(), task: task.to_owned() })?;
     let still_open = |state: TaskState| RunError::StillOpen { run_id, task: task.to_owned(), state: state.to_string() };
     let state = was.on(mark.event()).ok_or_else(|| still_open(was))?;
@@ -90,7 +112,7 @@ pub(super) async fn mark(
         .await?;
     // No worker asks for the run's lock before it claims.
     let (task_pool,) = written.ok_or_else(|| still_open(TaskState::Running))?;
-    let marked: BTreeSet<String> = by_hand(&mut transaction, run_id).await?;
+    let marked: BTreeSet<String> = by_hand(transaction, run_id).await?;
     let anew = match parent_of(task).and_then(|name| run.plan.task(name)) {
         None => decided_by(&run.plan, &states, &marked, task),
         // Its items decide anew about a mapped task that waits for them, or that failed.
@@ -110,11 +132,11 @@ pub(super) async fn mark(
     // The marked task counts as open until `advance` takes it off.
     let reopened = anew.iter().filter(is_decided).count() + usize::from(was.is_final());
     let goes_on = run.state.on(RunEvent::Retried).unwrap_or(run.state);
-    put_back(&mut transaction, run_id, &anew, reopened, goes_on).await?;
+    put_back(transaction, run_id, &anew, reopened, goes_on).await?;
     let mut ended = vec![EndedTask { run_id, task: task.to_owned(), state }];
-    let left_out = items::leave_out(&mut transaction, run_id, task, &states).await?;
+    let left_out = items::leave_out(transaction, run_id, task, &states).await?;
     ended.extend(left_out.into_iter().map(|task| EndedTask { run_id, task, state: TaskState::Skipped }));
-    advance(&mut transaction, ended, task_pool.into_iter().collect()).await?;
+    advance(transaction, ended, task_pool.into_iter().collect()).await?;
     let act = Act {
         run_id: Some(run_id),
         dag: Some(&run.plan.dag),
@@ -123,13 +145,12 @@ pub(super) async fn mark(
         detail: json!({ "from": was.as_str(), "to": state.as_str() }),
         ..Act::of("mark")
     };
-    record(&mut transaction, actor, act).await?;
-    transaction.commit().await?;
+    record(transaction, actor, act).await?;
     Ok(anew.iter().filter(is_decided).map(|t| t.task.to_owned()).collect())
 }
 
 /// The tasks that stand where they stand since a person said so.
-async fn by_hand(connection: &mut sqlx::PgConnection, run_id: i64) -> Result<BTreeSet<String>, RunError> {
+async fn by_hand(connection: &mut PgConnection, run_id: i64) -> Result<BTreeSet<String>, RunError> {
     let names: Vec<String> = sqlx::query_scalar(
         "select task from sluice.task_run where run_id = $1 and (marked_by is not null or started_at is not null)",
     )
