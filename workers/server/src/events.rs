@@ -13,10 +13,11 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use utoipa::IntoParams;
 
 use crate::{
+    access::Pass,
     api::{
         extract::{ApiPath, ApiQuery},
         runs::no_run,
@@ -28,6 +29,8 @@ use crate::{
 
 /// How often a stream looks for news.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How long a stream goes on after its token was revoked or has expired, or its log-in has ended.
+const RECHECK: Duration = Duration::from_secs(5);
 /// The most alerts that one look sends; the next look goes on behind them.
 const ALERTS: i64 = 100;
 /// How many log lines one look reads.
@@ -39,28 +42,44 @@ trait Source: Send + 'static {
     fn look(&mut self, state: &State) -> impl Future<Output = Result<Vec<Event>, StoreError>> + Send;
 }
 
-/// Looks once a second and sends what is new, until the server stops. While the database does not answer
-/// nothing is sent; the connection stays, and goes on where it was.
-fn respond(source: impl Source, state: State) -> Response {
+/// Looks once a second and sends what is new, until the server stops or the listener may no longer listen. While the
+/// database does not answer nothing is sent; the connection stays, and goes on where it was.
+fn respond(source: impl Source, state: State, pass: Pass) -> Response {
     let stop = state.cancel().clone();
     let mut clock = interval(PERIOD);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = stream::unfold((source, state, clock, VecDeque::new()), next);
+    let running = Running { source, state, clock, pass, asked: Instant::now(), ready: VecDeque::new() };
+    let events = stream::unfold(running, next);
     Sse::new(events.take_until(stop.cancelled_owned())).keep_alive(KeepAlive::default()).into_response()
 }
 
-type Running<S> = (S, State, Interval, VecDeque<Event>);
+struct Running<S> {
+    source: S,
+    state: State,
+    clock: Interval,
+    pass: Pass,
+    /// When the pass was looked at last.
+    asked: Instant,
+    /// What is to be sent.
+    ready: VecDeque<Event>,
+}
 
-async fn next<S: Source>(
-    (mut source, state, mut clock, mut ready): Running<S>,
-) -> Option<(Result<Event, Infallible>, Running<S>)> {
+async fn next<S: Source>(mut running: Running<S>) -> Option<(Result<Event, Infallible>, Running<S>)> {
     loop {
-        if let Some(event) = ready.pop_front() {
-            return Some((Ok(event), (source, state, clock, ready)));
+        if let Some(event) = running.ready.pop_front() {
+            return Some((Ok(event), running));
         }
-        clock.tick().await;
-        match source.look(&state).await {
-            Ok(events) => ready.extend(events),
+        running.clock.tick().await;
+        if running.asked.elapsed() >= RECHECK {
+            match running.pass.holds(&running.state).await {
+                Ok(true) => running.asked = Instant::now(),
+                Ok(false) => return None,
+                // Nothing is sent to someone of whom nobody knows whether they may read it.
+                Err(_) => continue,
+            }
+        }
+        match running.source.look(&running.state).await {
+            Ok(events) => running.ready.extend(events),
             Err(cause) => tracing::warn!(error = %cause, "an event stream could not look for news"),
         }
     }
@@ -121,7 +140,7 @@ pub(crate) async fn board_stream(Extract(state): Extract<State>, headers: Header
         let newest = sqlx::query_scalar("select coalesce(max(alert_id), 0) from sluice.alerts");
         BoardSource { alert_id: newest.fetch_one(state.pool()).await?, revision: String::new() }
     };
-    Ok(respond(source, state))
+    Ok(respond(source, state, Pass::of(&headers, "/api/v1/board/stream")))
 }
 
 /// Which log to follow.
@@ -177,7 +196,8 @@ pub(crate) async fn log_stream(
 ) -> Result<Response, ApiError> {
     runs::get(state.pool(), run_id).await?.ok_or_else(|| no_run(run_id))?;
     let seq = last_event_id(&headers).and_then(|id| id.parse().ok()).or(follow.after).unwrap_or(-1);
-    Ok(respond(LogSource { run_id, task, attempt: follow.attempt, seq, ended: false }, state))
+    let pass = Pass::of(&headers, "/api/v1/runs/{run_id}/tasks/{task}/logs/stream");
+    Ok(respond(LogSource { run_id, task, attempt: follow.attempt, seq, ended: false }, state, pass))
 }
 
 #[cfg(test)]

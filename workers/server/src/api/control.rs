@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use warehouse::runs::{self as store, Clear, Mark, NewBackfill, Person, RunError};
 
 use super::{
-    extract::{ApiJson, ApiPath, ApiQuery, cursor, limit},
+    extract::{ApiJson, ApiPath, ApiQuery, cursor, in_time, limit},
     runs::no_dag,
 };
 use crate::{
@@ -158,8 +158,8 @@ pub(super) async fn backfill(
     let plan = current(&state, &dag).await?;
     let new = NewBackfill {
         plan: &plan,
-        from: wish.from,
-        to: wish.to,
+        from: in_time("from", wish.from)?,
+        to: in_time("to", wish.to)?,
         params: wish.params,
         parallel: at_least_one(wish.parallel)?,
         newest_first: wish.order == Order::Newest,
@@ -248,13 +248,14 @@ pub(super) async fn clear(
     ApiJson(wish): ApiJson<ClearWish>,
 ) -> Result<Json<ClearDone>, ApiError> {
     let plan = current(&state, &dag).await?;
-    if wish.to < wish.from {
-        return Err(refused(RunError::Backwards { from: wish.from, to: wish.to }));
+    let (from, to) = (in_time("from", wish.from)?, in_time("to", wish.to)?);
+    if to < from {
+        return Err(refused(RunError::Backwards { from, to }));
     }
     let clear = Clear {
         plan: &plan,
-        from: wish.from,
-        to: wish.to,
+        from,
+        to,
         task: wish.task.as_deref(),
         parallel: at_least_one(wish.parallel)?,
         newest_first: wish.order == Order::Newest,
@@ -362,6 +363,7 @@ pub(super) struct BackfillStopped {
         (status = 200, body = BackfillStopped),
         (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn stop_backfill(
     Extract(state): Extract<State>,

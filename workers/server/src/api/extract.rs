@@ -1,12 +1,16 @@
 //! axum's extractors with problem+json for what they refuse.
 
+use std::ops::RangeInclusive;
+
 use axum::{
     Json,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
+use chrono::Datelike;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::ApiError;
 
@@ -46,7 +50,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let read = Json::from_request(request, state).await;
+        let (parts, body) = request.into_parts();
+        let read = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let body = read.map_err(|refused| ApiError::BadRequest(refused.body_text()))?;
+        nul_free(&body)?;
+        let read = Json::from_request(Request::from_parts(parts, Body::from(body)), state).await;
         read.map(|Json(value)| Self(value)).map_err(|refused| ApiError::BadRequest(refused.body_text()))
     }
 }
@@ -60,6 +68,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for ApiOption
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
+        nul_free(&body)?;
         serde_json::from_slice(&body).map(Self).map_err(|fault| ApiError::BadRequest(fault.to_string()))
     }
 }
@@ -67,6 +76,37 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for ApiOption
 /// No text of Postgres holds a NUL, so nothing is called by one.
 fn without_nul(address: &str) -> Result<(), ApiError> {
     if address.contains("%00") { Err(ApiError::BadRequest("the address holds a NUL".to_owned())) } else { Ok(()) }
+}
+
+/// The same of the texts of a body. What is not JSON is for its reader to refuse.
+fn nul_free(body: &[u8]) -> Result<(), ApiError> {
+    fn holds(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(holds),
+            Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds(value)),
+            _ => false,
+        }
+    }
+    // Only so is a NUL written in JSON; most bodies are not read twice.
+    let suspicious = body.windows(6).any(|six| six == br"\u0000");
+    if suspicious && serde_json::from_slice(body).is_ok_and(|value| holds(&value)) {
+        return Err(ApiError::BadRequest("a text in the body holds a NUL".to_owned()));
+    }
+    Ok(())
+}
+
+/// The years that a day or an instant may lie in: what Postgres, its drivers and people all read the same way.
+const YEARS: RangeInclusive<i32> = 1..=9999;
+
+/// A day or an instant, in a year that all of the platform can hold.
+pub(crate) fn in_time<D: Datelike>(field: &str, when: D) -> Result<D, ApiError> {
+    let year = when.year();
+    if YEARS.contains(&year) {
+        return Ok(when);
+    }
+    let (first, last) = (YEARS.start(), YEARS.end());
+    Err(ApiError::BadRequest(format!("{field} lies in the year {year}, and may lie in {first} to {last}")))
 }
 
 /// How many rows a page holds where the request does not say.

@@ -4,13 +4,15 @@ mod control;
 mod data;
 pub(crate) mod extract;
 mod hooks;
+mod items;
 pub(crate) mod runs;
+mod security;
 mod streams;
 mod versions;
 mod why;
 
 use axum::{Json, Router, response::IntoResponse, routing::get};
-use utoipa::OpenApi;
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{error::ApiError, events, state::State};
@@ -39,6 +41,7 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(runs::get_run))
         .routes(routes!(why::why))
         .routes(routes!(why::why_next))
+        .routes(routes!(items::list_items))
         .routes(routes!(runs::get_logs))
         .routes(routes!(events::log_stream))
         .routes(routes!(hooks::receive))
@@ -66,16 +69,23 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(events::board_stream))
 }
 
+/// The routes, and their description with what `access` asks of each.
+fn described() -> (Router<State>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = documented().split_for_parts();
+    security::Security.modify(&mut document);
+    (router, document)
+}
+
 /// The OpenAPI document as pretty JSON: what `/api/v1/openapi.json` answers and `openapi.json` keeps.
 pub fn openapi() -> String {
-    let (_, document) = documented().split_for_parts();
+    let (_, document) = described();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
 }
 
 pub(crate) fn router() -> Router<State> {
-    let (router, document) = documented().split_for_parts();
+    let (router, document) = described();
     router
         .route("/api/v1/openapi.json", get(move || async move { Json(document) }))
         .route("/api/{*rest}", axum::routing::any(unknown))

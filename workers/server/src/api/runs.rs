@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    extract::{ApiJson, ApiOptional, ApiPath, ApiQuery, cursor, limit},
+    extract::{ApiJson, ApiOptional, ApiPath, ApiQuery, cursor, in_time, limit},
     versions::Diff,
 };
 use crate::{
@@ -61,7 +61,7 @@ pub(super) struct RunQuery {
     /// Runs of this DAG only.
     dag: Option<String>,
     /// Runs in this state only.
-    #[param(value_type = Option<RunState>)]
+    #[param(inline)]
     state: Option<RunState>,
     /// Runs started this way only: `schedule`, `manual` or `backfill`.
     trigger: Option<String>,
@@ -224,6 +224,7 @@ pub(super) struct Done {
 #[utoipa::path(post, path = "/api/v1/runs", tag = "runs", request_body = Trigger,
     responses(
         (status = 201, body = Done, headers(("location" = String, description = "The run"))),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json"),
     ))]
@@ -232,7 +233,8 @@ pub(super) async fn trigger(
     By(actor): By,
     ApiJson(trigger): ApiJson<Trigger>,
 ) -> Result<Response, ApiError> {
-    let run_id = actions::trigger(state.pool(), &actor, &trigger.dag, trigger.logical_time, trigger.params).await?;
+    let logical_time = trigger.logical_time.map(|time| in_time("logical_time", time)).transpose()?;
+    let run_id = actions::trigger(state.pool(), &actor, &trigger.dag, logical_time, trigger.params).await?;
     let location = format!("/api/v1/runs/{run_id}");
     let state = warehouse::runs::run(state.pool(), run_id).await.map_err(actions::refused)?.state;
     let done = Done { run_id, state };

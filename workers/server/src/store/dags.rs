@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 use utoipa::ToSchema;
 
@@ -12,9 +13,12 @@ use crate::error::StoreError;
 pub(crate) struct Dag {
     pub(crate) dag: String,
     pub(crate) description: String,
-    /// A cron expression, `@once`, or null for a DAG that is only started by hand.
+    /// A cron expression, `@once`, or null for one that no schedule starts.
     pub(crate) schedule: Option<String>,
     pub(crate) timezone: String,
+    /// What else starts it: `dag`, `datasets`, `file` or `webhook`, as its plan holds them.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) triggers: Value,
     pub(crate) paused: bool,
     pub(crate) next_run_at: Option<DateTime<Utc>>,
     /// Content hash of its file.

@@ -232,3 +232,40 @@ async fn two_tokens_in_use_do_not_share_a_name() {
     let states: Vec<_> = access::tokens(pool).await.expect("listed").into_iter().map(|row| row.state).collect();
     assert_eq!(states, ["active", "revoked"]);
 }
+
+#[tokio::test]
+async fn an_event_stream_ends_soon_after_its_token_was_revoked() {
+    let server = TestServer::seeded().await;
+    let secret = token(server.pool(), Role::Viewer).await;
+    let other = token(server.pool(), Role::Operator).await;
+    let listen = async |token: &str| {
+        let request = server.request(Method::GET, "/api/v1/board/stream").bearer_auth(token);
+        let mut stream = request.send().await.expect("an answer");
+        assert_eq!(stream.status(), 200);
+        stream.chunk().await.expect("bytes").expect("the board");
+        stream
+    };
+    let (mut stream, mut kept) = (listen(&secret).await, listen(&other).await);
+    access::revoke_token(server.pool(), "viewer", &someone()).await.expect("revoked");
+    let over = async { while stream.chunk().await.expect("bytes").is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), over).await.expect("it ends");
+    // The other one goes on: its next chunk is an event or a sign of life.
+    let next = tokio::time::timeout(std::time::Duration::from_secs(20), kept.chunk()).await.expect("a sign of life");
+    assert!(next.expect("bytes").is_some());
+}
+
+#[test]
+fn the_description_says_how_to_log_in_and_who_is_refused() {
+    let document: Value = serde_json::from_str(&server::openapi()).expect("JSON");
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!((&schemes["bearer"]["scheme"], &schemes["session"]["in"]), (&json!("bearer"), &json!("cookie")));
+    for (method, path) in operations() {
+        let operation = &document["paths"][&path][method.as_str().to_lowercase()];
+        assert_eq!(operation["security"][0], json!({ "bearer": [] }), "{method} {path}");
+        for status in ["401", "403"] {
+            let answer = &operation["responses"][status]["content"]["application/problem+json"];
+            assert_eq!(answer["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
+        }
+    }
+    assert!(document["paths"]["/hooks/{webhook}"]["post"]["security"].is_null());
+}

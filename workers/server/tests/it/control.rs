@@ -153,3 +153,36 @@ async fn workers_show_what_they_run() {
     let one = workers.as_array().expect("workers").iter().find(|w| w["worker"] == "w-1").expect("the worker");
     assert_eq!((&one["alive"], &one["tasks"]), (&json!(true), &json!([])));
 }
+
+#[tokio::test]
+async fn what_postgres_cannot_hold_is_the_requests_fault() {
+    let server = server().await;
+    let raw = |path: &str, body: &str| {
+        let request = server.request(reqwest::Method::POST, path).header("content-type", "application/json");
+        crate::answer(request.body(body.to_owned()))
+    };
+    for (path, body, says) in [
+        ("/api/v1/runs", r#"{"dag":"by_hand","params":{"size":"a\u0000b"}}"#, "NUL"),
+        ("/api/v1/runs", r#"{"dag":"by_\u0000hand"}"#, "NUL"),
+        ("/api/v1/runs", r#"{"dag":"by_hand","params":{"\u0000":1}}"#, "NUL"),
+        ("/api/v1/runs/1/cancel", r#"{"reason":"\u0000"}"#, "NUL"),
+        ("/api/v1/runs/1/retry", r#"{"task":"\u0000"}"#, "NUL"),
+        ("/api/v1/runs", r#"{"dag":"by_hand","logical_time":"+260000-01-01T00:00:00Z"}"#, "year 260000"),
+        ("/api/v1/runs", r#"{"dag":"by_hand","logical_time":"-4800-01-01T00:00:00Z"}"#, "year -4800"),
+        ("/api/v1/dags/by_hand/backfill", r#"{"from":"+262142-12-31","to":"+262142-12-31"}"#, "year 262142"),
+        ("/api/v1/dags/by_hand/backfill", r#"{"from":"-262143-01-01","to":"2026-01-01"}"#, "year -262143"),
+        ("/api/v1/dags/by_hand/clear", r#"{"from":"2026-01-01","to":"+262142-12-31"}"#, "year 262142"),
+    ] {
+        let refused = raw(path, body).await;
+        assert_eq!(
+            (refused.status, refused.kind.as_str()),
+            (400, "application/problem+json"),
+            "{body}: {}",
+            refused.text
+        );
+        assert!(refused.text.contains(says), "{body}: {}", refused.text);
+    }
+    // A backslash that is written out is no NUL.
+    let fine = raw("/api/v1/runs/1/cancel", r#"{"reason":"\\u0000"}"#).await;
+    assert_eq!(fine.status, 409, "{}", fine.text);
+}

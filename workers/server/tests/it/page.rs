@@ -1,5 +1,7 @@
 //! The web page: every address answers, hostile text stays text, empty lists say what to do.
 
+use serde_json::json;
+
 use crate::{TestServer, hand};
 
 /// Every page there is, with rows behind it.
@@ -140,4 +142,22 @@ async fn style_and_script_are_served_from_the_binary() {
         assert_eq!((file.status, file.kind.as_str()), (200, kind));
         assert!(!file.text.contains("http://") || path.ends_with("svg"), "{path} asks for something elsewhere");
     }
+}
+
+#[tokio::test]
+async fn the_items_of_a_mapped_task_are_listed_by_the_page() {
+    let server = TestServer::empty().await;
+    sqlx::raw_sql(MAPPED).execute(server.pool()).await.expect("the made-up rows fit the schema");
+    let list = async |query: &str| server.get(&format!("/api/v1/runs/1/tasks/take/items{query}")).await.json();
+    let first = list("?limit=200").await;
+    assert_eq!((&first["items"][199]["task"], first["next_cursor"].as_str()), (&json!("take[199]"), Some("199")));
+    let next = list("?limit=2&cursor=199").await;
+    assert_eq!(next["items"][0]["place"], 200);
+    let failed = list("?state=failed").await;
+    assert_eq!(failed["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&failed["items"][1]["task"], &failed["next_cursor"]), (&json!("take[999]"), &json!(null)));
+    for path in ["/api/v1/runs/1/tasks/nope/items", "/api/v1/runs/2/tasks/take/items"] {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+    assert_eq!(server.get("/api/v1/runs/1/tasks/take/items?cursor=x").await.status, 400);
 }
