@@ -15,6 +15,7 @@ use super::{
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, card, empty, icon, look},
     runs::run_table,
+    starts,
 };
 use crate::{
     access::By,
@@ -45,7 +46,7 @@ pub(super) async fn list(Extract(state): Extract<State>) -> Result<Markup, WebEr
                 div.scroll {
                     table.dags {
                         thead { tr {
-                            th { "DAG" } th { "Schedule" } th { "Last runs" } th { "Last state" } th.end { "Median" } th { "Next run" }
+                            th { "DAG" } th { "Starts" } th { "Last runs" } th { "Last state" } th.end { "Median" } th { "Next run" }
                         } }
                         tbody { @for dag in &dags { (row(dag, &grid, &state)) } }
                     }
@@ -67,20 +68,11 @@ fn row(dag: &Dag, grid: &[GridRun], state: &State) -> Markup {
                 a.strong href={ "/dags/" (encode(&dag.dag)) } { (dag.dag) }
                 div.sub.clip title=(dag.description) { (dag.description) }
             }
-            td { (schedule(dag)) }
+            td { (starts::brief(dag)) }
             td { (squares(runs.iter().copied())) }
             td { @if let Some(last) = &dag.last_state { (badge(last)) } @else { (badge("not run yet")) } }
             td.num { @if let Some(seconds) = median(&runs) { (duration(seconds)) } @else { "–" } }
             td { (next_run(dag, state)) }
-        }
-    }
-}
-
-fn schedule(dag: &Dag) -> Markup {
-    html! {
-        @match &dag.schedule {
-            Some(schedule) => { code { (schedule) } @if !schedule.starts_with('@') { div.sub { (dag.timezone) } } }
-            None => span.sub { "by hand" },
         }
     }
 }
@@ -139,7 +131,7 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
     let recent = runs::list(pool, &filter).await.or_page(&state)?;
     let body = html! {
         (card("Runs and tasks", html! { "oldest at the left" }, task_grid(&grid, &tasks, &edges)))
-        (card("Latest runs", html! { a href={ "/runs?dag=" (encode(&name)) } { "All runs" (icon("arrow")) } },
+        (card("Latest runs", html! { a href={ "/backfills?dag=" (encode(&name)) } { "Backfills" } " " a href={ "/runs?dag=" (encode(&name)) } { "All runs" (icon("arrow")) } },
             run_table(&recent.items, &state, false)))
         (legend())
     };
@@ -150,7 +142,7 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
     let lead = html! {
         @if !dag.description.is_empty() { p { (dag.description) } }
         p.meta {
-            span { "Schedule " (schedule_line(&dag)) }
+            (starts::whole(&dag))
             @if let Some(at) = dag.next_run_at { span { "Next run " (time(at, state.timezone())) } }
             @if let Some(at) = dag.last_success_at { span { "Last success " (ago(at, state.timezone())) } }
             span { "Version " code { (dag.version.chars().take(8).collect::<String>()) } }
@@ -163,6 +155,8 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
                 button.button type="submit" { (label) }
             }
         }
+        a.button href={ "/dags/" (encode(&name)) "/backfill" } { "Backfill…" }
+        a.button href={ "/dags/" (encode(&name)) "/clear" } { "Run days again…" }
         form method="post" action={ "/dags/" (encode(&name)) "/trigger" } data-confirm={ "Start a run of " (name) " now?" } {
             button.button.primary type="submit" { (icon("runs")) "Run now" }
         }
@@ -171,19 +165,10 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
         .render(&state))
 }
 
-fn schedule_line(dag: &Dag) -> Markup {
-    html! {
-        @match &dag.schedule {
-            Some(schedule) => { code { (schedule) } @if !schedule.starts_with('@') { " " (dag.timezone) } }
-            None => "by hand",
-        }
-    }
-}
-
 /// Tasks as rows, runs as columns; above each column a bar as high as the run was long.
 fn task_grid(runs: &[GridRun], tasks: &[GridTask], edges: &[Edge]) -> Markup {
     if runs.is_empty() {
-        return empty("This DAG has not run yet", "Start it here, or wait for its schedule.", None);
+        return empty("This DAG has not run yet", "Start it here, or wait for what starts it.", None);
     }
     let mut rows: BTreeMap<&str, BTreeMap<i64, &GridTask>> = BTreeMap::new();
     for task in tasks {

@@ -1,6 +1,7 @@
 //! The web page: rendered here, moved by `assets/app.js`, coloured by `assets/style.css`. No bundler, nothing from
 //! another host, readable without the script.
 
+mod again;
 mod alerts;
 mod assets;
 mod board;
@@ -13,6 +14,8 @@ mod login;
 mod parts;
 mod quality;
 mod runs;
+mod spans;
+mod starts;
 mod streams;
 
 use axum::{
@@ -33,10 +36,14 @@ pub(crate) fn router() -> Router<State> {
         .route("/dags/{dag}/trigger", post(dags::trigger))
         .route("/dags/{dag}/pause", post(dags::pause))
         .route("/dags/{dag}/resume", post(dags::resume))
+        .route("/dags/{dag}/backfill", get(spans::backfill_page).post(spans::backfill))
+        .route("/dags/{dag}/clear", get(spans::clear_page).post(spans::clear))
+        .route("/backfills", get(spans::list))
+        .route("/backfills/{backfill_id}/stop", post(spans::stop))
         .route("/runs", get(runs::list))
         .route("/runs/{run_id}", get(runs::detail))
         .route("/runs/{run_id}/cancel", post(runs::cancel))
-        .route("/runs/{run_id}/retry", post(runs::retry))
+        .route("/runs/{run_id}/retry", get(again::page).post(again::retry))
         .route("/runs/{run_id}/mark", post(runs::mark))
         .route("/login", get(login::page).post(login::login))
         .route("/logout", post(login::logout))

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     access::By,
-    actions::{self, Again},
+    actions,
     api::{extract::cursor, runs::no_run},
     error::{ApiError, StoreError},
     state::State,
@@ -135,6 +135,7 @@ pub(super) async fn detail(
         @if run.state == "failed" || run.state == "cancelled" {
             (post("retry", "Retry failed tasks", format!("Run what failed in run {run_id} again?"), "primary"))
         }
+        @if !is_open(&run) { a.button href={ "/runs/" (run_id) "/retry" } { "Retry, mark…" } }
     };
     let live = if is_open(&run) { Live::Every(1500) } else { Live::No };
     let beside = badge(&run.state);
@@ -300,7 +301,11 @@ async fn log_panel(
             @if lines.is_empty() { li.none { span { "This attempt has written no lines." } } }
         }
     };
-    Ok(html! { div #log { (card(&format!("Log of {}", task.task), badge(&attempt.state), body)) } })
+    let aside = html! {
+        @if !is_open(run) { a href={ "/runs/" (run.run_id) "/retry?task=" (encode(&task.task)) } { "Run it again…" } " " }
+        (badge(&attempt.state))
+    };
+    Ok(html! { div #log { (card(&format!("Log of {}", task.task), aside, body)) } })
 }
 
 fn level(level: &str) -> &'static str {
@@ -319,16 +324,6 @@ pub(super) async fn cancel(
 ) -> Result<Redirect, WebError> {
     let done: Result<(), ApiError> = actions::cancel(state.pool(), &actor, run_id, None).await;
     done.or_page(&state)?;
-    Ok(Redirect::to(&format!("/runs/{run_id}")))
-}
-
-/// Retries the run and shows it.
-pub(super) async fn retry(
-    Extract(state): Extract<State>,
-    By(actor): By,
-    Path(run_id): Path<i64>,
-) -> Result<Redirect, WebError> {
-    actions::retry(state.pool(), &actor, run_id, &Again::default()).await.or_page(&state)?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 

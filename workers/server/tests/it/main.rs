@@ -1,6 +1,7 @@
 //! The server over a real Postgres: what programs, browsers and Prometheus get from it.
 
 mod access;
+mod acts;
 mod api;
 mod archive;
 mod browser;
