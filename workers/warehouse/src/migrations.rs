@@ -18,8 +18,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "triggers", include_str!("../../../sql/platform/0006_triggers.sql")),
     (7, "hand_over", include_str!("../../../sql/platform/0007_hand_over.sql")),
     (8, "views", include_str!("../../../sql/platform/0008_views.sql")),
-    (10, "lineage", include_str!("../../../sql/platform/0010_lineage.sql")),
-    (11, "archive", include_str!("../../../sql/platform/0011_archive.sql")),
+    (9, "lineage", include_str!("../../../sql/platform/0009_lineage.sql")),
+    (10, "archive", include_str!("../../../sql/platform/0010_archive.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Outcome, Script};
 use crate::{
+    datasets::Datasets,
     diagnostic::Problem,
     error::TaskError,
     kind::{AnyKind, Reference, Registry, TaskContext},
@@ -87,6 +88,9 @@ impl AnyKind for Scripted {
     }
     fn check(&self, config: &Value) -> Result<Vec<Reference>, Vec<Problem>> {
         self.kind.check(config)
+    }
+    fn datasets(&self, config: &Value, output: Option<&Value>) -> Datasets {
+        self.kind.datasets(config, output)
     }
     async fn run(&self, config: Value, task: &TaskContext) -> Result<Value, TaskError> {
         let Told { plan, script, really } = &*self.told;

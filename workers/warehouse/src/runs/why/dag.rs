@@ -18,6 +18,7 @@ struct Stands {
 }
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "as the column is called")]
 struct Source {
     entry: i32,
     kind: String,
