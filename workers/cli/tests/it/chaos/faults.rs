@@ -97,11 +97,7 @@ pub(crate) async fn inject(fault: Fault, mut dice: Dice, world: Arc<World>) {
             tokio::time::sleep(Duration::from_millis(dice.roll(3000))).await;
             world.proxy.set_away(false);
         }
-        Fault::Cancel => {
-            let shared = Arc::clone(&world);
-            let place = dice.roll(3).to_string();
-            tokio::task::spawn_blocking(move || shared.cancel_a_run(&place)).await.expect("no panic");
-        }
+        Fault::Cancel => world.cancel_a_run(usize::try_from(dice.roll(3)).expect("a small number")).await,
     }
 }
 

@@ -73,6 +73,13 @@ impl Fleet {
         self.command(arguments).output().expect("run sluice")
     }
 
+    /// As [`Fleet::sluice`], by someone who does not wait for ever: nothing where no answer comes.
+    pub(crate) async fn try_sluice(&self, arguments: &[impl AsRef<OsStr>]) -> Option<Output> {
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        let output = command.kill_on_drop(true).output();
+        tokio::time::timeout(Duration::from_secs(10), output).await.ok().map(|output| output.expect("run sluice"))
+    }
+
     fn log(&self, name: &str) -> File {
         let path = self.folder.join(format!("{name}.log"));
         OpenOptions::new().create(true).append(true).open(path).expect("a log file")

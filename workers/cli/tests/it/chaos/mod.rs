@@ -48,13 +48,12 @@ impl World {
     }
 
     /// As a person would: looks at what runs, and cancels one of those.
-    fn cancel_a_run(&self, place: &str) {
-        let listed = self.fleet.sluice(&["ps", "--state", "running", "--json"]);
+    async fn cancel_a_run(&self, place: usize) {
+        let Some(listed) = self.fleet.try_sluice(&["ps", "--state", "running", "--json"]).await else { return };
         let runs: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap_or_default();
-        let place: usize = place.parse().expect("a number");
         if let Some(run) = runs.get(place) {
             // It may have ended, or nobody may be there to ask.
-            self.fleet.sluice(&["cancel", &run["run_id"].to_string(), "--reason", "chaos"]);
+            self.fleet.try_sluice(&["cancel", &run["run_id"].to_string(), "--reason", "chaos"]).await;
         }
     }
 
