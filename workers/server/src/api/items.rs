@@ -19,6 +19,7 @@ use crate::{
 
 /// An item of a mapped task.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the API names it as the store does")]
 pub(super) struct Item {
     /// Its name, which logs and retries are asked for by: `load[3]`.
     task: String,
