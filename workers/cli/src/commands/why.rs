@@ -30,11 +30,23 @@ struct OfDag {
     run: Vec<Why>,
 }
 
+/// What there is to say of a DAG that has a file, and that no scheduler has seen.
+fn undeployed(ctx: &Context, dag: &str) -> Option<Why> {
+    runs::plans(ctx).ok().filter(|plans| plans.contains_key(dag))?;
+    Some(Why {
+        task: None,
+        state: "not deployed".to_owned(),
+        because: "no scheduler has seen its file yet, so nothing but people starts it".to_owned(),
+        facts: Vec::new(),
+        hint: Some("`sluice schedule` puts the files into force and makes what is due".to_owned()),
+    })
+}
+
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let (run, task) = runs::split_task(&args.run);
     let pool = ctx.postgres().await?;
     let of_dag = task.is_none() && run.parse::<i64>().is_err();
-    let next = if of_dag { store::why_next(&pool, run).await? } else { None };
+    let next = if of_dag { store::why_next(&pool, run).await?.or_else(|| undeployed(ctx, run)) } else { None };
     let found = match &next {
         Some(_) => store::list(&pool, Some(run), None, 1).await?.pop(),
         None => Some(runs::find_run(&pool, run).await?),

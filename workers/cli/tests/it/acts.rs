@@ -210,6 +210,8 @@ async fn datasets_that_nobody_publishes_and_circles_over_datasets_are_told() {
     dag("one", "'staging.{{ task }}'", "");
     let said = project.text(&["check"], 0);
     assert!(!said.contains("no DAG publishes"), "{said}");
-    let said = project.text(&["why", "two"], 2);
-    assert!(said.contains("two"), "{said}");
+    let said = project.text(&["why", "two"], 0);
+    assert!(said.contains("no scheduler has seen its file yet"), "{said}");
+    let said = project.text(&["why", "nobody"], 2);
+    assert!(said.contains("`nobody` has no runs yet"), "{said}");
 }

@@ -7,13 +7,14 @@ use axum::{
     response::Redirect,
 };
 use maud::{Markup, html};
+use warehouse::runs::Why;
 use workflow::layout::order;
 
 use super::{
     format::{ago, count, duration, encode, place, time},
     graph::pairs,
     layout::{Live, OrPage, Page, Section, WebError},
-    parts::{badge, card, empty, icon, look},
+    parts::{answer, badge, card, empty, icon, look},
     runs::run_table,
     starts,
 };
@@ -129,7 +130,9 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
     };
     let filter = RunFilter { dag: Some(name.clone()), limit: 10, ..RunFilter::default() };
     let recent = runs::list(pool, &filter).await.or_page(&state)?;
+    let next = warehouse::runs::why_next(pool, &name).await.map_err(actions::refused).or_page(&state)?;
     let body = html! {
+        @if let Some(next) = next.filter(speaks) { (next_card(&name, &next)) }
         (card("Runs and tasks", html! { "oldest at the left" }, task_grid(&grid, &tasks, &edges)))
         (card("Latest runs", html! { a href={ "/backfills?dag=" (encode(&name)) } { "Backfills" } " " a href={ "/runs?dag=" (encode(&name)) } { "All runs" (icon("arrow")) } },
             run_table(&recent.items, &state, false)))
@@ -163,6 +166,22 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
     };
     Ok(Page { beside, lead, actions, live: Live::Every(3000), body, ..Page::new(Section::Dags, dag.dag.clone()) }
         .render(&state))
+}
+
+/// Whether there is more to say than when the next run is.
+fn speaks(next: &Why) -> bool {
+    !next.facts.is_empty() || matches!(next.state.as_str(), "waiting" | "retired")
+}
+
+/// What starts the DAG next, or what keeps it from being started.
+fn next_card(dag: &str, next: &Why) -> Markup {
+    card(
+        "What it waits for",
+        html! { code { "sluice why " (dag) } },
+        html! {
+            ul.why { li { (answer(next, html! { strong { "Next run" } })) } }
+        },
+    )
 }
 
 /// Tasks as rows, runs as columns; above each column a bar as high as the run was long.

@@ -1,6 +1,7 @@
 //! Small pieces that pages are made of.
 
 use maud::{Markup, PreEscaped, Render, html};
+use warehouse::runs::Why;
 
 /// How a state looks: its tone (a class of the style sheet), its words, its sign. Colour never stands alone.
 pub(super) struct Look {
@@ -48,6 +49,18 @@ pub(super) fn sign(state: &str) -> Markup {
 pub(super) fn badge(state: &str) -> Markup {
     let look = look(state);
     html! { span class={ "badge " (look.tone) } { (stroke(look.icon)) (look.label) } }
+}
+
+/// An answer to "why is that so?", of what `about` names.
+pub(super) fn answer(why: &Why, about: Markup) -> Markup {
+    html! {
+        (sign(&why.state))
+        div.grow {
+            p { (about) " · " (why.because) }
+            @for fact in &why.facts { p.sub { (fact) } }
+            @if let Some(hint) = &why.hint { p.sub.hint { (hint) } }
+        }
+    }
 }
 
 /// The strokes of a state's sign, for use inside a larger SVG.

@@ -16,7 +16,7 @@ use super::{
     format::{ago, count, duration, encode, time, time_seconds},
     graph::{graph, in_order},
     layout::{Live, OrPage, Page, Section, WebError},
-    parts::{badge, card, empty, filters, pager, sign},
+    parts::{answer, badge, card, empty, filters, pager, sign},
     quality::load_table,
 };
 use crate::{
@@ -184,17 +184,10 @@ fn why_card<'a>(run: &Run, answers: impl Iterator<Item = &'a Why>) -> Markup {
     let body = html! {
         ul.why {
             @for why in answers {
-                li {
-                    (sign(&why.state))
-                    div.grow {
-                        p { @match &why.task {
-                            Some(task) => { a.strong href={ "/runs/" (run.run_id) "?task=" (encode(task)) "#log" } { (task) } },
-                            None => strong { "This run" },
-                        } " · " (why.because) }
-                        @for fact in &why.facts { p.sub { (fact) } }
-                        @if let Some(hint) = &why.hint { p.sub.hint { (hint) } }
-                    }
-                }
+                li { (answer(why, html! { @match &why.task {
+                    Some(task) => { a.strong href={ "/runs/" (run.run_id) "?task=" (encode(task)) "#log" } { (task) } },
+                    None => strong { "This run" },
+                } })) }
             }
         }
     };
