@@ -13,19 +13,18 @@ with ended as (
 ), runs as materialized (
     select run_id, cancel_requested_at
     from sluice.dag_run
-    where run_id in (select run_id from found)
+    -- A list, so that they are looked up one by one whatever the planner believes of the table.
+    where run_id = any (array(select distinct run_id from found))
     order by run_id
     for update
 ), locked as materialized (
     -- The strongest lock, which waits for a publication of the attempt that is under way. An attempt that ended well
     -- has none: what it published is committed.
-    select a.attempt_id
-    from sluice.attempt a
-    join found f using (attempt_id)
-    join runs r on r.run_id = f.run_id
-    where f.attempt_state <> 'success'
-    order by a.attempt_id
-    for update of a
+    select attempt_id
+    from sluice.attempt
+    where attempt_id = any (array(select f.attempt_id from found f join runs using (run_id) where f.attempt_state <> 'success'))
+    order by attempt_id
+    for update
 ), closed as (
     update sluice.attempt a
     set state = e.attempt_state,

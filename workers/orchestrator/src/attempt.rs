@@ -35,11 +35,11 @@ pub(crate) async fn run(shared: Arc<Shared>, mut claimed: Claimed) {
             Some(task) => {
                 (one(&shared, &held, &known.plan, task, &mut claimed).await, known.straight_on(&claimed.task))
             }
-            None => (Some(internal(format!("version {} of the DAG has no such task", claimed.version))), false),
+            None => (Some(internal(format!("version {} of the DAG has no such task", claimed.version))), None),
         },
         Err(error) => {
             tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot read the plan");
-            (Some(End::Released), false)
+            (Some(End::Released), None)
         }
     };
     let ended = end.map(|end| {

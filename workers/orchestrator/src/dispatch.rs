@@ -5,7 +5,11 @@
 //! for the next, so they are written in batches as soon as there are many; claims go beside them then, on a connection
 //! of their own.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::sync::mpsc;
@@ -16,7 +20,7 @@ use warehouse::{
 };
 use workflow::error::ErrorDomain;
 
-use crate::held::{Held, Left, Shared};
+use crate::held::{Held, Left, Shared, StraightOn};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -24,11 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// As many ends are written, and as many tasks claimed, in one transaction at most: what is behind them goes on.
 const BATCH: usize = 250;
 
+/// For so long the first end of several tasks that began together waits for the others.
+const GATHERING: Duration = Duration::from_micros(250);
+
 /// An end that has not been written yet.
 struct Unwritten {
     held: Arc<Held>,
     ended: Ended,
-    straight_on: bool,
+    straight_on: Option<StraightOn>,
 }
 
 /// Claims and completes until `shutdown`, and then until nothing is under way. Outlives the database: it waits for
@@ -49,8 +56,8 @@ pub(crate) async fn run(
         lease: shared.options.lease,
         run_id: shared.options.run_id,
     };
-    let (backlog, ends, claims) = (Vec::new(), Line::default(), Line::default());
-    Desk { shared, left, claimed, request, backlog, ends, claims }.work(shutdown).await;
+    let (backlog, begun, ends, claims) = (Vec::new(), 0, Line::default(), Line::default());
+    Desk { shared, left, claimed, request, backlog, begun, ends, claims }.work(shutdown).await;
 }
 
 struct Desk {
@@ -59,11 +66,19 @@ struct Desk {
     claimed: mpsc::UnboundedSender<Claimed>,
     request: ClaimRequest,
     backlog: Vec<Unwritten>,
+    /// How many tasks began together, if none of them has ended.
+    begun: usize,
     /// Where ends are written, and claims made along with them.
     ends: Line,
     /// Where claims are made beside the ends.
     claims: Line,
 }
+
+/// How the queue's statements are to be planned. Each of them looks for rows by an index, as few as there are tasks in it,
+/// but the statistics of a queue are always those of some other moment: of a table that was empty, or was all queue. A
+/// plan that reads the table from end to end because of them costs several times as much, and lasts. One plan for all
+/// values, since planning such a statement takes longer than a small batch of it.
+const PLANNING: &str = "set enable_seqscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
 
 /// A connection that is kept: an exchange need not ask the pool for it, and finds its statements prepared.
 #[derive(Default)]
@@ -72,7 +87,9 @@ struct Line(Option<PoolConnection<Postgres>>);
 impl Line {
     async fn connected(&mut self, shared: &Shared) -> Result<&mut PgConnection, RunError> {
         if self.0.is_none() {
-            self.0 = Some(shared.pool.acquire().await?);
+            let mut connection = shared.pool.acquire().await?;
+            sqlx::raw_sql(PLANNING).execute(&mut *connection).await?;
+            self.0 = Some(connection);
         }
         Ok(self.0.as_mut().expect("made above"))
     }
@@ -98,9 +115,7 @@ impl Desk {
     async fn work(mut self, shutdown: CancellationToken) {
         let mut pause = FIRST_PAUSE;
         loop {
-            while let Ok(left) = self.left.try_recv() {
-                self.take(left);
-            }
+            self.gather().await;
             let stopping = shutdown.is_cancelled();
             if stopping && self.backlog.is_empty() && self.shared.running() == 0 {
                 return;
@@ -132,6 +147,22 @@ impl Desk {
         }
     }
 
+    /// Takes in what has ended, and what is about to: tasks that began together tend to end together, and one exchange
+    /// for all of them costs hardly more than one for the first.
+    async fn gather(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        let since = Instant::now();
+        loop {
+            while let Ok(left) = self.left.try_recv() {
+                self.take(left);
+            }
+            if self.backlog.is_empty() || self.backlog.len() >= begun || since.elapsed() >= GATHERING {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn take(&mut self, left: Left) {
         let Left { held, ended, straight_on } = left;
         self.shared.release(held.fence.attempt_id);
@@ -158,9 +189,7 @@ impl Desk {
         }
         self.backlog.drain(..ended.len());
         let more = !self.backlog.is_empty() || claimed.len() == BATCH;
-        for task in claimed {
-            self.begin(task);
-        }
+        self.begin(claimed);
         Ok(more)
     }
 
@@ -184,9 +213,7 @@ impl Desk {
                 Ok((ends.accepted, claimed))
             }
             (Err(error), _) => {
-                for task in claimed {
-                    self.begin(task);
-                }
+                self.begin(claimed);
                 Err(error)
             }
         }
@@ -201,16 +228,29 @@ impl Desk {
             return Ok(false);
         };
         self.backlog.clear();
-        if let Some(next) = next {
-            self.begin(*next);
-        }
+        self.begin(next.map(|next| *next));
         Ok(true)
     }
 
-    fn begin(&self, task: Claimed) {
-        self.shared.hold(&task);
-        // The receiver lives as long as this sender.
-        let _ = self.claimed.send(task);
+    /// Tasks first, and then what is said of their runs: nobody waits for that.
+    fn begin(&mut self, claimed: impl IntoIterator<Item = Claimed>) {
+        let mut fresh = BTreeSet::new();
+        self.begun = 0;
+        for task in claimed {
+            self.begun += 1;
+            fresh.extend(task.first.then_some(task.run_id));
+            self.shared.hold(&task);
+            // The receiver lives as long as this sender.
+            let _ = self.claimed.send(task);
+        }
+        if !fresh.is_empty() {
+            let (shared, runs) = (Arc::clone(&self.shared), Vec::from_iter(fresh));
+            tokio::spawn(async move {
+                if let Err(error) = answered(shared.options.lease, runs::mark_started(&shared.pool, &runs)).await {
+                    tracing::debug!(%error, ?runs, "runs are not marked as begun yet");
+                }
+            });
+        }
     }
 
     fn hang_up(&mut self) {
@@ -248,14 +288,15 @@ impl Desk {
 impl Unwritten {
     /// As the short way wants it, where that is open.
     fn well_ended(&self) -> Option<WellEnded<'_>> {
-        match &self.ended.end {
-            End::Success { output } if self.straight_on => Some(WellEnded {
+        match (&self.ended.end, &self.straight_on) {
+            (End::Success { output }, Some(next)) => Some(WellEnded {
                 fence: self.ended.fence,
                 run_id: self.held.run_id,
                 task_run_id: self.held.task_run_id,
                 task: &self.held.task,
                 output,
                 lines: &self.ended.lines,
+                only_successor: next.only_successor.as_deref(),
             }),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! What a worker holds: the attempts under way, and what all its parts share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -98,20 +98,31 @@ pub(crate) struct Left {
     /// `None` where there is nothing to write: the lease is lost and belongs to someone else.
     pub(crate) ended: Option<Ended>,
     /// The task's plan says that what follows is plain: [`Plan::straight_on`].
-    pub(crate) straight_on: bool,
+    pub(crate) straight_on: Option<StraightOn>,
 }
 
 /// The plan of a version, with what is looked up for each attempt.
 pub(crate) struct KnownPlan {
     pub(crate) plan: Plan,
     places: HashMap<String, usize>,
-    straight_on: BTreeSet<usize>,
+    straight_on: HashMap<String, StraightOn>,
+}
+
+/// What follows on a task that [`Plan::straight_on`] names.
+#[derive(Debug, Clone)]
+pub(crate) struct StraightOn {
+    /// The task behind it, where that is just one.
+    pub(crate) only_successor: Option<Arc<str>>,
 }
 
 impl KnownPlan {
     fn new(plan: Plan) -> Self {
         let places: HashMap<_, _> = plan.tasks.iter().enumerate().map(|(place, t)| (t.name.clone(), place)).collect();
-        let straight_on = plan.straight_on().into_iter().map(|name| places[name]).collect();
+        let straight_on = plan
+            .straight_on()
+            .into_iter()
+            .map(|(name, behind)| (name.to_owned(), StraightOn { only_successor: behind.map(Arc::from) }))
+            .collect();
         Self { plan, places, straight_on }
     }
 
@@ -121,8 +132,8 @@ impl KnownPlan {
         Some(&self.plan.tasks[*place])
     }
 
-    pub(crate) fn straight_on(&self, name: &str) -> bool {
-        self.places.get(name).is_some_and(|place| self.straight_on.contains(place))
+    pub(crate) fn straight_on(&self, name: &str) -> Option<StraightOn> {
+        self.straight_on.get(name).cloned()
     }
 }
 

@@ -64,32 +64,43 @@ fn end(seed: u64, task: &str) -> End {
     }
 }
 
-/// Takes one task after another to its end; gives how many went the short way.
-async fn walk(pool: &PgPool, plan: &Plan, seed: u64, short: bool) -> (i64, usize) {
+/// A run that was taken to its end.
+struct Walk {
+    run_id: i64,
+    /// In what order its tasks ran.
+    order: Vec<String>,
+    /// How many went the short way.
+    shorts: usize,
+}
+
+/// Takes one task after another to its end.
+async fn walk(pool: &PgPool, plan: &Plan, seed: u64, short: bool) -> Walk {
     let run_id = start(pool, plan).await;
     let straight_on = plan.straight_on();
     let mut connection = pool.acquire().await.expect("a connection");
     let connection: &mut PgConnection = &mut connection;
-    let (mut held, mut shorts): (Option<Claimed>, usize) = (None, 0);
+    let (mut held, mut order, mut shorts): (Option<Claimed>, Vec<String>, usize) = (None, Vec::new(), 0);
     loop {
         let Some(task) = held.take() else {
             let claimed = runs::exchange(connection, &[], Some(&request(run_id, 1))).await.expect("claimed").claimed;
             match claimed.into_iter().next() {
                 Some(task) => held = Some(task),
                 None if runs::admit(pool).await.is_ok() && queued(pool, run_id).await => {}
-                None => return (run_id, shorts),
+                None => return Walk { run_id, order, shorts },
             }
             continue;
         };
+        order.push(task.task.clone());
         let log = LogLine { at: task.logical_time, level: LogLevel::Info, line: format!("{} says\0", task.task) };
         let lines = vec![Line { seq: 1, line: log }];
         let end = end(seed, &task.task);
         if short
-            && straight_on.contains(task.task.as_str())
+            && let Some(&only_successor) = straight_on.get(task.task.as_str())
             && let End::Success { output } = &end
         {
             let Claimed { fence, run_id, task_run_id, .. } = task;
-            let well = WellEnded { fence, run_id, task_run_id, task: &task.task, output, lines: &lines };
+            let well =
+                WellEnded { fence, run_id, task_run_id, task: &task.task, output, lines: &lines, only_successor };
             if let HandedOver::Done(next) = runs::hand_over(connection, &well, &request(run_id, 1)).await.expect("told")
             {
                 shorts += 1;
@@ -135,11 +146,12 @@ async fn the_short_way_leaves_what_the_long_way_leaves() {
     for seed in 0..60 {
         let text = dag(seed);
         let plan = plan(&registry, &text);
-        let (long, none) = walk(&db.pool, &plan, seed, false).await;
-        let (short, some) = walk(&db.pool, &plan, seed, true).await;
-        assert_eq!(none, 0);
-        shorts += some;
-        let (long, short) = (left(&db.pool, long).await, left(&db.pool, short).await);
+        let long = walk(&db.pool, &plan, seed, false).await;
+        let short = walk(&db.pool, &plan, seed, true).await;
+        assert_eq!(long.shorts, 0);
+        assert_eq!(short.order, long.order, "seed {seed}:\n{text}");
+        shorts += short.shorts;
+        let (long, short) = (left(&db.pool, long.run_id).await, left(&db.pool, short.run_id).await);
         assert_eq!(long["(run)"]["over"], json!(true), "seed {seed} comes to its end:\n{text}");
         assert_eq!(short, long, "seed {seed}:\n{text}");
     }
@@ -158,7 +170,7 @@ async fn who_has_lost_the_lease_is_refused_on_the_short_way_too() {
     assert_eq!(runs::reap(&db.pool).await.expect("reaped"), 1);
     let Claimed { fence, run_id, task_run_id, task, .. } = late;
     let output = json!("late");
-    let well = WellEnded { fence, run_id, task_run_id, task: &task, output: &output, lines: &[] };
+    let well = WellEnded { fence, run_id, task_run_id, task: &task, output: &output, lines: &[], only_successor: None };
     let refused = runs::hand_over(&mut connection, &well, &request(run_id, 1)).await.expect("no error");
     assert!(matches!(refused, HandedOver::LongWay), "{refused:?}");
     assert_eq!(crate::support::tasks(&db.pool, run_id).await, ["a queued 1", "b waiting 0", "c waiting 0"]);

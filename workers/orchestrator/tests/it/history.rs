@@ -88,6 +88,7 @@ async fn work(pool: &PgPool) -> usize {
                 task,
                 output: &output,
                 lines: &[],
+                only_successor: None,
             };
             if let HandedOver::Done(next) = runs::hand_over(&mut connection, &well, &request).await.expect("told") {
                 held = next.map(|next| *next);

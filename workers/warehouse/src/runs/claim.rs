@@ -45,6 +45,8 @@ pub struct Claimed {
     pub task: String,
     /// Its kind.
     pub kind: String,
+    /// The run is not known to have begun: see [`mark_started`](super::mark_started).
+    pub first: bool,
     /// The DAG.
     pub dag: String,
     /// The version that the run keeps.
@@ -65,7 +67,7 @@ pub(super) struct Row {
     token: i64,
     attempt: i32,
     max_attempts: i32,
-    pub(super) run_id: i64,
+    run_id: i64,
     task_run_id: i64,
     task: String,
     kind: String,
@@ -75,15 +77,12 @@ pub(super) struct Row {
     interval_start: DateTime<Utc>,
     interval_end: DateTime<Utc>,
     params: Value,
-    pub(super) first: bool,
+    first: bool,
     inputs: sqlx::types::Json<BTreeMap<String, Value>>,
 }
 
-/// What was claimed, and the runs that have their first task with it.
-pub(super) async fn claim(
-    connection: &mut PgConnection,
-    request: &ClaimRequest,
-) -> Result<(Vec<Claimed>, Vec<i64>), RunError> {
+/// What was claimed, the first of the queue first.
+pub(super) async fn claim(connection: &mut PgConnection, request: &ClaimRequest) -> Result<Vec<Claimed>, RunError> {
     let rows: Vec<Row> = sqlx::query_as(include_str!("../../../../sql/runs/claim.sql"))
         .bind(&request.queues)
         .bind(&request.kinds)
@@ -94,10 +93,7 @@ pub(super) async fn claim(
         .bind(&request.labels)
         .fetch_all(connection)
         .await?;
-    let mut started: Vec<i64> = rows.iter().filter(|row| row.first).map(|row| row.run_id).collect();
-    started.sort_unstable();
-    started.dedup();
-    Ok((rows.into_iter().map(Claimed::from).collect(), started))
+    Ok(rows.into_iter().map(Claimed::from).collect())
 }
 
 /// Puts tasks whose next attempt is due into the queue, a thousand at most. Gives how many. Any process may call it at any
@@ -127,6 +123,7 @@ impl From<Row> for Claimed {
             task_run_id: row.task_run_id,
             task: row.task,
             kind: row.kind,
+            first: row.first,
             dag: row.dag,
             version: row.version,
             logical_time: row.logical_time,

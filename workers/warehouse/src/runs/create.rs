@@ -211,10 +211,7 @@ pub(super) async fn make(
             None => Created::New(run_id),
             // It may have gone there since someone looked, so this look comes last.
             Some(archived) => {
-                sqlx::query("delete from sluice.dag_run where run_id = $1")
-                    .bind(run_id)
-                    .execute(&mut *transaction)
-                    .await?;
+                unmake(transaction, run_id).await?;
                 Created::Existing(archived)
             }
         },
@@ -227,6 +224,18 @@ pub(super) async fn make(
         ),
     };
     Ok(Made { created, state, others })
+}
+
+/// Takes back what was made in this transaction.
+async fn unmake(transaction: &mut PgConnection, run_id: i64) -> Result<(), RunError> {
+    for sql in [
+        "delete from sluice.task_edge where run_id = $1",
+        "delete from sluice.task_run where run_id = $1",
+        "delete from sluice.dag_run where run_id = $1",
+    ] {
+        sqlx::query(sql).bind(run_id).execute(&mut *transaction).await?;
+    }
+    Ok(())
 }
 
 /// The state that a new run begins in, and the runs of its DAG that are under way. Decided under the DAG's lock, if

@@ -35,6 +35,15 @@ fn start_of_run(plan: &Plan, fire: DateTime<Utc>) -> DateTime<Utc> {
 
 /// Keeps `plan` for the runs that are made from it.
 pub(super) async fn store_version(connection: &mut PgConnection, plan: &Plan) -> Result<(), RunError> {
+    // Nearly always it is there, and a plan of many tasks is long.
+    let known = sqlx::query("select from sluice.dag_version where dag = $1 and version = $2")
+        .bind(&plan.dag)
+        .bind(&plan.version)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if known.is_some() {
+        return Ok(());
+    }
     sqlx::query(include_str!("../../../../sql/runs/deploy_version.sql"))
         .bind(&plan.dag)
         .bind(&plan.version)

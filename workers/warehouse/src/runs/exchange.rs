@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use workflow::{
     error::ErrorDomain,
     kind::Fence,
@@ -159,34 +159,29 @@ pub async fn exchange(
     if ended.is_empty() && request.is_none() {
         return Ok(exchange);
     }
-    let mut started = Vec::new();
     if ended.is_empty() {
         // A claim alone is one statement and needs no transaction around it.
         if let Some(request) = request {
-            (exchange.claimed, started) = claim(connection, request).await?;
+            exchange.claimed = claim(connection, request).await?;
         }
     } else {
         let mut transaction = connection.begin().await?;
         exchange.accepted = finish(&mut transaction, ended).await?;
         if let Some(request) = request {
-            (exchange.claimed, started) = claim(&mut transaction, request).await?;
+            exchange.claimed = claim(&mut transaction, request).await?;
         }
         transaction.commit().await?;
-    }
-    if !started.is_empty() {
-        mark_started(connection, &started).await;
     }
     Ok(exchange)
 }
 
-/// Says that runs have begun. Apart from the claim, which holds locks on tasks: runs are locked before tasks, never
-/// after. Where it fails the claims stand all the same, and the run's next claim says it.
-pub(super) async fn mark_started(connection: &mut PgConnection, runs: &[i64]) {
+/// Says that runs have begun, of which a claim took the first task. Apart from the claim, which holds locks on tasks: runs
+/// are locked before tasks, never after. Where it does not come to that, the end of the run says it.
+pub async fn mark_started(pool: &PgPool, runs: &[i64]) -> Result<(), RunError> {
     let mark =
         "update sluice.dag_run set started_at = clock_timestamp() where run_id = any ($1) and started_at is null";
-    if let Err(error) = sqlx::query(mark).bind(runs).execute(connection).await {
-        tracing::warn!(%error, ?runs, "cannot mark runs as started");
-    }
+    sqlx::query(mark).bind(runs).execute(pool).await?;
+    Ok(())
 }
 
 /// Writes ends in the caller's transaction; gives the attempts that still held their token.

@@ -9,7 +9,7 @@ use super::{ClaimRequest, Claimed, Line, RunError, claim::Row, exchange::clean, 
 /// The two refusals of `sluice.hand_over` that the long way decides about: a lost lease, and a rule's decision.
 const LONG_WAY: [&str; 2] = ["SL001", "SL002"];
 
-/// An attempt that ended well, of a task that `Plan::goes_straight_on` says yes to.
+/// An attempt that ended well, of a task that `Plan::straight_on` names.
 #[derive(Debug)]
 pub struct WellEnded<'a> {
     /// Which one.
@@ -24,6 +24,8 @@ pub struct WellEnded<'a> {
     pub output: &'a Value,
     /// The last lines of its log.
     pub lines: &'a [Line],
+    /// The task behind it in the plan, where that is just one.
+    pub only_successor: Option<&'a str>,
 }
 
 /// What came of a [`hand_over`].
@@ -54,6 +56,7 @@ pub async fn hand_over(
         .bind(lines.iter().map(|line| line.line.at).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| line.line.level.as_str()).collect::<Vec<_>>())
         .bind(lines.iter().map(|line| without_nul(&line.line.line)).collect::<Vec<_>>())
+        .bind(ended.only_successor)
         .bind(&request.worker)
         .bind(request.lease.as_secs_f64())
         .bind(&request.queues)
@@ -75,9 +78,5 @@ pub async fn hand_over(
     if row.try_get::<Option<i64>, _>("attempt_id")?.is_none() {
         return Ok(HandedOver::Done(None));
     }
-    let next = Row::from_row(&row)?;
-    if next.first {
-        super::exchange::mark_started(connection, &[next.run_id]).await;
-    }
-    Ok(HandedOver::Done(Some(Box::new(next.into()))))
+    Ok(HandedOver::Done(Some(Box::new(Row::from_row(&row)?.into()))))
 }

@@ -46,7 +46,7 @@ pub use create::{Created, NewRun, Trigger, create};
 pub use deadlines::miss_deadlines;
 pub use deploy::{VersionRow, current_plan, deploy, find_version, pause, plan, retire_others, set_next_run, versions};
 pub use error::RunError;
-pub use exchange::{End, Ended, Exchange, exchange};
+pub use exchange::{End, Ended, Exchange, exchange, mark_started};
 pub use hand_over::{HandedOver, WellEnded, hand_over};
 pub use items::{ClaimedItem, Expansion, ItemRow, item, item_outputs, items};
 pub use lease::{Held, lead, reap, release_lead, renew, worker_seen, worker_serves, worker_stopped};

@@ -240,8 +240,8 @@ impl Plan {
     }
 
     /// The tasks after which all is plain once they went well: no slot of a pool to pass on, and behind them only tasks
-    /// that need no slot, are not mapped, and whose rules then say yes.
-    pub fn straight_on(&self) -> BTreeSet<&str> {
+    /// that need no slot, are not mapped, and whose rules then say yes. Each with the task behind it, where that is just one.
+    pub fn straight_on(&self) -> BTreeMap<&str, Option<&str>> {
         let apart = |task: &&PlannedTask| task.pool.is_some() || task.for_each.is_some();
         let pooled = self.tasks.iter().filter(apart);
         let choosy = self.tasks.iter().filter(|task| apart(task) || task.trigger_rule.wants_fault());
@@ -249,7 +249,23 @@ impl Plan {
             .map(|task| task.name.as_str())
             .chain(choosy.flat_map(|task| task.needs.iter().map(String::as_str)))
             .collect();
-        self.tasks.iter().map(|task| task.name.as_str()).filter(|name| !winding.contains(name)).collect()
+        let mut behind: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for task in &self.tasks {
+            for need in &task.needs {
+                behind.entry(need).or_default().push(&task.name);
+            }
+        }
+        self.tasks
+            .iter()
+            .map(|task| task.name.as_str())
+            .filter(|name| !winding.contains(name))
+            .map(|name| {
+                (
+                    name,
+                    behind.get(name).and_then(|names| <[&str; 1]>::try_from(names.as_slice()).ok()).map(|[only]| only),
+                )
+            })
+            .collect()
     }
 
     /// The names of the tasks of a group, in the plan's order.
