@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// As many ends are written, and as many tasks claimed, in one transaction at most: what is behind them goes on.
-const BATCH: usize = 250;
+const BATCH: usize = 100;
 
 /// For so long the first end of several tasks that began together waits for the others.
 const GATHERING: Duration = Duration::from_micros(250);

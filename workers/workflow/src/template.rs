@@ -168,6 +168,11 @@ pub fn evaluate(expression: &str, scope: &Scope<'_>) -> Result<Value, TemplateFa
 
 /// `config` with every template in it rendered; the first fault where one fails.
 pub fn render(config: &Value, scope: &Scope<'_>) -> Result<Value, TemplateFault> {
+    let mut any = false;
+    walk(config, "", &mut |_, _| any = true);
+    if !any {
+        return Ok(config.clone());
+    }
     let environment = environment();
     let context = context(scope);
     render_value(&environment, &context, "", config)
