@@ -73,6 +73,7 @@ async fn main() {
     // Idle is what they hold with nothing to do, having done something.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = [worker.memory("VmRSS"), scheduler.memory("VmRSS")];
+    let own = [worker.memory("RssAnon"), scheduler.memory("RssAnon")];
     scheduler.stop();
 
     load(project);
@@ -133,6 +134,8 @@ async fn main() {
             .against(READY_MS),
             held("worker_idle_mib", idle[0], IDLE_MIB, "resident, after the starts"),
             held("scheduler_idle_mib", idle[1], IDLE_MIB, "resident, after the starts"),
+            held("worker_idle_own_mib", own[0], IDLE_MIB, "of that its own, not pages of the program's file"),
+            held("scheduler_idle_own_mib", own[1], IDLE_MIB, "of that its own, not pages of the program's file"),
             held("worker_loaded_mib", loaded[0], LOADED_MIB, &load),
             held("scheduler_loaded_mib", loaded[1], LOADED_MIB, &load),
         ],
