@@ -60,7 +60,7 @@ begin
         from sluice.task_edge e
         where e.run_id = ended_run_id and e.needs = ended_task and e.task = only_successor
           and t.run_id = ended_run_id and t.task = only_successor
-          and t.state = 'waiting' and t.needs_open = 1 and t.needs_failed + t.needs_skipped = 0
+          and t.state = 'waiting' and t.admitted and t.needs_open = 1 and t.needs_failed + t.needs_skipped = 0
           and (cardinality(queues) = 0 or t.queue = any (queues))
           and t.kind = any (kinds)
           and t.labels <@ hand_over.labels

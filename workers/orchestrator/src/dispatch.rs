@@ -76,9 +76,12 @@ struct Desk {
 
 /// How the queue's statements are to be planned. Each of them looks for rows by an index, as few as there are tasks in it,
 /// but the statistics of a queue are always those of some other moment: of a table that was empty, or was all queue. A
-/// plan that reads the table from end to end because of them costs several times as much, and lasts. One plan for all
-/// values, since planning such a statement takes longer than a small batch of it.
-const PLANNING: &str = "set enable_seqscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
+/// plan that reads the table from end to end because of them costs several times as much, and lasts.
+const PLANNING: &str = "set enable_seqscan = off; set jit = off";
+
+/// One plan for all values, since planning such a statement takes longer than a small batch of it. Who works for one run
+/// only is better off with the index of that run.
+const PLANNING_ONCE: &str = "set plan_cache_mode = force_generic_plan";
 
 /// A connection that is kept: an exchange need not ask the pool for it, and finds its statements prepared.
 #[derive(Default)]
@@ -89,6 +92,9 @@ impl Line {
         if self.0.is_none() {
             let mut connection = shared.pool.acquire().await?;
             sqlx::raw_sql(PLANNING).execute(&mut *connection).await?;
+            if shared.options.run_id.is_none() {
+                sqlx::raw_sql(PLANNING_ONCE).execute(&mut *connection).await?;
+            }
             self.0 = Some(connection);
         }
         Ok(self.0.as_mut().expect("made above"))

@@ -17,14 +17,18 @@ use crate::{
     support::{RULES, plan, start},
 };
 
-/// A DAG of 1 to 12 tasks with needs, rules, priorities and a pool here and there.
+/// A DAG of 1 to 12 tasks with needs, rules, priorities, and a pool or a key here and there.
 fn dag(seed: u64) -> String {
     let mut dice = Dice::new(seed);
     let mut text = format!("dag: d{seed}\ntasks:\n");
     for task in 0..=dice.roll(12) {
         let needs: Vec<String> = (0..task).filter(|_| dice.roll(3) == 0).map(|need| format!("t{need}")).collect();
         let rule = if needs.is_empty() { "all_success" } else { dice.pick(&RULES) };
-        let pool = if dice.roll(8) == 0 { ", pool: narrow" } else { "" };
+        let pool = match dice.roll(8) {
+            0 => ", pool: narrow",
+            1 => ", concurrency: { key: one, limit: 1 }",
+            _ => "",
+        };
         writeln!(
             text,
             "  t{task}: {{ kind: echo, attempts: 1, needs: [{}], trigger_rule: {rule}, priority: {}{pool} }}",

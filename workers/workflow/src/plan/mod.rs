@@ -242,7 +242,7 @@ impl Plan {
     /// The tasks after which all is plain once they went well: no slot of a pool to pass on, and behind them only tasks
     /// that need no slot, are not mapped, and whose rules then say yes. Each with the task behind it, where that is just one.
     pub fn straight_on(&self) -> BTreeMap<&str, Option<&str>> {
-        let apart = |task: &&PlannedTask| task.pool.is_some() || task.for_each.is_some();
+        let apart = |task: &&PlannedTask| task.takes_slot() || task.for_each.is_some();
         let pooled = self.tasks.iter().filter(apart);
         let choosy = self.tasks.iter().filter(|task| apart(task) || task.trigger_rule.wants_fault());
         let winding: BTreeSet<&str> = pooled
