@@ -2,7 +2,7 @@
 with run as (
     insert into sluice.dag_run (dag, version, logical_time, interval_start, interval_end, trigger, params, tasks_open,
                                 state, reason, deadline_at, finished_at, cause, retries_left, only_task)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $22, $23, $24, case when $22 = 'skipped' then clock_timestamp() end, $28,
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $22::text, $23, $24, case when $22 = 'skipped' then clock_timestamp() end, $28,
             $29, $30)
     on conflict (dag, logical_time) do nothing
     returning run_id
