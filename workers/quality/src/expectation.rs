@@ -2,7 +2,7 @@
 
 mod catalogue;
 
-use crate::{expression::Expression, value::Scalar};
+use crate::{expression::Expression, text::TextTest, value::Scalar};
 
 pub use catalogue::{Entry, catalogue};
 
@@ -61,6 +61,33 @@ pub enum Expectation {
         column: String,
         /// The bounds.
         bounds: Bounds,
+    },
+    /// Texts pass a test.
+    Text {
+        /// The column.
+        column: String,
+        /// The test.
+        test: TextTest,
+    },
+    /// Values lie less than so many sample standard deviations from the mean of all.
+    ZScore {
+        /// The column.
+        column: String,
+        /// The number of deviations.
+        threshold: f64,
+        /// Whether values far below the mean are outliers too.
+        double_sided: bool,
+    },
+    /// No value is below the one before it; nulls are stepped over.
+    Ordered {
+        /// The column.
+        column: String,
+        /// It is the other way round: none is above the one before it.
+        descending: bool,
+        /// Equal ones are out of order too.
+        strictly: bool,
+        /// The column that says which row comes before which; in a frame, absent, the place of the row does.
+        order_by: Option<String>,
     },
     /// The value of `a` is above that of `b`.
     PairGreater {
@@ -126,6 +153,16 @@ pub enum Expectation {
         /// The bounds.
         bounds: Bounds,
     },
+    /// The number of rows is that of another table.
+    OtherRowCount {
+        /// Its name, after its schema and a dot if that is another.
+        table: String,
+    },
+    /// A query finds no rows.
+    UnexpectedRows {
+        /// The query, in SQL, with `{batch}` for the table.
+        query: String,
+    },
     /// The number of columns lies within bounds.
     ColumnCount {
         /// The bounds.
@@ -133,15 +170,22 @@ pub enum Expectation {
     },
     /// The table has these columns.
     ColumnSet {
-        /// The columns.
-        columns: Vec<String>,
+        /// The columns; none where absent.
+        columns: Option<Vec<String>>,
         /// Whether it may have no others.
         exact: bool,
     },
     /// The table has these columns in this order and no others.
     ColumnList {
-        /// The columns.
-        columns: Vec<String>,
+        /// The columns; where absent, they are only told.
+        columns: Option<Vec<String>>,
+    },
+    /// The column is of one of these types.
+    OfType {
+        /// The column.
+        column: String,
+        /// Names of types, those of Great Expectations; where absent, the type is only told.
+        names: Option<Vec<String>>,
     },
     /// A number computed from a column lies within bounds.
     Aggregate {
@@ -156,10 +200,71 @@ pub enum Expectation {
     DistinctSet {
         /// The column.
         column: String,
-        /// The set.
-        values: Vec<Scalar>,
+        /// The set; where absent, they are only told.
+        values: Option<Vec<Scalar>>,
         /// How.
         relation: SetRelation,
+    },
+    /// The value that a column has most often is one of these.
+    MostCommon {
+        /// The column.
+        column: String,
+        /// The values; where absent, it is only told.
+        values: Option<Vec<Scalar>>,
+        /// Of several that are equally common, one of these is enough; else there must be no other.
+        ties_okay: bool,
+    },
+    /// Quantiles lie within bounds.
+    Quantiles {
+        /// The column.
+        column: String,
+        /// Fractions from 0 to 1. A quantile is the least value that so many are not above.
+        quantiles: Vec<f64>,
+        /// The bounds of each.
+        ranges: Vec<Bounds>,
+    },
+    /// The values are spread much as a partition says.
+    Divergence {
+        /// The column.
+        column: String,
+        /// How, and how much.
+        divergence: Divergence,
+    },
+}
+
+/// What the relative entropy (Kullback and Leibler, in nats) of a column is taken against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Divergence {
+    /// The partition; the column's own where absent.
+    pub partition: Option<Partition>,
+    /// Without a partition: bins, rather than values.
+    pub bucketize: bool,
+    /// The most that it may be; where absent, it is only told.
+    pub threshold: Option<f64>,
+    /// Weight shared by the bins that have none.
+    pub internal_holdout: f64,
+    /// Weight of what lies beyond the bins, or of values that are not in the partition.
+    pub tail_holdout: f64,
+}
+
+/// Weights of values, or of ranges of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Partition {
+    /// Each value has a weight.
+    Values {
+        /// The values.
+        values: Vec<Scalar>,
+        /// One a value.
+        weights: Vec<f64>,
+    },
+    /// Each bin has a weight. A bin holds its lower edge and not its upper one; the last holds both.
+    Bins {
+        /// Ascending; the first and the last may be infinite.
+        edges: Vec<f64>,
+        /// One between each two edges.
+        weights: Vec<f64>,
+        /// Of what lies below the first edge, and above the last.
+        tails: Option<[f64; 2]>,
     },
 }
 
@@ -227,6 +332,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// Whether nothing is outside.
+    pub fn are_open(&self) -> bool {
+        self.min.is_none() && self.max.is_none()
+    }
+
     /// Exactly this value.
     pub fn exactly(value: Scalar) -> Self {
         Self { min: Some(value.clone()), max: Some(value), ..Self::default() }
@@ -259,15 +369,24 @@ impl Bounds {
 impl Expectation {
     /// Whether it says of each row whether it is good, so that bad ones can be held back.
     pub fn is_about_rows(&self) -> bool {
-        !matches!(
+        matches!(
             self,
-            Self::ColumnExists { .. }
-                | Self::RowCount { .. }
-                | Self::ColumnCount { .. }
-                | Self::ColumnSet { .. }
-                | Self::ColumnList { .. }
-                | Self::Aggregate { .. }
-                | Self::DistinctSet { .. }
+            Self::NotNull { .. }
+                | Self::Null { .. }
+                | Self::Unique { .. }
+                | Self::Between { .. }
+                | Self::InSet { .. }
+                | Self::Matches { .. }
+                | Self::Length { .. }
+                | Self::Text { .. }
+                | Self::ZScore { .. }
+                | Self::Ordered { .. }
+                | Self::PairGreater { .. }
+                | Self::PairEqual { .. }
+                | Self::PairInSet { .. }
+                | Self::DistinctWithinRow { .. }
+                | Self::RowSum { .. }
+                | Self::Row { .. }
         )
     }
 
@@ -280,9 +399,16 @@ impl Expectation {
             | Self::InSet { column, .. }
             | Self::Matches { column, .. }
             | Self::Length { column, .. }
+            | Self::Text { column, .. }
+            | Self::ZScore { column, .. }
+            | Self::OfType { column, .. }
+            | Self::MostCommon { column, .. }
+            | Self::Quantiles { column, .. }
+            | Self::Divergence { column, .. }
             | Self::ColumnExists { column, .. }
             | Self::Aggregate { column, .. }
             | Self::DistinctSet { column, .. } => vec![column.clone()],
+            Self::Ordered { column, order_by, .. } => [column].into_iter().chain(order_by).cloned().collect(),
             Self::PairGreater { a, b, .. } | Self::PairEqual { a, b, .. } | Self::PairInSet { a, b, .. } => {
                 vec![a.clone(), b.clone()]
             }
@@ -290,9 +416,12 @@ impl Expectation {
                 columns.clone()
             }
             Self::Row { condition } => condition.columns().into_iter().map(str::to_owned).collect(),
-            Self::RowCount { .. } | Self::ColumnCount { .. } | Self::ColumnSet { .. } | Self::ColumnList { .. } => {
-                Vec::new()
-            }
+            Self::RowCount { .. }
+            | Self::OtherRowCount { .. }
+            | Self::UnexpectedRows { .. }
+            | Self::ColumnCount { .. }
+            | Self::ColumnSet { .. }
+            | Self::ColumnList { .. } => Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ mod parse;
 
 use std::collections::BTreeSet;
 
-use crate::value::Scalar;
+use crate::{text::TextTest, value::Scalar};
 
 /// An expression over the columns of one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,8 @@ pub enum Expression {
     Like(Box<Expression>, String, bool),
     /// The text holds a match of the regular expression (Rust's syntax, unanchored).
     Matches(Box<Expression>, String),
+    /// The text passes a test. No SQL says so: only expectations make it.
+    Test(Box<Expression>, TextTest),
     /// `case when … then … else … end`
     Case(Vec<(Expression, Expression)>, Box<Expression>),
     /// A function of the known few.
@@ -176,7 +178,7 @@ impl Expression {
         match self {
             Self::Column(_) | Self::Literal(_) => {}
             Self::Not(a) | Self::Negate(a) | Self::IsNull(a) | Self::IsTrue(a) => a.visit(seen),
-            Self::In(a, _) | Self::Like(a, _, _) | Self::Matches(a, _) => a.visit(seen),
+            Self::In(a, _) | Self::Like(a, _, _) | Self::Matches(a, _) | Self::Test(a, _) => a.visit(seen),
             Self::Compare(_, a, b) | Self::Arithmetic(_, a, b) => {
                 a.visit(seen);
                 b.visit(seen);

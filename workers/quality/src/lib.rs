@@ -14,6 +14,7 @@ mod probe;
 mod record;
 mod report;
 mod suite;
+mod text;
 mod types;
 mod value;
 
@@ -24,4 +25,5 @@ pub use postgres::{QualityError, Table, evaluate_table};
 pub use record::{RunRef, record};
 pub use report::validation_result;
 pub use suite::{Check, OnFail, Severity, Suite};
+pub use text::{JsonSchema, TextTest, TimeFormat};
 pub use value::Scalar;

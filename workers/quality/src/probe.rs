@@ -1,14 +1,23 @@
 //! What an engine must count for a check, and how the counts are judged. Nothing here knows an engine.
 
-use serde_json::{Map, Value, json};
+mod divergence;
+mod judge;
+
+use serde_json::{Value, json};
 
 use crate::{
-    expectation::{Bounds, Expectation, Ignore, Metric, SetRelation},
+    expectation::{Bounds, Divergence, Expectation, Ignore, Metric, Partition, SetRelation},
     expression::{Comparison, Expression},
     outcome::Outcome,
     suite::Check,
     types::{Schema, bound},
     value::Scalar,
+};
+
+pub(crate) use divergence::judge_histogram;
+pub(crate) use judge::{
+    Frequencies, divide, judge_aggregate, judge_count, judge_frequencies, judge_other_count, judge_quantiles,
+    judge_rows, judge_unexpected_rows, sample, verdict,
 };
 
 /// How many unexpected values a result shows.
@@ -23,10 +32,30 @@ pub(crate) enum Probe {
     RowCount(Bounds),
     /// A number from a column.
     Aggregate { column: String, metric: Metric, bounds: Bounds },
-    /// The different values of a column.
-    Distinct { column: String, values: Vec<Scalar>, relation: SetRelation },
+    /// The different values of a column, and how often each is there.
+    Frequencies { column: String, asked: AskedOfFrequencies },
+    /// Quantiles of a column, as double-precision numbers.
+    Quantiles { column: String, quantiles: Vec<f64>, ranges: Vec<Bounds> },
+    /// How many rows meet each condition: the first is that the column has a value, the others that it lies below an
+    /// edge of a bin.
+    Histogram { conditions: Vec<Expression>, divergence: Divergence },
+    /// The number of rows of another table, beside that of this one. Only Postgres has other tables.
+    OtherRowCount(String),
+    /// The rows that a query finds. Only Postgres runs one.
+    UnexpectedRows(String),
     /// Decided by the columns alone.
     Decided(Outcome, Value),
+}
+
+/// What is asked of the values of a column and their frequencies.
+#[derive(Debug)]
+pub(crate) enum AskedOfFrequencies {
+    /// How the different ones relate to a set.
+    Set { values: Option<Vec<Scalar>>, relation: SetRelation },
+    /// Whether the most common one is in a set.
+    MostCommon { values: Option<Vec<Scalar>>, ties_okay: bool },
+    /// How far they are from a partition that is not one of bins.
+    Divergence(Divergence),
 }
 
 /// A row check.
@@ -49,6 +78,11 @@ pub(crate) enum Unexpected {
     Where(Expression),
     /// Those that have the same values in these columns as another row that is considered.
     Duplicates(Vec<String>),
+    /// Those with a value this many sample standard deviations, or more, from the mean of the rows considered. Where
+    /// all values are one, there is none.
+    Outliers { column: String, threshold: f64, double_sided: bool },
+    /// Those with a value out of order with that of the row considered before.
+    Disordered { column: String, descending: bool, strictly: bool, order_by: Option<String> },
 }
 
 /// What was counted for a row check.
@@ -124,6 +158,34 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             let length = Expression::Call(crate::expression::Function::Length, vec![column(name)]);
             rows(present(name), within(&length, bounds).is_not_true(), vec![name.clone()])
         }
+        Expectation::Text { column: name, test } => {
+            let passes = Expression::Test(Box::new(column(name)), test.clone());
+            rows(present(name), Expression::IsTrue(Box::new(passes.negated())), vec![name.clone()])
+        }
+        Expectation::ZScore { column: name, threshold, double_sided } => {
+            numbers(name, schema)?;
+            Ok(Probe::Rows(RowProbe {
+                considered: present(name),
+                unexpected: Unexpected::Outliers {
+                    column: name.clone(),
+                    threshold: *threshold,
+                    double_sided: *double_sided,
+                },
+                columns: vec![name.clone()],
+                tells_missing: true,
+            }))
+        }
+        Expectation::Ordered { column: name, descending, strictly, order_by } => Ok(Probe::Rows(RowProbe {
+            considered: present(name),
+            unexpected: Unexpected::Disordered {
+                column: name.clone(),
+                descending: *descending,
+                strictly: *strictly,
+                order_by: order_by.clone(),
+            },
+            columns: vec![name.clone()],
+            tells_missing: true,
+        })),
         Expectation::PairGreater { a, b, or_equal, ignore } => {
             let how = if *or_equal { Comparison::GreaterOrEqual } else { Comparison::Greater };
             let pair = vec![a.clone(), b.clone()];
@@ -164,6 +226,8 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             rows(condition.clone().is_not_null(), condition.clone().is_not_true(), columns)
         }
         Expectation::RowCount { bounds } => Ok(Probe::RowCount(bounds.clone())),
+        Expectation::OtherRowCount { table } => Ok(Probe::OtherRowCount(table.clone())),
+        Expectation::UnexpectedRows { query } => Ok(Probe::UnexpectedRows(query.clone())),
         Expectation::Aggregate { column, metric, bounds } => {
             let kind = schema.get(column)?;
             let fit = |value: &Option<Scalar>| value.as_ref().map(|value| bound(value, kind)).transpose();
@@ -173,15 +237,36 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
                 }
                 _ => bounds.clone(),
             };
-            if metric.is_arithmetic() && kind.summed_as().is_none() {
-                return Err(format!("`{column}` does not hold numbers"));
+            if metric.is_arithmetic() {
+                numbers(column, schema)?;
             }
             Ok(Probe::Aggregate { column: column.clone(), metric: *metric, bounds })
         }
         Expectation::DistinctSet { column, values, relation } => {
-            let kind = schema.get(column)?;
-            let values = values.iter().map(|value| bound(value, kind)).collect::<Result<_, _>>()?;
-            Ok(Probe::Distinct { column: column.clone(), values, relation: *relation })
+            let asked =
+                AskedOfFrequencies::Set { values: fitting(values.as_deref(), column, schema)?, relation: *relation };
+            Ok(Probe::Frequencies { column: column.clone(), asked })
+        }
+        Expectation::MostCommon { column, values, ties_okay } => {
+            let values = fitting(values.as_deref(), column, schema)?;
+            let asked = AskedOfFrequencies::MostCommon { values, ties_okay: *ties_okay };
+            Ok(Probe::Frequencies { column: column.clone(), asked })
+        }
+        Expectation::Quantiles { column, quantiles, ranges } => {
+            numbers(column, schema)?;
+            let (quantiles, ranges) = (quantiles.clone(), ranges.clone());
+            Ok(Probe::Quantiles { column: column.clone(), quantiles, ranges })
+        }
+        Expectation::Divergence { column, divergence } => spread(column, divergence, schema),
+        Expectation::OfType { column, names } => {
+            let stored = &schema.column(column)?.stored;
+            let observed = json!({ "observed_value": stored.reported, "details": { "type": stored.own } });
+            let outcome = match names {
+                None => Outcome::Vacuous,
+                Some(names) if names.iter().any(|name| stored.is(name)) => Outcome::Passed,
+                Some(_) => Outcome::Failed,
+            };
+            Ok(Probe::Decided(outcome, observed))
         }
         Expectation::ColumnExists { column, index } => {
             let place = schema.names().position(|name| name == column);
@@ -193,15 +278,67 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             Ok(decided(bounds.hold(&Scalar::int(count as i128))?, count.into()))
         }
         Expectation::ColumnSet { columns, exact } => {
-            let missing: Vec<_> = columns.iter().filter(|name| !schema.names().any(|n| n == **name)).collect();
-            let added: Vec<_> = schema.names().filter(|name| !columns.iter().any(|n| n == name)).collect();
-            let holds = missing.is_empty() && (!exact || added.is_empty());
+            let wanted = columns.as_deref().unwrap_or_default();
+            let missing: Vec<_> = wanted.iter().filter(|name| !schema.names().any(|n| n == **name)).collect();
+            let added: Vec<_> = schema.names().filter(|name| !wanted.iter().any(|n| n == name)).collect();
             let observed: Vec<_> = schema.names().collect();
-            Ok(with_details(decided(holds, json!(observed)), json!({ "missing": missing, "unexpected": added })))
+            if columns.is_none() && !exact {
+                return Ok(Probe::Decided(Outcome::Vacuous, json!({ "observed_value": observed })));
+            }
+            let holds = missing.is_empty() && (!exact || added.is_empty());
+            let mut mismatched = serde_json::Map::new();
+            for (name, columns) in [("unexpected", json!(added)), ("missing", json!(missing))] {
+                if columns.as_array().is_some_and(|columns| !columns.is_empty()) {
+                    mismatched.insert(name.to_owned(), columns);
+                }
+            }
+            Ok(with_details(decided(holds, json!(observed)), json!({ "mismatched": mismatched })))
         }
         Expectation::ColumnList { columns } => {
             let observed: Vec<_> = schema.names().collect();
-            Ok(decided(observed == *columns, json!(observed)))
+            Ok(match columns {
+                None => Probe::Decided(Outcome::Vacuous, json!({ "observed_value": observed })),
+                Some(columns) => decided(observed == *columns, json!(observed)),
+            })
+        }
+    }
+}
+
+fn numbers(column: &str, schema: &Schema) -> Result<(), String> {
+    match schema.get(column)?.summed_as() {
+        Some(_) => Ok(()),
+        None => Err(format!("`{column}` does not hold numbers")),
+    }
+}
+
+fn fitting(values: Option<&[Scalar]>, column: &str, schema: &Schema) -> Result<Option<Vec<Scalar>>, String> {
+    let kind = schema.get(column)?;
+    values.map(|values| values.iter().map(|value| bound(value, kind)).collect()).transpose()
+}
+
+fn spread(column: &str, divergence: &Divergence, schema: &Schema) -> Result<Probe, String> {
+    let mut divergence = divergence.clone();
+    match &mut divergence.partition {
+        Some(Partition::Bins { edges, .. }) => {
+            numbers(column, schema)?;
+            let value = || Expression::column(column);
+            let below = |how, edge: f64| value().compare(how, Expression::literal(Scalar::Float(edge)));
+            let finite = edges.iter().filter(|edge| edge.is_finite());
+            let mut conditions = vec![value().is_not_null()];
+            conditions.extend(finite.map(|edge| below(Comparison::Less, *edge)));
+            // The last bin holds its upper edge too.
+            conditions.extend(edges.last().filter(|edge| edge.is_finite()).map(|e| below(Comparison::LessOrEqual, *e)));
+            Ok(Probe::Histogram { conditions, divergence })
+        }
+        Some(Partition::Values { values, .. }) => {
+            *values = fitting(Some(values), column, schema)?.unwrap_or_default();
+            Ok(Probe::Frequencies { column: column.to_owned(), asked: AskedOfFrequencies::Divergence(divergence) })
+        }
+        None => {
+            if divergence.bucketize {
+                numbers(column, schema)?;
+            }
+            Ok(Probe::Frequencies { column: column.to_owned(), asked: AskedOfFrequencies::Divergence(divergence) })
         }
     }
 }
@@ -238,87 +375,4 @@ fn within(value: &Expression, bounds: &Bounds) -> Expression {
     let low = side(&bounds.min, bounds.strict_min, Comparison::Greater, Comparison::GreaterOrEqual);
     let high = side(&bounds.max, bounds.strict_max, Comparison::Less, Comparison::LessOrEqual);
     Expression::And(low.into_iter().chain(high).collect())
-}
-
-fn percent(part: u64, whole: u64) -> Value {
-    if whole == 0 { Value::Null } else { json!(part as f64 / whole as f64 * 100.0) }
-}
-
-/// Judges a row check; `samples` are values of its first bad rows.
-pub(crate) fn judge_rows(check: &Check, probe: &RowProbe, counts: RowCounts, samples: Vec<Value>) -> (Outcome, Value) {
-    let RowCounts { elements, considered, unexpected } = counts;
-    let mut observed = Map::new();
-    observed.insert("element_count".to_owned(), elements.into());
-    if probe.tells_missing {
-        observed.insert("missing_count".to_owned(), (elements - considered).into());
-        observed.insert("missing_percent".to_owned(), percent(elements - considered, elements));
-    }
-    observed.insert("unexpected_count".to_owned(), unexpected.into());
-    observed.insert("unexpected_percent".to_owned(), percent(unexpected, considered));
-    observed.insert("unexpected_percent_total".to_owned(), percent(unexpected, elements));
-    observed.insert("unexpected_percent_nonmissing".to_owned(), percent(unexpected, considered));
-    observed.insert("partial_unexpected_list".to_owned(), Value::Array(samples));
-    (verdict(check, counts), Value::Object(observed))
-}
-
-/// Whether a row check holds, by its counts alone.
-pub(crate) fn verdict(check: &Check, counts: RowCounts) -> Outcome {
-    let good = counts.considered - counts.unexpected;
-    if counts.considered == 0 {
-        Outcome::Vacuous
-    } else if counts.unexpected == 0 || good as f64 / counts.considered as f64 >= check.mostly {
-        Outcome::Passed
-    } else {
-        Outcome::Failed
-    }
-}
-
-/// Judges a number of rows.
-pub(crate) fn judge_count(bounds: &Bounds, rows: u64) -> Result<(Outcome, Value), String> {
-    let outcome = if bounds.hold(&Scalar::int(rows))? { Outcome::Passed } else { Outcome::Failed };
-    Ok((outcome, json!({ "observed_value": rows })))
-}
-
-/// The metric from what an engine computed over `count` values: means and fractions are divided here, once, so that
-/// both engines round alike.
-pub(crate) fn divide(metric: Metric, count: u64, value: Option<Scalar>) -> Option<Scalar> {
-    match metric {
-        Metric::Mean | Metric::DistinctFraction => Some(Scalar::Float(value?.as_f64()? / count as f64)),
-        _ => value,
-    }
-}
-
-/// Judges an aggregate; null where there was nothing to compute it from.
-pub(crate) fn judge_aggregate(bounds: &Bounds, value: Option<&Scalar>) -> Result<(Outcome, Value), String> {
-    let Some(value) = value else { return Ok((Outcome::Vacuous, json!({ "observed_value": null }))) };
-    let outcome = if bounds.hold(value)? { Outcome::Passed } else { Outcome::Failed };
-    Ok((outcome, json!({ "observed_value": value.to_json() })))
-}
-
-/// Judges the different values of a column, which are sorted.
-pub(crate) fn judge_distinct(values: &[Scalar], relation: SetRelation, seen: &[Scalar]) -> (Outcome, Value) {
-    let same = |a: &Scalar, b: &Scalar| a.compare(b).is_some_and(std::cmp::Ordering::is_eq);
-    let within = seen.iter().all(|value| values.iter().any(|known| same(known, value)));
-    let contains = values.iter().all(|value| seen.iter().any(|known| same(known, value)));
-    let holds = match relation {
-        SetRelation::Within => within,
-        SetRelation::Contains => contains,
-        SetRelation::Equal => within && contains,
-    };
-    let outcome = match (seen.is_empty(), holds) {
-        (true, _) => Outcome::Vacuous,
-        (false, true) => Outcome::Passed,
-        (false, false) => Outcome::Failed,
-    };
-    let shown: Vec<_> = seen.iter().take(100).map(Scalar::to_json).collect();
-    (outcome, json!({ "observed_value": shown, "distinct_count": seen.len() }))
-}
-
-/// What a sample shows of a bad row: its value, a list for a pair, a mapping for more.
-pub(crate) fn sample(columns: &[String], value: impl Fn(&String) -> Value) -> Value {
-    match columns {
-        [one] => value(one),
-        [a, b] => json!([value(a), value(b)]),
-        many => Value::Object(many.iter().map(|name| (name.clone(), value(name))).collect()),
-    }
 }

@@ -3,10 +3,15 @@
 //! [`lower`] decides every type and every conversion; an engine only says how each step is written in its terms. So
 //! the two cannot disagree on what is compared with what.
 
+mod stored;
+
 use workflow::diagnostic::did_you_mean;
+
+pub(crate) use stored::Stored;
 
 use crate::{
     expression::{Arithmetic, Comparison, Expression, Function},
+    text::TextTest,
     value::{Scalar, read_date, read_instant, read_time, read_timestamp},
 };
 
@@ -73,18 +78,28 @@ impl Type {
 
 /// The columns of a dataset, in order, with their types.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Schema(pub(crate) Vec<(String, Type)>);
+pub(crate) struct Schema(pub(crate) Vec<Column>);
+
+/// One column of a dataset.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: Type,
+    pub(crate) stored: Stored,
+}
 
 impl Schema {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.0.iter().map(|column| column.name.as_str())
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Type, String> {
-        match self.0.iter().find(|(known, _)| known == name) {
-            Some((_, kind)) => Ok(*kind),
-            None => Err(format!("there is no column `{name}` ({})", did_you_mean(name, self.names()))),
-        }
+        self.column(name).map(|column| column.kind)
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Result<&Column, String> {
+        let found = self.0.iter().find(|column| column.name == name);
+        found.ok_or_else(|| format!("there is no column `{name}` ({})", did_you_mean(name, self.names())))
     }
 }
 
@@ -106,6 +121,8 @@ pub(crate) trait Backend {
     fn like(&mut self, value: Self::Out, pattern: &str, any_case: bool) -> Self::Out;
     /// Fails where the engine has no pattern that means the same.
     fn matches(&mut self, value: Self::Out, pattern: &str) -> Result<Self::Out, String>;
+    /// Whether a text passes. Fails where the engine could not find out.
+    fn test(&mut self, value: Self::Out, test: &TextTest) -> Result<Self::Out, String>;
     fn case(&mut self, branches: Vec<(Self::Out, Self::Out)>, otherwise: Self::Out) -> Self::Out;
     fn call(&mut self, function: Function, arguments: Vec<Self::Out>) -> Self::Out;
 }
@@ -182,6 +199,10 @@ pub(crate) fn lower<B: Backend>(
         Expression::Matches(inner, pattern) => {
             let inner = text(inner, "a regular expression", schema, to)?;
             (to.matches(inner, pattern)?, Type::Bool)
+        }
+        Expression::Test(inner, test) => {
+            let inner = text(inner, test.name(), schema, to)?;
+            (to.test(inner, test)?, Type::Bool)
         }
         Expression::Case(branches, otherwise) => {
             let mut conditions = Vec::new();

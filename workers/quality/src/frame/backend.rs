@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Timelike};
 use polars::prelude::{
-    AnyValue, DataType, Expr, NULL, Scalar as PolarsScalar, Series, TimeUnit, TimeZone, coalesce, col, lit, when,
+    AnyValue, BooleanChunked, Column, DataType, Expr, Field, IntoColumn, NULL, Scalar as PolarsScalar, Series,
+    TimeUnit, TimeZone, coalesce, col, lit, when,
 };
 use regex::escape;
 
 use crate::{
     expression::{Arithmetic, Comparison, Function},
-    types::{Backend, Schema, Type},
+    text::TextTest,
+    types::{Backend, Schema, Stored, Type},
     value::Scalar,
 };
 
@@ -32,6 +34,33 @@ pub(super) fn kind(dtype: &DataType) -> Type {
         DataType::Null => Type::Null,
         _ => Type::Other,
     }
+}
+
+/// How the column is stored, for checks of types.
+pub(super) fn stored(dtype: &DataType) -> Stored {
+    let class = match dtype {
+        DataType::Boolean => "bool",
+        DataType::Int8 => "int8",
+        DataType::Int16 => "int16",
+        DataType::Int32 => "int32",
+        DataType::Int64 => "int64",
+        DataType::UInt8 => "uint8",
+        DataType::UInt16 => "uint16",
+        DataType::UInt32 => "uint32",
+        DataType::UInt64 => "uint64",
+        DataType::Decimal(..) => "decimal",
+        DataType::Float32 => "float32",
+        DataType::Float64 => "float64",
+        DataType::String => "text",
+        DataType::Date => "date",
+        DataType::Datetime(_, None) => "timestamp",
+        DataType::Datetime(_, Some(_)) => "instant",
+        DataType::Time => "time",
+        DataType::Binary => "binary",
+        DataType::List(_) => "list",
+        _ => "",
+    };
+    Stored::new(dtype.to_string(), class, false)
 }
 
 fn dtype(kind: Type) -> DataType {
@@ -172,6 +201,16 @@ impl Backend for Frames<'_> {
 
     fn matches(&mut self, value: Expr, pattern: &str) -> Result<Expr, String> {
         Ok(value.str().contains(lit(pattern), true))
+    }
+
+    fn test(&mut self, value: Expr, test: &TextTest) -> Result<Expr, String> {
+        let test = test.clone();
+        let mask = move |column: Column| {
+            let texts = column.str()?;
+            let passes: BooleanChunked = texts.iter().map(|text| text.map(|text| test.holds(text))).collect();
+            Ok(passes.with_name(column.name().clone()).into_column())
+        };
+        Ok(value.map(mask, |_, field| Ok(Field::new(field.name().clone(), DataType::Boolean))))
     }
 
     fn case(&mut self, branches: Vec<(Expr, Expr)>, otherwise: Expr) -> Expr {

@@ -5,7 +5,10 @@ mod backend;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use polars::prelude::{AnyValue, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit, when};
+use polars::prelude::{
+    AnyValue, DataFrame, DataType, Expr, FillNullStrategy, IntoLazy, LazyFrame, NULL, PolarsResult, QuantileMethod,
+    SortOptions, WindowMapping, col, len, lit, when,
+};
 use serde_json::Value;
 
 use crate::{
@@ -13,14 +16,14 @@ use crate::{
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct,
-        judge_rows, probe, verdict,
+        Frequencies, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count,
+        judge_frequencies, judge_histogram, judge_quantiles, judge_rows, probe, verdict,
     },
     suite::{Check, OnFail, Suite},
-    types::{Backend, Schema, Type, condition, lower},
+    types::{self, Backend, Schema, Type, condition, lower},
     value::Scalar,
 };
-use backend::{Frames, kind, positional, scalar};
+use backend::{Frames, kind, positional, scalar, stored};
 
 /// Checks a batch that is in memory. Blocking: it keeps all cores busy, so call it where that may be.
 ///
@@ -74,7 +77,12 @@ impl Engine {
     fn new(frame: &DataFrame) -> Self {
         let dtypes: Vec<_> = frame.dtypes();
         let names: Vec<_> = frame.get_column_names().iter().map(ToString::to_string).collect();
-        let schema = Schema(names.iter().cloned().zip(dtypes.iter().map(kind)).collect());
+        let column = |(name, dtype): (&String, _)| types::Column {
+            name: name.clone(),
+            kind: kind(dtype),
+            stored: stored(dtype),
+        };
+        let schema = Schema(names.iter().zip(&dtypes).map(column).collect());
         let mut frame = frame.clone();
         let positions: Vec<_> = (0..frame.width()).map(positional).collect();
         // As many names as columns, each of its own: it cannot fail.
@@ -117,9 +125,32 @@ impl Engine {
                 }
                 (counts, Some(bad))
             }
-            Probe::RowCount(_) => (vec![within.clone().map_or_else(len, Expr::sum)], None),
-            Probe::Aggregate { column, metric, .. } => (self.aggregate_job(column, *metric, within.as_ref())?, None),
-            Probe::Distinct { .. } | Probe::Decided(..) => (Vec::new(), None),
+            Probe::RowCount(_) | Probe::Frequencies { .. } => (vec![row_count(within.as_ref())], None),
+            Probe::Aggregate { column, metric, .. } => {
+                let mut counts = vec![row_count(within.as_ref())];
+                counts.extend(self.aggregate_job(column, *metric, within.as_ref())?);
+                (counts, None)
+            }
+            Probe::Quantiles { column, quantiles, .. } => {
+                let value = self.number(column)?;
+                let value =
+                    within.as_ref().map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
+                let quantile = |at: &f64| value.clone().quantile(lit(*at), QuantileMethod::Equiprobable);
+                let counts = [row_count(within.as_ref()), value.clone().count()];
+                (counts.into_iter().chain(quantiles.iter().map(quantile)).collect(), None)
+            }
+            Probe::Histogram { conditions, .. } => {
+                let mut counts = vec![row_count(within.as_ref())];
+                for condition in conditions {
+                    let mask = self.mask(condition)?;
+                    counts.push(within.iter().fold(mask, |mask, within| mask.and(within.clone())).sum());
+                }
+                (counts, None)
+            }
+            Probe::OtherRowCount(_) | Probe::UnexpectedRows(_) => {
+                return Err("this is about tables in Postgres; a file has no others beside it".to_owned());
+            }
+            Probe::Decided(..) => (Vec::new(), None),
         };
         Ok(Asked { probe, counts, bad, within, counts_distinct })
     }
@@ -143,9 +174,60 @@ impl Engine {
                 let repeated = group.over(keys).map_err(|e| e.to_string())?.gt(lit(1));
                 considered.clone().map_or_else(|| repeated.clone(), |considered| considered.and(repeated.clone()))
             }
+            Unexpected::Outliers { column, threshold, double_sided } => {
+                let considered = considered.clone().unwrap_or_else(|| lit(true));
+                self.outliers(column, *threshold, *double_sided, &considered)?
+            }
+            Unexpected::Disordered { column, descending, strictly, order_by } => {
+                let considered = considered.clone().unwrap_or_else(|| lit(true));
+                self.disordered(column, *descending, *strictly, order_by.as_deref(), &considered)?
+            }
         };
-        let count = |mask: Option<&Expr>| mask.map_or_else(len, |mask| mask.clone().sum());
-        Ok((vec![count(within), count(considered.as_ref()), bad.clone().sum()], bad))
+        Ok((vec![row_count(within), row_count(considered.as_ref()), bad.clone().sum()], bad))
+    }
+
+    /// A column of numbers in double precision.
+    fn number(&self, column: &str) -> Result<Expr, String> {
+        let (value, _) = lower(&Expression::column(column), &self.schema, &mut self.backend())?;
+        Ok(value.cast(DataType::Float64))
+    }
+
+    fn outliers(&self, column: &str, threshold: f64, both: bool, considered: &Expr) -> Result<Expr, String> {
+        let value = self.number(column)?;
+        let among = value.clone().filter(considered.clone());
+        let deviation = among.clone().std(1);
+        let score = (value - among.mean()) / deviation.clone();
+        let distance =
+            if both { when(score.clone().lt(lit(0.0))).then(-score.clone()).otherwise(score) } else { score };
+        let far = deviation.gt(lit(0.0)).and(distance.lt(lit(threshold)).not());
+        Ok(considered.clone().and(far).fill_null(lit(false)))
+    }
+
+    fn disordered(
+        &self,
+        column: &str,
+        descending: bool,
+        strictly: bool,
+        order_by: Option<&str>,
+        considered: &Expr,
+    ) -> Result<Expr, String> {
+        let (value, _) = lower(&Expression::column(column), &self.schema, &mut self.backend())?;
+        let looked_at = when(considered.clone()).then(value.clone()).otherwise(lit(NULL));
+        let mut before = looked_at.fill_null_with_strategy(FillNullStrategy::Forward(None)).shift(lit(1));
+        if let Some(order) = order_by {
+            let order = self.backend().raw(order);
+            let options = SortOptions::default().with_nulls_last(true);
+            before = before
+                .over_with_options(None, Some(([order], options)), WindowMapping::GroupsToRows)
+                .map_err(|error| error.to_string())?;
+        }
+        let wrong = match (descending, strictly) {
+            (false, false) => value.lt(before),
+            (false, true) => value.lt_eq(before),
+            (true, false) => value.gt(before),
+            (true, true) => value.gt_eq(before),
+        };
+        Ok(considered.clone().and(wrong).fill_null(lit(false)))
     }
 
     fn aggregate_job(&self, column: &str, metric: Metric, within: Option<&Expr>) -> Result<Vec<Expr>, String> {
@@ -239,43 +321,60 @@ impl Engine {
             Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
             Probe::Aggregate { metric, bounds, .. } => {
-                let value = if number(0) == 0 { None } else { values.get(1).cloned().flatten() };
-                judge_aggregate(bounds, divide(*metric, number(0), value).as_ref())
+                let value = if number(1) == 0 { None } else { values.get(2).cloned().flatten() };
+                judge_aggregate(bounds, (number(0), number(1)), divide(*metric, number(1), value).as_ref())
             }
-            Probe::Distinct { column, values, relation } => {
-                let seen = self.distinct(column, asked.within.as_ref()).map_err(|e| e.to_string())?;
-                Ok(judge_distinct(values, *relation, &seen))
+            Probe::Frequencies { column, asked: question } => {
+                let seen = self.frequencies(column, asked.within.as_ref()).map_err(|e| e.to_string())?;
+                judge_frequencies(question, number(0), &seen)
             }
+            Probe::Quantiles { quantiles, ranges, .. } => {
+                let found: Vec<_> = values.iter().skip(2).flatten().filter_map(Scalar::as_f64).collect();
+                judge_quantiles(quantiles, ranges, (number(0), number(1)), &found)
+            }
+            Probe::Histogram { divergence, .. } => {
+                let below: Vec<_> = (2..values.len()).map(number).collect();
+                judge_histogram(divergence, number(0), number(1), &below)
+            }
+            Probe::OtherRowCount(_) | Probe::UnexpectedRows(_) => Err("not about a frame".to_owned()),
             Probe::Rows(rows) => {
                 let mut counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
                 if asked.counts_distinct {
                     counts.unexpected = counts.considered - counts.unexpected;
                 }
-                let mut samples = Vec::new();
+                let (mut samples, mut places) = (Vec::new(), Vec::new());
                 if let Some(bad) = asked.bad.as_ref().filter(|_| counts.unexpected > 0) {
                     let indexes = self.indexes(bad).map_err(|error| error.to_string())?;
                     counts.unexpected = indexes.len() as u64;
                     samples = indexes.iter().take(SAMPLES).map(|row| self.sample(*row, &rows.columns)).collect();
+                    places = indexes.iter().take(SAMPLES).copied().collect();
                     if verdict(check, counts) == Outcome::Failed {
                         failed_rows.add(&check.id, suite.policy(check), indexes);
                     }
                 }
-                Ok(judge_rows(check, rows, counts, samples))
+                Ok(judge_rows(check, rows, counts, samples, Some(&places)))
             }
         }
     }
 
-    fn distinct(&self, column: &str, within: Option<&Expr>) -> PolarsResult<Vec<Scalar>> {
+    fn frequencies(&self, column: &str, within: Option<&Expr>) -> PolarsResult<Frequencies> {
         let mut backend = self.backend();
-        let (value, _) = lower(&Expression::column(column), &self.schema, &mut backend)
+        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)
             .map_err(|e| polars::prelude::PolarsError::ComputeError(e.into()))?;
-        let value = within.map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
-        let seen = self.lazy().select([value.drop_nulls().unique().alias("v")]).collect()?;
-        let column = seen.column("v")?;
-        let mut values: Vec<_> =
-            (0..column.len()).filter_map(|row| column.get(row).ok().as_ref().and_then(scalar)).collect();
-        values.sort_by(|a, b| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
-        Ok(values)
+        if kind == Type::Null {
+            return Ok(Vec::new());
+        }
+        let rows = within.map_or_else(|| self.lazy(), |within| self.lazy().filter(within.clone()));
+        let present = rows.select([value.alias("v")]).filter(col("v").is_not_null());
+        let seen = present.group_by([col("v")]).agg([len().alias("n")]).collect()?;
+        let (values, counts) = (seen.column("v")?, seen.column("n")?);
+        let mut found = Frequencies::with_capacity(seen.height());
+        for row in 0..seen.height() {
+            let count = scalar(&counts.get(row)?).and_then(|count| count.as_f64()).unwrap_or_default();
+            found.extend(scalar(&values.get(row)?).map(|value| (value, count as u64)));
+        }
+        found.sort_by(|(a, _), (b, _)| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
+        Ok(found)
     }
 
     fn indexes(&self, bad: &Expr) -> PolarsResult<Vec<usize>> {
@@ -293,6 +392,11 @@ impl Engine {
         };
         crate::probe::sample(columns, value)
     }
+}
+
+/// How many rows there are, or how many a mask lets in.
+fn row_count(mask: Option<&Expr>) -> Expr {
+    mask.map_or_else(len, |mask| mask.clone().sum())
 }
 
 /// Collects the bad rows of failed checks. Those of a check that only warns count where another holds the row back.

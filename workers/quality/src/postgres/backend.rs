@@ -1,11 +1,12 @@
 //! Expressions in Postgres' terms: identifiers quoted, every value a parameter.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
-use super::regex;
+use super::{regex, tests::Answers};
 use crate::{
     expression::{Arithmetic, Comparison, Function},
-    types::{Backend, Type},
+    text::TextTest,
+    types::{Backend, Stored, Type},
     value::Scalar,
 };
 
@@ -25,6 +26,8 @@ pub(super) enum Parameter {
 #[derive(Debug, Default)]
 pub(super) struct Statement {
     pub(super) parameters: Vec<Parameter>,
+    /// What is known of the texts that tests are about.
+    pub(super) answers: Arc<Answers>,
 }
 
 impl Statement {
@@ -65,6 +68,31 @@ pub(super) fn kind(name: &str, is_enum: bool, modifier: i32) -> Type {
         "time" => Type::Time,
         _ => Type::Other,
     }
+}
+
+/// How the column is stored, for checks of types.
+pub(super) fn stored(name: &str) -> Stored {
+    let class = match name {
+        "bool" => "bool",
+        "int2" => "int16",
+        "int4" => "int32",
+        "int8" => "int64",
+        "numeric" => "decimal",
+        "float4" => "float32",
+        "float8" => "float64",
+        "text" => "text",
+        "varchar" | "name" => "varchar",
+        "bpchar" => "char",
+        "date" => "date",
+        "timestamp" => "timestamp",
+        "timestamptz" => "instant",
+        "time" => "time",
+        "bytea" => "binary",
+        "uuid" | "json" | "jsonb" => name,
+        array if array.starts_with('_') => "list",
+        _ => "",
+    };
+    Stored::new(name, class, true)
 }
 
 impl Backend for Statement {
@@ -159,6 +187,12 @@ impl Backend for Statement {
     fn matches(&mut self, value: String, pattern: &str) -> Result<String, String> {
         let number = self.bind(Parameter::One(regex::translate(pattern)?));
         Ok(format!("({value} collate \"C\" ~ ${number}::text)"))
+    }
+
+    fn test(&mut self, value: String, test: &TextTest) -> Result<String, String> {
+        let wrong = self.answers.wrong(&value, test)?;
+        let number = self.bind(Parameter::Many(wrong.to_vec()));
+        Ok(format!("(not ({value} collate \"C\" = any(${number}::text[])))"))
     }
 
     fn case(&mut self, branches: Vec<(String, String)>, otherwise: String) -> String {

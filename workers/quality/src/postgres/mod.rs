@@ -3,8 +3,9 @@
 
 mod backend;
 mod regex;
+mod tests;
 
-use std::{fmt, str::FromStr, time::Instant};
+use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 
 use serde_json::Value;
 use sqlx::{
@@ -14,18 +15,20 @@ use sqlx::{
 };
 
 use crate::{
-    expectation::Metric,
+    expectation::{Expectation, Metric},
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count, judge_distinct,
-        judge_rows, probe, sample,
+        Frequencies, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count,
+        judge_frequencies, judge_histogram, judge_other_count, judge_quantiles, judge_rows, judge_unexpected_rows,
+        probe, sample,
     },
     suite::{Check, Suite},
-    types::{Backend, Schema, Type, condition, lower},
+    types::{Backend, Column, Schema, Type, condition, lower},
     value::{Scalar, read_date, read_instant, read_time, read_timestamp},
 };
-use backend::{Parameter, Statement, kind, quote};
+use backend::{Parameter, Statement, kind, quote, stored};
+use tests::Answers;
 
 /// Why a suite could not be run on a table at all.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +78,8 @@ pub async fn evaluate_table(
     table: &Table,
 ) -> Result<Evaluation, QualityError> {
     let began = Instant::now();
-    let engine = Engine { schema: columns(connection, table).await?, table };
+    let mut engine = Engine { schema: columns(connection, table).await?, table, answers: Arc::default() };
+    engine.ask(connection, suite).await?;
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let (rows, counted) = engine.count(connection, suite, &jobs).await?;
     let share = began.elapsed().checked_div(u32::try_from(jobs.len()).unwrap_or(u32::MAX)).unwrap_or_default();
@@ -108,7 +112,12 @@ async fn columns(connection: &mut PgConnection, table: &Table) -> Result<Schema,
     if found.is_empty() {
         return Err(QualityError::NoTable(table.clone()));
     }
-    Ok(Schema(found.into_iter().map(|c| (c.name, kind(&c.type_name, c.is_enum, c.modifier))).collect()))
+    let column = |c: ColumnRow| Column {
+        kind: kind(&c.type_name, c.is_enum, c.modifier),
+        stored: stored(&c.type_name),
+        name: c.name,
+    };
+    Ok(Schema(found.into_iter().map(column).collect()))
 }
 
 type Values = Vec<Option<String>>;
@@ -116,17 +125,46 @@ type Values = Vec<Option<String>>;
 struct Engine<'a> {
     schema: Schema,
     table: &'a Table,
+    answers: Arc<Answers>,
 }
+
+/// Where the bad rows of a row check are found: a relation with the columns of the table, and a condition.
+struct Marked {
+    from: String,
+    bad: String,
+}
+
+/// The column that such a relation has beside the table's.
+const MARK: &str = "\"sluice.mark\"";
 
 impl Engine<'_> {
     fn from(&self) -> String {
         format!("{}.{}", quote(&self.table.schema), quote(&self.table.name))
     }
 
+    fn statement(&self) -> Statement {
+        Statement { answers: self.answers.clone(), ..Statement::default() }
+    }
+
+    /// Puts the tests of the suite that Postgres does not have to the texts that they are about.
+    async fn ask(&mut self, connection: &mut PgConnection, suite: &Suite) -> Result<(), QualityError> {
+        let mut answers = Answers::default();
+        for check in &suite.checks {
+            if let Expectation::Text { column, test } = &check.expectation
+                && self.schema.get(column) == Ok(Type::Text)
+            {
+                let written = Statement::default().column(column, Type::Text);
+                answers.ask(connection, &self.from(), &written, test).await?;
+            }
+        }
+        self.answers = Arc::new(answers);
+        Ok(())
+    }
+
     fn job(&self, check: &Check) -> Result<Probe, String> {
         let probe = probe(check, &self.schema)?;
         // What does not compile is the check's own fault; it must not spoil the query of the others.
-        self.counts(check, &probe, &mut Statement::default())?;
+        self.counts(check, &probe, &mut self.statement())?;
         Ok(probe)
     }
 
@@ -155,8 +193,28 @@ impl Engine<'_> {
     fn counts(&self, check: &Check, probe: &Probe, statement: &mut Statement) -> Result<Vec<String>, String> {
         let filtered = |mask: &str| format!("count(*) filter (where {mask})");
         Ok(match probe {
-            Probe::Decided(..) | Probe::Distinct { .. } => Vec::new(),
-            Probe::RowCount(_) => vec![filtered(&self.within(check, statement)?)],
+            Probe::Decided(..) | Probe::UnexpectedRows(_) => Vec::new(),
+            Probe::RowCount(_) | Probe::OtherRowCount(_) | Probe::Frequencies { .. } => {
+                vec![filtered(&self.within(check, statement)?)]
+            }
+            Probe::Quantiles { column, quantiles, .. } => {
+                let (value, _) = lower(&Expression::column(column), &self.schema, statement)?;
+                let value = statement.cast(value, self.schema.get(column)?, Type::Float);
+                let within = self.within(check, statement)?;
+                let mut counts = vec![filtered(&within), filtered(&format!("{within} and {value} is not null"))];
+                counts.extend(quantiles.iter().map(|at| {
+                    format!("percentile_disc({at:?}::double precision) within group (order by {value}) filter (where {within})")
+                }));
+                counts
+            }
+            Probe::Histogram { conditions, .. } => {
+                let mut counts = vec![filtered(&self.within(check, statement)?)];
+                for condition in conditions {
+                    let within = self.within(check, statement)?;
+                    counts.push(filtered(&format!("{within} and {}", self.condition(condition, statement)?)));
+                }
+                counts
+            }
             Probe::Rows(rows) => {
                 let elements = filtered(&self.within(check, statement)?);
                 let considered = self.considered(check, rows, statement)?;
@@ -173,6 +231,11 @@ impl Engine<'_> {
                              group by {keys} having count(*) > 1) as duplicates)"
                         )
                     }
+                    Unexpected::Outliers { .. } => filtered(&self.marked(check, rows, statement)?.bad),
+                    Unexpected::Disordered { .. } => {
+                        let Marked { from, bad } = self.marked(check, rows, statement)?;
+                        format!("(select count(*) from {from} where {bad})")
+                    }
                 };
                 vec![elements, filtered(&considered), unexpected]
             }
@@ -182,6 +245,7 @@ impl Engine<'_> {
                     Some(number) if number != kind => (statement.cast(value, kind, number), number),
                     _ => (value, kind),
                 };
+                let elements = filtered(&self.within(check, statement)?);
                 let filter = match &check.when {
                     Some(_) => format!(" filter (where {})", self.within(check, statement)?),
                     None => String::new(),
@@ -198,7 +262,7 @@ impl Engine<'_> {
                     Metric::Stdev => format!("stddev_samp(({value})::double precision)"),
                     Metric::Distinct | Metric::DistinctFraction => format!("count(distinct {value})"),
                 };
-                vec![format!("count({value}){filter}"), format!("{computed}{filter}")]
+                vec![elements, format!("count({value}){filter}"), format!("{computed}{filter}")]
             }
         })
     }
@@ -211,7 +275,7 @@ impl Engine<'_> {
         suite: &Suite,
         jobs: &[Result<Probe, String>],
     ) -> Result<(usize, Vec<Result<Values, String>>), QualityError> {
-        let mut statement = Statement::default();
+        let mut statement = self.statement();
         let mut all = vec!["count(*)".to_owned()];
         let mut slots = Vec::new();
         for (check, job) in suite.checks.iter().zip(jobs) {
@@ -230,7 +294,7 @@ impl Engine<'_> {
         let total = self.values(connection, &all[..1], Statement::default()).await?;
         let mut counted = Vec::new();
         for (check, job) in suite.checks.iter().zip(jobs) {
-            let mut statement = Statement::default();
+            let mut statement = self.statement();
             let own = match job {
                 Ok(probe) => self.counts(check, probe, &mut statement).unwrap_or_default(),
                 Err(_) => Vec::new(),
@@ -277,30 +341,46 @@ impl Engine<'_> {
                     Metric::Mean | Metric::Distinct | Metric::DistinctFraction => Type::Decimal(0),
                     Metric::Sum | Metric::Median | Metric::Stdev => Type::Float,
                 };
-                let value = values.get(1).cloned().flatten().filter(|_| number(0) > 0);
+                let value = values.get(2).cloned().flatten().filter(|_| number(1) > 0);
                 let value = value.and_then(|text| read(&text, kind));
-                judge_aggregate(bounds, divide(*metric, number(0), value).as_ref())
+                judge_aggregate(bounds, (number(0), number(1)), divide(*metric, number(1), value).as_ref())
             }
-            Probe::Distinct { column, values, relation } => {
-                let seen = self.distinct(connection, check, column).await?;
-                seen.map(|seen| judge_distinct(values, *relation, &seen))
+            Probe::Frequencies { column, asked } => {
+                let seen = self.frequencies(connection, check, column).await?;
+                seen.and_then(|seen| judge_frequencies(asked, number(0), &seen))
+            }
+            Probe::Quantiles { quantiles, ranges, .. } => {
+                let found: Vec<_> = values.iter().skip(2).flatten().filter_map(|text| text.parse().ok()).collect();
+                judge_quantiles(quantiles, ranges, (number(0), number(1)), &found)
+            }
+            Probe::Histogram { divergence, .. } => {
+                let below: Vec<_> = (2..values.len()).map(number).collect();
+                judge_histogram(divergence, number(0), number(1), &below)
+            }
+            Probe::OtherRowCount(other) => {
+                let other = self.other_count(connection, other).await?;
+                other.map(|other| judge_other_count(number(0), other))
+            }
+            Probe::UnexpectedRows(query) => {
+                let found = self.unexpected_rows(connection, check, query).await?;
+                found.map(|(count, samples)| judge_unexpected_rows(count, samples))
             }
             Probe::Rows(rows) => {
                 let counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
                 let samples =
                     if counts.unexpected > 0 { self.samples(connection, check, rows).await? } else { Ok(Vec::new()) };
-                samples.map(|samples| judge_rows(check, rows, counts, samples))
+                samples.map(|samples| judge_rows(check, rows, counts, samples, None))
             }
         })
     }
 
-    async fn distinct(
+    async fn frequencies(
         &self,
         connection: &mut PgConnection,
         check: &Check,
         column: &str,
-    ) -> Result<Result<Vec<Scalar>, String>, QualityError> {
-        let mut statement = Statement::default();
+    ) -> Result<Result<Frequencies, String>, QualityError> {
+        let mut statement = self.statement();
         let written = lower(&Expression::column(column), &self.schema, &mut statement)
             .and_then(|(value, kind)| Ok((value, kind, self.within(check, &mut statement)?)));
         let (value, kind, within) = match written {
@@ -309,12 +389,60 @@ impl Engine<'_> {
         };
         let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
         let sql = format!(
-            "select to_jsonb(v) #>> '{{}}' from (select distinct {value}{collation} as v from {} \
-             where {within} and {value} is not null order by v) as seen",
+            "select to_jsonb(v) #>> '{{}}', n::text from (select {value}{collation} as v, count(*) as n from {} \
+             where {within} and {value} is not null group by 1 order by 1) as seen",
             self.from()
         );
         let rows = attempt(connection, sql, statement).await?;
-        Ok(rows.map(|rows| rows.iter().flat_map(texts).flatten().filter_map(|text| read(&text, kind)).collect()))
+        let pair = |row: &PgRow| match texts(row).as_slice() {
+            [Some(value), Some(count)] => Some((read(value, kind)?, count.parse().ok()?)),
+            _ => None,
+        };
+        Ok(rows.map(|rows| rows.iter().filter_map(pair).collect()))
+    }
+
+    async fn other_count(
+        &self,
+        connection: &mut PgConnection,
+        other: &str,
+    ) -> Result<Result<u64, String>, QualityError> {
+        let other =
+            other.parse().unwrap_or_else(|_| Table { schema: self.table.schema.clone(), name: other.to_owned() });
+        let sql = format!("select count(*)::text from {}.{}", quote(&other.schema), quote(&other.name));
+        let rows = attempt(connection, sql, self.statement()).await?;
+        Ok(rows.map(|rows| rows.first().and_then(|row| texts(row).pop()??.parse().ok()).unwrap_or_default()))
+    }
+
+    /// How many rows a query of the suite's finds, and the first of them. It may read whatever the connection may, and
+    /// write nothing.
+    async fn unexpected_rows(
+        &self,
+        connection: &mut PgConnection,
+        check: &Check,
+        query: &str,
+    ) -> Result<Result<(u64, Vec<Value>), String>, QualityError> {
+        let mut statement = self.statement();
+        let batch = match &check.when {
+            None => self.from(),
+            Some(_) => match self.within(check, &mut statement) {
+                Ok(within) => format!("(select * from {} where {within})", self.from()),
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        let query = query.trim().trim_end_matches(';').replace("{batch}", &batch);
+        let sql = format!(
+            "select to_jsonb(found) #>> '{{}}', (count(*) over ())::text from (\n{query}\n) as found limit {SAMPLES}"
+        );
+        let mut transaction = connection.begin().await?;
+        sqlx::query("set local transaction_read_only = on").execute(&mut *transaction).await?;
+        let rows = attempt(&mut transaction, sql, statement).await?;
+        transaction.rollback().await?;
+        Ok(rows.map(|rows| {
+            let rows: Vec<_> = rows.iter().map(texts).collect();
+            let count = rows.first().and_then(|row| row.get(1)?.as_ref()?.parse().ok()).unwrap_or_default();
+            let shown = rows.iter().filter_map(|row| serde_json::from_str(row.first()?.as_ref()?).ok());
+            (count, shown.collect())
+        }))
     }
 
     async fn samples(
@@ -323,7 +451,7 @@ impl Engine<'_> {
         check: &Check,
         rows: &RowProbe,
     ) -> Result<Result<Vec<Value>, String>, QualityError> {
-        let mut statement = Statement::default();
+        let mut statement = self.statement();
         let sql = match self.sample_query(check, rows, &mut statement) {
             Ok(sql) => sql,
             Err(error) => return Ok(Err(error)),
@@ -344,19 +472,49 @@ impl Engine<'_> {
     fn sample_query(&self, check: &Check, rows: &RowProbe, statement: &mut Statement) -> Result<String, String> {
         let shown: Vec<_> = rows.columns.iter().map(|name| format!("to_jsonb({}) #>> '{{}}'", quote(name))).collect();
         let shown = if shown.is_empty() { "null::text".to_owned() } else { shown.join(", ") };
+        let Marked { from, bad } = self.marked(check, rows, statement)?;
+        Ok(format!("select {shown} from {from} where {bad} limit {SAMPLES}"))
+    }
+
+    /// The bad rows of a row check.
+    fn marked(&self, check: &Check, rows: &RowProbe, statement: &mut Statement) -> Result<Marked, String> {
         let from = self.from();
         let considered = self.considered(check, rows, statement)?;
+        let marking = |mark: String| format!("(select *, {mark} as {MARK} from {from} where {considered}) as marked");
         Ok(match &rows.unexpected {
             Unexpected::Where(bad) => {
                 let bad = self.condition(bad, statement)?;
-                format!("select {shown} from {from} where {considered} and {bad} limit {SAMPLES}")
+                Marked { bad: format!("({considered} and {bad})"), from }
             }
             Unexpected::Duplicates(columns) => {
                 let keys = Self::keys(columns);
-                format!(
-                    "select {shown} from (select *, count(*) over (partition by {keys}) as \"sluice.copies\" \
-                     from {from} where {considered}) as counted where \"sluice.copies\" > 1 limit {SAMPLES}"
-                )
+                Marked { from: marking(format!("count(*) over (partition by {keys})")), bad: format!("{MARK} > 1") }
+            }
+            Unexpected::Outliers { column, threshold, double_sided } => {
+                let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
+                let value = statement.cast(value, kind, Type::Float);
+                let of_all = |how: &str| format!("(select {how}({value}) from {from} where {considered})");
+                let (mean, deviation) = (of_all("avg"), of_all("stddev_samp"));
+                let distance = format!("({value} - {mean}) / {deviation}");
+                let distance = if *double_sided { format!("abs({distance})") } else { distance };
+                // Written so that nothing is divided by zero.
+                let far = format!("case when {deviation} > 0 then not ({distance} < {threshold:?}) else false end");
+                Marked { bad: format!("({considered} and {far})"), from }
+            }
+            Unexpected::Disordered { column, descending, strictly, order_by } => {
+                let order = order_by.as_ref().map(|order| quote(order)).ok_or(
+                    "the rows of a table have no order of their own: name the column that orders them with `order_by`",
+                )?;
+                let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
+                let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
+                let mark = format!("lag({value}) over (order by {order} nulls last)");
+                let wrong = match (descending, strictly) {
+                    (false, false) => "<",
+                    (false, true) => "<=",
+                    (true, false) => ">",
+                    (true, true) => ">=",
+                };
+                Marked { from: marking(mark), bad: format!("{value}{collation} {wrong} {MARK}{collation}") }
             }
         })
     }

@@ -108,7 +108,7 @@ fn read_check(item: &Value) -> Result<Check, Vec<Problem>> {
     let (Some((name, arguments)), None) = (entries.next(), entries.next()) else {
         return Err(one(&format!("a check has one key, the expectation; found {}", map.len())));
     };
-    let Some(entry) = catalogue().iter().find(|entry| entry.name == name) else {
+    let Some(entry) = catalogue().find(|entry| entry.name == name) else {
         let hint = nearest_expectation(name);
         return Err(vec![Problem::new(name, format!("unknown expectation `{name}`")).hint(hint)]);
     };
@@ -123,7 +123,7 @@ fn read_check(item: &Value) -> Result<Check, Vec<Problem>> {
 }
 
 fn nearest_expectation(name: &str) -> String {
-    let names = catalogue().iter().map(|entry| entry.name);
+    let names = catalogue().map(|entry| entry.name);
     match workflow::diagnostic::nearest(name, names) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {

@@ -106,7 +106,7 @@ fn frames_agree_with_great_expectations() {
 
 fn run_file(file: &Value, tallies: &mut BTreeMap<String, Tally>) {
     let Some(name) = file["expectation_type"].as_str() else { return };
-    if !quality::expectation::catalogue().iter().any(|entry| entry.name == name) {
+    if !quality::expectation::catalogue().any(|entry| entry.name == name) {
         return;
     }
     let tally = tallies.entry(name.to_owned()).or_default();
