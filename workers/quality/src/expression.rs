@@ -5,6 +5,7 @@
 //! double precision and gives null for a zero divisor.
 
 mod parse;
+pub(crate) mod row_condition;
 
 use std::collections::BTreeSet;
 

@@ -98,6 +98,9 @@ pub(crate) struct RowCounts {
 
 /// What to look at for `check` in a dataset of these columns.
 pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
+    if let Some(fault) = &check.fault {
+        return Err(fault.clone());
+    }
     for name in check.expectation.columns() {
         if !matches!(check.expectation, Expectation::ColumnExists { .. }) {
             schema.get(&name)?;

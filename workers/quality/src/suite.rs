@@ -1,11 +1,14 @@
 //! A suite: what must hold of a dataset, read from `quality/<name>.yaml`.
 
+mod great_expectations;
+mod parameter;
 mod read;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{expectation::Expectation, expression::Expression};
 
@@ -22,6 +25,8 @@ pub struct Suite {
     pub on_fail: Option<OnFail>,
     /// SHA-256 of its content, in hex: which version of the suite a load passed. Comments and layout do not count.
     pub hash: String,
+    /// Values that arguments may name as `{ $PARAMETER: … }`.
+    pub parameters: Map<String, Value>,
     /// In the order of the file. Ids are unique.
     pub checks: Vec<Check>,
 }
@@ -48,6 +53,8 @@ pub struct Check {
     pub description: Option<String>,
     /// Only rows for which this is true are looked at.
     pub when: Option<Expression>,
+    /// Why its arguments could not be computed ([`Suite::at`]); it is errored then.
+    pub(crate) fault: Option<String>,
 }
 
 /// What a failed check does to the batch.
@@ -118,6 +125,19 @@ impl Suite {
             OnFail::Quarantine if !check.expectation.is_about_rows() => OnFail::Fail,
             policy => policy,
         }
+    }
+
+    /// The suite as it is at an instant: arguments that are computed have the values of then. Evaluations take those of
+    /// now.
+    pub fn at(&self, now: DateTime<Utc>) -> Cow<'_, Self> {
+        if !self.checks.iter().any(|check| parameter::is_in(&check.arguments)) {
+            return Cow::Borrowed(self);
+        }
+        let mut suite = self.clone();
+        for check in &mut suite.checks {
+            check.compute(&self.parameters, now);
+        }
+        Cow::Owned(suite)
     }
 
     /// The columns that its checks name, each once, in order of first use.

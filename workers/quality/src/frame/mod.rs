@@ -31,6 +31,7 @@ use backend::{Frames, kind, positional, scalar, stored};
 /// others still count.
 pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
     let began = Instant::now();
+    let suite = &*suite.at(chrono::Utc::now());
     let engine = Engine::new(frame);
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let counted = engine.count(&jobs);

@@ -78,6 +78,7 @@ pub async fn evaluate_table(
     table: &Table,
 ) -> Result<Evaluation, QualityError> {
     let began = Instant::now();
+    let suite = &*suite.at(chrono::Utc::now());
     let mut engine = Engine { schema: columns(connection, table).await?, table, answers: Arc::default() };
     engine.ask(connection, suite).await?;
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();

@@ -1,5 +1,6 @@
 //! From a YAML document to a [`Suite`], with every fault of the file at once.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -8,26 +9,41 @@ use workflow::{
     yaml::{Document, read_value},
 };
 
-use super::{Check, OnFail, Severity, Suite};
+use super::{Check, OnFail, Severity, Suite, great_expectations, parameter};
 use crate::{
     expectation::{Entry, Expectation, catalogue},
-    expression::Expression,
+    expression::{Expression, row_condition},
 };
 
 /// Keys that every check may have beside its expectation's own.
-const COMMON: &[&str] = &["id", "mostly", "on_fail", "severity", "description", "when"];
+const COMMON: &[&str] =
+    &["id", "mostly", "on_fail", "severity", "description", "when", "row_condition", "condition_parser"];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct File {
-    suite: String,
+pub(super) struct File {
+    pub(super) suite: String,
     #[serde(default)]
-    description: String,
+    pub(super) description: String,
     #[serde(default)]
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
     #[serde(default)]
-    on_fail: Option<OnFail>,
-    checks: Vec<Value>,
+    pub(super) on_fail: Option<OnFail>,
+    #[serde(default)]
+    pub(super) parameters: Map<String, Value>,
+    pub(super) checks: Vec<Value>,
+}
+
+/// One check as its file has it.
+pub(super) struct Written {
+    /// Where it stands in the document.
+    pub(super) base: String,
+    /// Where its arguments stand below that.
+    pub(super) below: String,
+    pub(super) name: String,
+    pub(super) arguments: Map<String, Value>,
+    /// Whether an id that another check has gets a number, as the file's format has no ids.
+    pub(super) numbered: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +60,10 @@ struct Common {
     description: Option<String>,
     #[serde(default)]
     when: Option<String>,
+    #[serde(default)]
+    row_condition: Option<String>,
+    #[serde(default)]
+    condition_parser: Option<String>,
 }
 
 impl Suite {
@@ -54,24 +74,34 @@ impl Suite {
 
     /// Reads a parsed document.
     pub fn read(document: &Document) -> Result<Self, Vec<Diagnostic>> {
-        let file: File = document.read()?;
         let mut faults = Vec::new();
+        let (file, written) = if great_expectations::is_one(document) {
+            great_expectations::read(document)?
+        } else {
+            let file: File = document.read()?;
+            let written = written(&file, document, &mut faults);
+            (file, written)
+        };
         let stem = std::path::Path::new(&document.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if file.suite != stem {
             let hint = format!("name the file `{}.yaml`, or the suite `{stem}`", file.suite);
             let message = format!("the suite `{}` stands in a file of another name", file.suite);
             faults.push(document.diagnostic("suite", message, Some(hint)));
         }
-        if file.checks.is_empty() {
+        if written.is_empty() && faults.is_empty() {
             let hint = Some("a suite with no checks lets everything pass".to_owned());
             faults.push(document.diagnostic("checks", "the suite has no checks", hint));
         }
+        let known = parameter::Known { named: &file.parameters, now: Utc::now() };
         let mut checks: Vec<Check> = Vec::new();
-        for (index, item) in file.checks.iter().enumerate() {
-            let base = format!("checks[{index}]");
-            match read_check(item) {
-                Ok(check) => {
-                    if checks.iter().any(|earlier| earlier.id == check.id) {
+        for Written { base, below, name, arguments, numbered } in written {
+            match read_check(&below, &name, arguments, &known) {
+                Ok(mut check) => {
+                    let is_taken = |id: &str| checks.iter().any(|earlier| earlier.id == id);
+                    if is_taken(&check.id) && numbered {
+                        let free = (2..).map(|number| format!("{}_{number}", check.id)).find(|id| !is_taken(id));
+                        check.id = free.unwrap_or_default();
+                    } else if is_taken(&check.id) {
                         let message = format!("two checks have the id `{}`", check.id);
                         let hint = "give one of them an `id` of its own".to_owned();
                         faults.push(document.diagnostic(&base, message, Some(hint)));
@@ -90,6 +120,7 @@ impl Suite {
             owner: file.owner,
             on_fail: file.on_fail,
             hash: hash(&document.value),
+            parameters: file.parameters,
             checks,
         })
     }
@@ -99,26 +130,71 @@ fn hash(content: &Value) -> String {
     workflow::hex::encode(&Sha256::digest(content.to_string()))
 }
 
-fn read_check(item: &Value) -> Result<Check, Vec<Problem>> {
-    let one = |message: &str| {
-        vec![Problem::new("", message).hint("write it as `- expect_column_values_to_not_be_null: { column: … }`")]
-    };
-    let Some(map) = item.as_object() else { return Err(one("a check is a mapping with one key, the expectation")) };
+impl Check {
+    /// Computes its arguments anew, if any are computed.
+    pub(super) fn compute(&mut self, parameters: &Map<String, Value>, now: DateTime<Utc>) {
+        if !parameter::is_in(&self.arguments) {
+            return;
+        }
+        let arguments = self.arguments.as_object().cloned().unwrap_or_default();
+        let known = parameter::Known { named: parameters, now };
+        match read_check("", self.expectation_type, arguments.clone(), &known) {
+            Ok(check) => {
+                (self.expectation, self.when, self.fault) = (check.expectation, check.when, None);
+                // What has been computed is what it is from now on.
+                self.arguments = parameter::resolve(arguments, &known).map_or(Value::Null, Value::Object);
+            }
+            Err(problems) => {
+                let told: Vec<_> =
+                    problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+                self.fault = Some(told.join("; "));
+            }
+        }
+    }
+}
+
+/// The checks of a file of ours, with the faults of those that have not the shape of one.
+fn written(file: &File, document: &Document, faults: &mut Vec<Diagnostic>) -> Vec<Written> {
+    let mut found = Vec::new();
+    for (index, item) in file.checks.iter().enumerate() {
+        let base = format!("checks[{index}]");
+        match named(item) {
+            Ok((name, arguments)) => {
+                found.push(Written { base, below: name.clone(), name, arguments, numbered: false });
+            }
+            Err(problem) => faults.push(document.place(&base, problem)),
+        }
+    }
+    found
+}
+
+fn named(item: &Value) -> Result<(String, Map<String, Value>), Problem> {
+    let hint = "write it as `- expect_column_values_to_not_be_null: { column: … }`";
+    let one = |message: &str| Problem::new("", message).hint(hint);
+    let map = item.as_object().ok_or_else(|| one("a check is a mapping with one key, the expectation"))?;
     let mut entries = map.iter();
     let (Some((name, arguments)), None) = (entries.next(), entries.next()) else {
         return Err(one(&format!("a check has one key, the expectation; found {}", map.len())));
     };
+    match arguments {
+        Value::Object(arguments) => Ok((name.clone(), arguments.clone())),
+        Value::Null => Ok((name.clone(), Map::new())),
+        _ => Err(Problem::new(name, "the arguments of an expectation are a mapping")),
+    }
+}
+
+fn read_check(
+    below: &str,
+    name: &str,
+    arguments: Map<String, Value>,
+    known: &parameter::Known<'_>,
+) -> Result<Check, Vec<Problem>> {
     let Some(entry) = catalogue().find(|entry| entry.name == name) else {
         let hint = nearest_expectation(name);
         return Err(vec![Problem::new(name, format!("unknown expectation `{name}`")).hint(hint)]);
     };
-    let arguments = match arguments {
-        Value::Object(arguments) => arguments.clone(),
-        Value::Null => Map::new(),
-        _ => return Err(vec![Problem::new(name, "the arguments of an expectation are a mapping")]),
-    };
-    read_arguments(entry, arguments).map_err(|problems| {
-        problems.into_iter().map(|p| Problem { field: workflow::yaml::join(name, &p.field), ..p }).collect()
+    read_arguments(entry, arguments, known).map_err(|problems| {
+        problems.into_iter().map(|p| Problem { field: workflow::yaml::join(below, &p.field), ..p }).collect()
     })
 }
 
@@ -132,7 +208,11 @@ fn nearest_expectation(name: &str) -> String {
     }
 }
 
-fn read_arguments(entry: &'static Entry, mut arguments: Map<String, Value>) -> Result<Check, Vec<Problem>> {
+fn read_arguments(
+    entry: &'static Entry,
+    mut arguments: Map<String, Value>,
+    known_parameters: &parameter::Known<'_>,
+) -> Result<Check, Vec<Problem>> {
     let mut problems = Vec::new();
     let known = entry.keys.iter().chain(COMMON).copied();
     arguments.retain(|key, _| {
@@ -144,14 +224,20 @@ fn read_arguments(entry: &'static Entry, mut arguments: Map<String, Value>) -> R
         is_known
     });
     let written = Value::Object(arguments.clone());
+    // To Great Expectations an argument that is null is one that was not given.
+    arguments.retain(|_, value| !value.is_null());
+    let arguments = match parameter::resolve(arguments, known_parameters) {
+        Ok(arguments) => arguments,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
     let (common, own): (Map<_, _>, Map<_, _>) =
         arguments.into_iter().partition(|(key, _)| COMMON.contains(&key.as_str()));
     let expectation = keep((entry.read)(Value::Object(own)), &mut problems);
     let common: Option<Common> = keep(read_value(Value::Object(common)), &mut problems);
-    let when = common.as_ref().and_then(|common| common.when.as_deref()).and_then(|text| {
-        let parsed = text.parse::<Expression>().map_err(|error| vec![Problem::new("when", error.to_string())]);
-        keep(parsed, &mut problems)
-    });
+    let when = common.as_ref().and_then(|common| keep(when(common), &mut problems)).flatten();
     if let (Some(expectation), Some(common)) = (&expectation, &common) {
         check_common(expectation, common, &mut problems);
     }
@@ -166,9 +252,42 @@ fn read_arguments(entry: &'static Entry, mut arguments: Map<String, Value>) -> R
             severity: common.severity,
             description: common.description,
             when,
+            fault: None,
         }),
         _ => Err(problems),
     }
+}
+
+/// The rows that a check is about: both conditions hold, where both are given.
+fn when(common: &Common) -> Result<Option<Expression>, Vec<Problem>> {
+    let mut conditions = Vec::new();
+    if let Some(text) = &common.when {
+        conditions.push(text.parse::<Expression>().map_err(|error| vec![Problem::new("when", error.to_string())])?);
+    }
+    match (&common.row_condition, &common.condition_parser) {
+        (None, None) => {}
+        (Some(text), Some(parser)) if row_condition::PARSERS.contains(&parser.as_str()) => {
+            let read = row_condition::read(text, parser);
+            conditions.push(read.map_err(|error| vec![Problem::new("row_condition", error)])?);
+        }
+        (Some(_), Some(parser)) => {
+            let hint = format!("one of {}; or write `when`, in SQL", row_condition::PARSERS.join(", "));
+            let message = format!("`{parser}` is no language of conditions");
+            return Err(vec![Problem::new("condition_parser", message).hint(hint)]);
+        }
+        (Some(_), None) => {
+            let hint = "say `condition_parser: pandas`, or write `when`, in SQL";
+            return Err(vec![Problem::new("row_condition", "its language is not told").hint(hint)]);
+        }
+        (None, Some(_)) => {
+            let hint = "remove it, or give a `row_condition`";
+            return Err(vec![Problem::new("condition_parser", "there is no condition to read").hint(hint)]);
+        }
+    }
+    Ok(match conditions.len() {
+        0 | 1 => conditions.pop(),
+        _ => Some(Expression::And(conditions)),
+    })
 }
 
 fn keep<T>(read: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
