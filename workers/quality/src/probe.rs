@@ -133,7 +133,7 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             considered: considered(columns, *ignore),
             unexpected: Unexpected::Duplicates(columns.clone()),
             columns: columns.clone(),
-            tells_missing: columns.len() == 1,
+            tells_missing: true,
         })),
         Expectation::Between { column: name, bounds } => {
             rows(present(name), within(&column(name), bounds).is_not_true(), vec![name.clone()])
@@ -263,7 +263,13 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
         Expectation::Divergence { column, divergence } => spread(column, divergence, schema),
         Expectation::OfType { column, names } => {
             let stored = &schema.column(column)?.stored;
-            let observed = json!({ "observed_value": stored.reported, "details": { "type": stored.own } });
+            // A typed column is of the type with all of its values, or with none.
+            let observed = json!({
+                "observed_value": stored.reported,
+                "partial_unexpected_list": [],
+                "partial_unexpected_index_list": [],
+                "details": { "type": stored.own },
+            });
             let outcome = match names {
                 None => Outcome::Vacuous,
                 Some(names) if names.iter().any(|name| stored.is(name)) => Outcome::Passed,

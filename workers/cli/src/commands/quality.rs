@@ -90,7 +90,7 @@ async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 fn find_suite(name: &str, dir: &Path) -> anyhow::Result<Suite> {
     let as_path = Path::new(name);
-    if as_path.extension().is_some_and(|extension| extension == "yaml") {
+    if as_path.extension().is_some_and(|extension| extension == "yaml" || extension == "json") {
         let text = std::fs::read_to_string(as_path).map_err(|e| Failure::usage(format!("cannot read {name}: {e}")))?;
         return Ok(Suite::parse(name, &text).map_err(Failure::Files)?);
     }

@@ -99,6 +99,14 @@ impl Frames<'_> {
     pub(super) fn raw(&self, name: &str) -> Expr {
         col(positional(self.index(name)))
     }
+
+    /// The column as something that groups are made by: Polars makes none by decimals, so those go by their digits.
+    pub(super) fn key(&self, name: &str) -> Expr {
+        match self.dtypes[self.index(name)] {
+            DataType::Decimal(..) => self.raw(name).cast(DataType::String),
+            _ => self.raw(name),
+        }
+    }
 }
 
 impl Backend for Frames<'_> {

@@ -118,7 +118,7 @@ impl Engine {
                 if let Unexpected::Duplicates(columns) = &rows.unexpected
                     && let [column] = columns.as_slice()
                 {
-                    let value = self.backend().raw(column);
+                    let value = self.backend().key(column);
                     let value =
                         within.as_ref().map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
                     counts[2] = value.drop_nulls().n_unique();
@@ -170,7 +170,7 @@ impl Engine {
                 considered.clone().map_or_else(|| bad.clone(), |considered| considered.and(bad.clone()))
             }
             Unexpected::Duplicates(columns) => {
-                let keys: Vec<_> = columns.iter().map(|name| self.backend().raw(name)).collect();
+                let keys: Vec<_> = columns.iter().map(|name| self.backend().key(name)).collect();
                 let group = considered.clone().map_or_else(len, Expr::sum);
                 let repeated = group.over(keys).map_err(|e| e.to_string())?.gt(lit(1));
                 considered.clone().map_or_else(|| repeated.clone(), |considered| considered.and(repeated.clone()))
@@ -245,7 +245,10 @@ impl Engine {
             (Type::Int, _) => value.clone().cast(DataType::Int64).sum(),
             _ => value.clone().sum(),
         };
-        let distinct = || value.clone().drop_nulls().n_unique();
+        let distinct = || {
+            let key = self.backend().key(column);
+            within.map_or_else(|| key.clone(), |within| key.clone().filter(within.clone())).drop_nulls().n_unique()
+        };
         Ok(match metric {
             Metric::Sum => vec![value.clone().count(), sum()],
             // Exact types are summed exactly and divided once; both engines then round alike.
@@ -359,20 +362,22 @@ impl Engine {
     }
 
     fn frequencies(&self, column: &str, within: Option<&Expr>) -> PolarsResult<Frequencies> {
-        let mut backend = self.backend();
-        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)
-            .map_err(|e| polars::prelude::PolarsError::ComputeError(e.into()))?;
+        let kind = self.schema.get(column).map_err(|e| polars::prelude::PolarsError::ComputeError(e.into()))?;
         if kind == Type::Null {
             return Ok(Vec::new());
         }
         let rows = within.map_or_else(|| self.lazy(), |within| self.lazy().filter(within.clone()));
-        let present = rows.select([value.alias("v")]).filter(col("v").is_not_null());
+        let present = rows.select([self.backend().key(column).alias("v")]).filter(col("v").is_not_null());
         let seen = present.group_by([col("v")]).agg([len().alias("n")]).collect()?;
         let (values, counts) = (seen.column("v")?, seen.column("n")?);
         let mut found = Frequencies::with_capacity(seen.height());
         for row in 0..seen.height() {
             let count = scalar(&counts.get(row)?).and_then(|count| count.as_f64()).unwrap_or_default();
-            found.extend(scalar(&values.get(row)?).map(|value| (value, count as u64)));
+            let value = match scalar(&values.get(row)?) {
+                Some(Scalar::Text(digits)) if kind.is_number() => Scalar::number(&digits),
+                value => value,
+            };
+            found.extend(value.map(|value| (value, count as u64)));
         }
         found.sort_by(|(a, _), (b, _)| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
         Ok(found)

@@ -82,9 +82,11 @@ impl Suite {
             let written = written(&file, document, &mut faults);
             (file, written)
         };
-        let stem = std::path::Path::new(&document.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let path = std::path::Path::new(&document.file);
+        let part = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).unwrap_or_default().to_owned();
+        let (stem, ending) = (part(path.file_stem()), part(path.extension()));
         if file.suite != stem {
-            let hint = format!("name the file `{}.yaml`, or the suite `{stem}`", file.suite);
+            let hint = format!("name the file `{}.{ending}`, or the suite `{stem}`", file.suite);
             let message = format!("the suite `{}` stands in a file of another name", file.suite);
             faults.push(document.diagnostic("suite", message, Some(hint)));
         }

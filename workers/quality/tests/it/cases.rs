@@ -121,6 +121,94 @@ const CASES: &[(&str, Outcome, Option<u64>)] = &[
         Outcome::Failed,
         Some(3),
     ),
+    ("expect_column_value_z_scores_to_be_less_than: { column: quantity, threshold: 1.5 }", Outcome::Failed, Some(1)),
+    (
+        "expect_column_value_z_scores_to_be_less_than: { column: quantity, threshold: 0.5, double_sided: false, when: 'id < 5' }",
+        Outcome::Failed,
+        Some(1),
+    ),
+    ("expect_column_value_z_scores_to_be_less_than: { column: code, threshold: 1 }", Outcome::Errored, None),
+    // NaN is above every number.
+    ("expect_column_values_to_be_increasing: { column: weight, order_by: day }", Outcome::Failed, Some(1)),
+    (
+        "expect_column_values_to_be_increasing: { column: id, strictly: true, order_by: line_total }",
+        Outcome::Failed,
+        Some(2),
+    ),
+    ("expect_column_values_to_be_decreasing: { column: at, order_by: id, when: 'id < 5' }", Outcome::Failed, Some(2)),
+    ("expect_column_values_to_be_in_type_list: { column: id, type_list: [int, BIGINT] }", Outcome::Passed, None),
+    ("expect_column_values_to_be_of_type: { column: missing, type_: int }", Outcome::Errored, None),
+    ("expect_column_values_to_be_json_parseable: { column: code }", Outcome::Failed, Some(5)),
+    (
+        "expect_column_values_to_match_json_schema: { column: city, json_schema: { type: string } }",
+        Outcome::Failed,
+        Some(5),
+    ),
+    (
+        "expect_column_values_to_match_strftime_format: { column: code, strftime_format: 'A%d' }",
+        Outcome::Failed,
+        Some(4),
+    ),
+    ("expect_column_values_to_be_dateutil_parseable: { column: city, mostly: 0.1 }", Outcome::Failed, Some(5)),
+    ("expect_column_values_to_be_dateutil_parseable: { column: id }", Outcome::Errored, None),
+    ("expect_column_most_common_value_to_be_in_set: { column: city, value_set: [Bonn] }", Outcome::Passed, None),
+    ("expect_column_most_common_value_to_be_in_set: { column: code, value_set: [A1] }", Outcome::Failed, None),
+    (
+        "expect_column_most_common_value_to_be_in_set: { column: code, value_set: [A1], ties_okay: true }",
+        Outcome::Passed,
+        None,
+    ),
+    (
+        "expect_column_quantile_values_to_be_between: { column: quantity, quantile_ranges: { quantiles: [0, 0.5, 1], value_ranges: [[-3, -3], [1, 1], [100, null]] } }",
+        Outcome::Passed,
+        None,
+    ),
+    (
+        "expect_column_quantile_values_to_be_between: { column: nothing, quantile_ranges: { quantiles: [0.5], value_ranges: [[0, 1]] } }",
+        Outcome::Vacuous,
+        None,
+    ),
+    (
+        "expect_column_kl_divergence_to_be_less_than: { column: paid, partition_object: { values: [true, false], weights: [0.5, 0.5] }, threshold: 0.1 }",
+        Outcome::Passed,
+        None,
+    ),
+    (
+        "expect_column_kl_divergence_to_be_less_than: { column: quantity, partition_object: { bins: [-.inf, 0, 2, 100], weights: [0.2, 0.4, 0.4] }, threshold: 0.01 }",
+        Outcome::Passed,
+        None,
+    ),
+    (
+        "expect_column_kl_divergence_to_be_less_than: { column: unit_price, partition_object: { bins: [0, 1, 2], weights: [0.5, 0.5] }, threshold: 0.5 }",
+        Outcome::Failed,
+        None,
+    ),
+    ("expect_column_kl_divergence_to_be_less_than: { column: quantity }", Outcome::Vacuous, None),
+    ("expect_column_mean_to_be_between: { column: quantity }", Outcome::Vacuous, None),
+    ("expect_column_distinct_values_to_be_in_set: { column: paid, value_set: null }", Outcome::Vacuous, None),
+    ("expect_table_row_count_to_be_between: { }", Outcome::Vacuous, None),
+    (
+        "expect_column_values_to_not_be_null: { column: quantity, row_condition: 'id != 5 & quantity > 0', condition_parser: pandas }",
+        Outcome::Passed,
+        Some(0),
+    ),
+    (
+        "expect_column_values_to_be_between: { column: day, min_value: { $PARAMETER: 'datetime(2024, 1, 2)' } }",
+        Outcome::Failed,
+        Some(1),
+    ),
+    ("expect_column_values_to_be_unique: { column: unit_price }", Outcome::Passed, Some(0)),
+    ("expect_compound_columns_to_be_unique: { column_list: [unit_price, id] }", Outcome::Passed, Some(0)),
+    (
+        "expect_column_unique_value_count_to_be_between: { column: unit_price, min_value: 5, max_value: 5 }",
+        Outcome::Passed,
+        None,
+    ),
+    (
+        "expect_column_distinct_values_to_equal_set: { column: unit_price, value_set: [0.01, 0.1, 1.5, 2, 9.99] }",
+        Outcome::Passed,
+        None,
+    ),
     ("expect_column_value_lengths_to_equal: { column: city, value: 4 }", Outcome::Failed, Some(1)),
     (
         "expect_column_pair_values_a_to_be_greater_than_b: { column_A: line_total, column_B: unit_price, or_equal: true }",
@@ -209,7 +297,9 @@ const CASES: &[(&str, Outcome, Option<u64>)] = &[
 pub(crate) fn all_cases() -> Suite {
     let checks = CASES.iter().enumerate().fold(String::new(), |text, (index, (check, _, _))| {
         let close = check.rfind('}').expect("a flow mapping");
-        format!("{text}  - {}, id: case.{index} }}\n", check[..close].trim_end())
+        let given = check[..close].trim_end();
+        let comma = if given.ends_with('{') { "" } else { "," };
+        format!("{text}  - {given}{comma} id: case.{index} }}\n")
     });
     suite(&checks)
 }

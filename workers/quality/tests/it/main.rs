@@ -1,5 +1,6 @@
 //! The engines against each other and against what they must find.
 
+mod agreement;
 mod cases;
 mod conformance;
 mod nan;

@@ -86,3 +86,61 @@ fn the_suites_that_we_ship_can_be_read() {
     }
     assert!(read > 20, "only {read} suites were found");
 }
+
+#[test]
+fn a_suite_of_great_expectations_loads_as_it_is() {
+    let text = r#"{
+  "name": "orders",
+  "id": "a5a0d4b8-9f0f-4f5c-8e1b-8a6a1d2f3c4d",
+  "suite_parameters": { "most": 10 },
+  "meta": { "great_expectations_version": "1.3.0" },
+  "notes": "What an order is",
+  "expectations": [
+    { "type": "expect_column_values_to_be_between", "severity": "critical",
+      "kwargs": { "column": "quantity", "min_value": 1, "max_value": { "$PARAMETER": "most * 2" }, "mostly": 0.9, "strict_min": null },
+      "meta": { "notes": { "format": "markdown", "content": ["At least one"] } } },
+    { "type": "expect_column_values_to_be_between",
+      "kwargs": { "column": "quantity", "max_value": 100, "row_condition": "col(\"status\") == \"paid\"",
+                  "condition_parser": "great_expectations", "result_format": "COMPLETE", "catch_exceptions": true },
+      "meta": { "on_fail": "warn" } },
+    { "expectation_type": "expect_table_row_count_to_be_between", "kwargs": { "min_value": 1 }, "meta": {} }
+  ]
+}"#;
+    let suite = Suite::parse("expectations/orders.json", text).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let ids: Vec<_> = suite.checks.iter().map(|check| check.id.as_str()).collect();
+    assert_eq!(ids, ["quantity.between", "quantity.between_2", "table.row_count"]);
+    assert_eq!(suite.description, "What an order is");
+    assert_eq!(suite.checks[0].description.as_deref(), Some("At least one"));
+    assert_eq!(suite.checks[0].severity, quality::Severity::Critical);
+    assert_eq!(suite.policy(&suite.checks[1]), OnFail::Warn);
+    assert_eq!(suite.columns(), ["quantity", "status"]);
+}
+
+#[test]
+fn faults_of_a_suite_of_great_expectations_have_their_lines() {
+    let text = "{ \"name\": \"orders\", \"expectations\": [
+  { \"type\": \"expect_column_values_to_be_between\", \"kwargs\": { \"column\": \"a\" } },
+  { \"type\": \"expect_column_values_to_not_be_null\", \"kwargs\": { \"column\": \"a\", \"mosty\": 1,
+      \"row_condition\": \"a > \", \"condition_parser\": \"bad\" } },
+  { \"type\": \"expect_column_max_to_be_between\", \"kwargs\": { \"column\": \"a\", \"max_value\": { \"$PARAMETER\": \"nwo()\" } } },
+  { \"type\": \"expect_column_values_to_match_json_schema\", \"kwargs\": { \"column\": \"a\", \"json_schema\": { \"typ\": \"string\" } } }
+] }";
+    let found = Suite::parse("orders.json", text).expect_err("faults");
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn computed_arguments_are_those_of_the_moment() {
+    let text = "suite: orders
+checks:
+  - expect_column_max_to_be_between: { column: at, min_value: { $PARAMETER: now() - timedelta(days=1) } }
+";
+    let suite = Suite::parse("quality/orders.yaml", text).expect("a suite");
+    let bound = |seconds: i64| {
+        let now = chrono::DateTime::from_timestamp(seconds, 0).expect("an instant");
+        suite.at(now).checks[0].arguments["min_value"].clone()
+    };
+    assert_eq!(bound(1_700_000_000), "2023-11-13T22:13:20");
+    assert_eq!(bound(1_800_000_000), "2027-01-14T08:00:00");
+}

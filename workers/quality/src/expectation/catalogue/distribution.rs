@@ -201,7 +201,9 @@ impl PartitionObject {
                 Ok(Partition::Values { values, weights: self.weights })
             }
             (None, Some(bins)) => {
-                let edges = bins.iter().map(edge).collect::<Option<Vec<_>>>();
+                let last = bins.len().saturating_sub(1);
+                let edges = bins.iter().enumerate().map(|(place, bin)| edge(bin, place == 0, place == last));
+                let edges = edges.collect::<Option<Vec<_>>>();
                 let Some(edges) = edges.filter(|edges| edges.windows(2).all(|pair| pair[0] < pair[1])) else {
                     return fault("the bins must be numbers in ascending order");
                 };
@@ -219,14 +221,13 @@ impl PartitionObject {
     }
 }
 
-/// An edge of a bin. JSON as Python writes it has bare infinities, which YAML reads as text.
-fn edge(value: &Value) -> Option<f64> {
+/// An edge of a bin. JSON as Python writes it has bare infinities, which YAML reads as text; those of YAML come as null.
+fn edge(value: &Value, is_first: bool, is_last: bool) -> Option<f64> {
     match value {
-        Value::String(text) => match text.trim_start_matches('+') {
-            "Infinity" | ".inf" | "inf" => Some(f64::INFINITY),
-            "-Infinity" | "-.inf" | "-inf" => Some(f64::NEG_INFINITY),
-            _ => None,
-        },
+        Value::Null if is_first => Some(f64::NEG_INFINITY),
+        Value::Null if is_last => Some(f64::INFINITY),
+        Value::String(text) if text == "-Infinity" => Some(f64::NEG_INFINITY),
+        Value::String(text) if text == "Infinity" => Some(f64::INFINITY),
         other => Scalar::from_json(other).ok().flatten().and_then(|value| value.as_f64()),
     }
 }

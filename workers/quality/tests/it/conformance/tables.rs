@@ -103,6 +103,8 @@ fn kind(values: &[Value], schemas: &Value, name: &str) -> Option<String> {
     let kind = match () {
         () if schemas["pandas"][name].as_str().is_some_and(|kind| kind.starts_with("datetime")) => "timestamp",
         () if all(|value| value.is_i64() || value.is_u64()) && present().count() > 0 => "bigint",
+        // pandas reads a column of nulls as objects, and one of no rows as numbers.
+        () if present().count() == 0 && !values.is_empty() => "text",
         () if all(Value::is_number) => "double precision",
         () if all(Value::is_boolean) => "boolean",
         () if all(Value::is_string) => "text",
