@@ -120,8 +120,8 @@ impl Backend for Statement {
     fn cast(&mut self, value: String, from: Type, to: Type) -> String {
         match (from, to) {
             (Type::Date | Type::Timestamp, Type::Instant) => format!("(({value})::timestamp at time zone 'UTC')"),
-            // Postgres has no way from a boolean to eight bytes but through four.
-            (Type::Bool, Type::Int) => format!("({value})::int::bigint"),
+            // Postgres has no way from a boolean to other numbers but through four bytes.
+            (Type::Bool, Type::Int | Type::Decimal(_) | Type::Float) => format!("({value})::int::{}", type_name(to)),
             _ => format!("({value})::{}", type_name(to)),
         }
     }

@@ -255,6 +255,9 @@ impl Engine<'_> {
                 let computed = match metric {
                     // A sum of doubles has no exact type to lose.
                     Metric::Sum | Metric::Mean => format!("sum({value})"),
+                    // Postgres has no least boolean: false is below true.
+                    Metric::Min if kind == Type::Bool => format!("bool_and({value})"),
+                    Metric::Max if kind == Type::Bool => format!("bool_or({value})"),
                     Metric::Min => format!("min({value}{collation})"),
                     Metric::Max => format!("max({value}{collation})"),
                     Metric::Median => {
@@ -284,12 +287,18 @@ impl Engine<'_> {
                 Ok(probe) => self.counts(check, probe, &mut statement).unwrap_or_default(),
                 Err(_) => Vec::new(),
             };
-            slots.push(all.len()..all.len() + own.len());
-            all.extend(own);
+            let slot = |expression: String| {
+                all.iter().position(|known| *known == expression).unwrap_or_else(|| {
+                    all.push(expression);
+                    all.len() - 1
+                })
+            };
+            slots.push(own.into_iter().map(slot).collect::<Vec<_>>());
         }
         let rows = |values: &Values| values.first().cloned().flatten().and_then(|n| n.parse().ok()).unwrap_or(0);
         if let Ok(values) = self.values(connection, &all, statement).await? {
-            let counted = slots.into_iter().map(|own| Ok(values[own].to_vec())).collect();
+            let counted =
+                slots.into_iter().map(|own| Ok(own.into_iter().map(|slot| values[slot].clone()).collect())).collect();
             return Ok((rows(&values), counted));
         }
         let total = self.values(connection, &all[..1], Statement::default()).await?;

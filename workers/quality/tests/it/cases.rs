@@ -133,7 +133,7 @@ const CASES: &[(&str, Outcome, Option<u64>)] = &[
     (
         "expect_column_values_to_be_increasing: { column: id, strictly: true, order_by: line_total }",
         Outcome::Failed,
-        Some(2),
+        Some(3),
     ),
     ("expect_column_values_to_be_decreasing: { column: at, order_by: id, when: 'id < 5' }", Outcome::Failed, Some(2)),
     ("expect_column_values_to_be_in_type_list: { column: id, type_list: [int, BIGINT] }", Outcome::Passed, None),

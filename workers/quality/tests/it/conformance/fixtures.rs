@@ -8,8 +8,8 @@ use std::{
 use serde_json::Value;
 use workflow::yaml::Document;
 
-/// The tests of hypotheses that Great Expectations 1.x no longer has; the files still do.
-pub(super) const GONE: [&str; 4] = [
+/// The tests of hypotheses, which Sluice does not have.
+pub(super) const NOT_HERE: [&str; 4] = [
     "expect_column_bootstrapped_ks_test_p_value_to_be_greater_than",
     "expect_column_chisquare_test_p_value_to_be_greater_than",
     "expect_column_pair_cramers_phi_value_to_be_less_than",
@@ -101,7 +101,7 @@ fn read(file: &Path) -> Vec<Dataset> {
     // As YAML: Python writes infinities that JSON does not have, and digits of which serde_json loses the last.
     let file = Document::parse("fixture", &text.replace('\t', "  ")).unwrap_or_else(|fault| panic!("{fault}")).value;
     let name = file["expectation_type"].as_str().unwrap_or_default();
-    if GONE.contains(&name) {
+    if NOT_HERE.contains(&name) {
         return Vec::new();
     }
     file["datasets"].as_array().into_iter().flatten().map(|of| dataset(name, of)).collect()
