@@ -372,12 +372,12 @@ impl Engine {
         let (values, counts) = (seen.column("v")?, seen.column("n")?);
         let mut found = Frequencies::with_capacity(seen.height());
         for row in 0..seen.height() {
-            let count = scalar(&counts.get(row)?).and_then(|count| count.as_f64()).unwrap_or_default();
+            let count = counts.get(row)?.extract::<u64>().unwrap_or_default();
             let value = match scalar(&values.get(row)?) {
                 Some(Scalar::Text(digits)) if kind.is_number() => Scalar::number(&digits),
                 value => value,
             };
-            found.extend(value.map(|value| (value, count as u64)));
+            found.extend(value.map(|value| (value, count)));
         }
         found.sort_by(|(a, _), (b, _)| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
         Ok(found)

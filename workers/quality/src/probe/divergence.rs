@@ -1,4 +1,4 @@
-//! How far the spread of a column is from a partition: relative entropy, as SciPy's `entropy(observed, expected)` in
+//! How far the spread of a column is from a partition: relative entropy, as `SciPy`'s `entropy(observed, expected)` in
 //! nats, with the holdouts of Great Expectations.
 
 use serde_json::{Value, json};
@@ -7,6 +7,7 @@ use super::judge::{Frequencies, same};
 use crate::{
     expectation::{Divergence, Partition},
     outcome::Outcome,
+    value::Scalar,
 };
 
 /// Judges the values of a column by a partition of values, or by none.
@@ -28,7 +29,7 @@ pub(super) fn judge_divergence(divergence: &Divergence, seen: &Frequencies) -> R
             let mut observed: Vec<_> = values.iter().map(|value| weight(count(value))).collect();
             observed.extend(extra.iter().map(|(_, count)| weight(*count)));
             let names: Vec<_> =
-                values.iter().chain(extra.iter().map(|(value, _)| value)).map(|value| value.to_json()).collect();
+                values.iter().chain(extra.iter().map(|(value, _)| value)).map(Scalar::to_json).collect();
             let shown = |weights: &[f64]| json!({ "values": names, "weights": weights });
             let (outcome, value) = judged(divergence, &observed, &expected);
             Ok((outcome, value, details(shown(&observed), shown(&expected))))
@@ -155,15 +156,17 @@ fn own_bins(numbers: &[(f64, u64)], total: u64) -> (Vec<f64>, Vec<f64>) {
     let (Some((least, _)), Some((greatest, _))) = (finite.first(), finite.last()) else {
         return (Vec::new(), Vec::new());
     };
-    let bins = if greatest > least { (total as f64).log2().ceil() as usize + 1 } else { 1 };
-    let width = (greatest - least) / bins as f64;
-    let edges: Vec<_> =
-        (0..=bins).map(|edge| if edge == bins { *greatest } else { least + width * edge as f64 }).collect();
-    let mut weights = vec![0.0; bins];
+    let sturges = total.ilog2() + u32::from(!total.is_power_of_two()) + 1;
+    let bins = if greatest > least { sturges } else { 1 };
+    let width = (greatest - least) / f64::from(bins);
+    let mut edges: Vec<_> = (0..bins).map(|edge| least + width * f64::from(edge)).collect();
+    let mut weights = vec![0.0; edges.len()];
     for (value, count) in finite {
-        let bin = if width > 0.0 { ((value - least) / width) as usize } else { 0 };
-        weights[bin.min(bins - 1)] += *count as f64 / total as f64;
+        // The first edge is the least value, so no value is before it.
+        let bin = edges.partition_point(|edge| edge <= value).saturating_sub(1);
+        weights[bin] += *count as f64 / total as f64;
     }
+    edges.push(*greatest);
     (edges, weights)
 }
 

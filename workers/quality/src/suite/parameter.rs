@@ -1,6 +1,8 @@
 //! Arguments that are computed: `{ $PARAMETER: now() - timedelta(weeks=52) }`, as Great Expectations has them, with
 //! the suite's own named parameters.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use workflow::diagnostic::{Problem, did_you_mean};
@@ -68,8 +70,10 @@ fn evaluate(text: &str, defaults: &Map<String, Value>, known: &Known<'_>) -> Res
         return Err(format!("expected the end of the parameter, found `{}`", reader.rest));
     }
     Ok(match found {
-        Found::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Value::from(number as i64),
-        Found::Number(number) => Value::from(number),
+        // As it is written: a whole number has no point.
+        Found::Number(number) => {
+            serde_json::from_str(&number.to_string()).map_err(|_| "the number is out of range".to_owned())?
+        }
         Found::Moment(at) => Value::from(at.format("%Y-%m-%dT%H:%M:%S%.f").to_string()),
         Found::Span(_) => return Err("a span of time is no value; add it to a time".to_owned()),
         Found::Other(value) => value,
@@ -185,7 +189,8 @@ impl Reader<'_> {
         let mut places = Vec::new();
         let mut named = Vec::new();
         while !self.takes(')') {
-            if !(places.is_empty() && named.is_empty()) && !self.takes(',') {
+            let is_first = places.is_empty() && named.is_empty();
+            if !is_first && !self.takes(',') {
                 return Err(format!("`{name}(` is never closed"));
             }
             let word = self.rest.find(|c: char| !(c.is_ascii_lowercase())).unwrap_or(self.rest.len());
@@ -216,11 +221,14 @@ impl Reader<'_> {
 }
 
 fn moment(parts: &[f64]) -> Result<NaiveDateTime, String> {
-    let part = |place: usize| parts.get(place).copied().unwrap_or_default() as u32;
-    let day = NaiveDate::from_ymd_opt(i32::try_from(part(0)).unwrap_or(-1), part(1), part(2));
-    let at = day.and_then(|day| day.and_hms_opt(part(3), part(4), part(5)));
-    at.filter(|_| (3..=6).contains(&parts.len()))
-        .ok_or_else(|| "`datetime` takes year, month, day and a time of day".to_owned())
+    let wrong = || "`datetime` takes year, month, day and a time of day".to_owned();
+    let whole = |number: &f64| number.to_string().parse::<u32>().map_err(|_| wrong());
+    let parts = parts.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
+    let (&[year, month, day], time) = parts.split_first_chunk::<3>().ok_or_else(wrong)?;
+    let part = |place: usize| time.get(place).copied().unwrap_or_default();
+    let day = i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, day));
+    let at = day.and_then(|day| day.and_hms_opt(part(0), part(1), part(2)));
+    at.filter(|_| time.len() <= 3).ok_or_else(wrong)
 }
 
 fn span(parts: &[(String, f64)]) -> Result<TimeDelta, String> {
@@ -236,7 +244,10 @@ fn span(parts: &[(String, f64)]) -> Result<TimeDelta, String> {
                 other => return Err(format!("`timedelta` has no `{other}`")),
             };
     }
-    TimeDelta::try_milliseconds((seconds * 1e3) as i64).ok_or_else(|| "the span is out of range".to_owned())
+    let length = Duration::try_from_secs_f64(seconds.abs()).ok().and_then(|length| TimeDelta::from_std(length).ok());
+    length
+        .map(|length| if seconds < 0.0 { -length } else { length })
+        .ok_or_else(|| "the span is out of range".to_owned())
 }
 
 #[cfg(test)]

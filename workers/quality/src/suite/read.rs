@@ -101,7 +101,9 @@ impl Suite {
                 Ok(mut check) => {
                     let is_taken = |id: &str| checks.iter().any(|earlier| earlier.id == id);
                     if is_taken(&check.id) && numbered {
-                        let free = (2..).map(|number| format!("{}_{number}", check.id)).find(|id| !is_taken(id));
+                        let free = (2..checks.len() + 3)
+                            .map(|number| format!("{}_{number}", check.id))
+                            .find(|id| !is_taken(id));
                         check.id = free.unwrap_or_default();
                     } else if is_taken(&check.id) {
                         let message = format!("two checks have the id `{}`", check.id);

@@ -152,11 +152,14 @@ fn is_a_day(parts: &[Part]) -> bool {
         | [Part::Number { value: a, digits: m }, Part::Number { value: b, digits: n }, Part::Month(month)] => {
             if is_year(a, m) { day_exists(full(a, m), month, b) } else { day_exists(full(b, n), month, a) }
         }
-        [Part::Number { value: a, digits: l }, Part::Number { value: b, .. }, Part::Number { value: c, digits: n }] => {
-            if is_year(a, l) {
-                day_exists(full(a, l), b, c) || day_exists(full(a, l), c, b)
+        [Part::Number { value: first, digits }, Part::Number { value: second, .. }, last @ Part::Number { .. }] => {
+            let Part::Number { value: third, digits: of_third } = last else { return false };
+            if is_year(first, digits) {
+                let year = full(first, digits);
+                day_exists(year, second, third) || day_exists(year, third, second)
             } else {
-                day_exists(full(c, n), a, b) || day_exists(full(c, n), b, a)
+                let year = full(third, of_third);
+                day_exists(year, first, second) || day_exists(year, second, first)
             }
         }
         _ => false,

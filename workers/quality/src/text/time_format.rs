@@ -66,7 +66,7 @@ fn expanded(format: &str) -> String {
     format.replace("%c", "%a %b %d %H:%M:%S %Y").replace("%x", "%m/%d/%y").replace("%X", "%H:%M:%S")
 }
 
-/// The expressions of CPython's `_strptime`.
+/// The expressions of Python's own `_strptime`.
 fn directive(letter: char) -> Option<&'static str> {
     Some(match letter {
         'a' => "(?P<a>mon|tue|wed|thu|fri|sat|sun)",

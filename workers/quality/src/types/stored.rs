@@ -1,5 +1,5 @@
-//! How a column is stored, and the names that Great Expectations has for that: NumPy's and pandas' for frames,
-//! SQLAlchemy's for Postgres, Spark's beside them.
+//! How a column is stored, and the names that Great Expectations has for that: those of `NumPy` and pandas for
+//! frames, of `SQLAlchemy` for Postgres, of Spark beside them.
 
 /// The type that a column is stored in.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +26,7 @@ impl Stored {
 }
 
 /// Class, name in a frame, name in Postgres, and every name that means it. Case counts: to pandas a `Timestamp` has a
-/// zone, to SQLAlchemy a `TIMESTAMP` may.
+/// zone, to `SQLAlchemy` a `TIMESTAMP` may.
 type Class = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 const CLASSES: &[Class] = &[

@@ -12,7 +12,7 @@ use crate::postgres::{comparable, in_frame};
 
 const ROUNDS: u64 = 100;
 
-/// SplitMix64: the same numbers from the same seed, everywhere.
+/// `SplitMix64`: the same numbers from the same seed, everywhere.
 struct Chance(u64);
 
 impl Chance {

@@ -112,6 +112,6 @@ fn judge(case: &Case, target: Target, found: Result<Evaluation, String>) -> Resu
 }
 
 /// The cases of a dataset that are meant for `target`.
-fn meant<'a>(dataset: &'a Dataset, target: Target) -> impl Iterator<Item = &'a Case> {
+fn meant(dataset: &Dataset, target: Target) -> impl Iterator<Item = &Case> {
     dataset.cases.iter().filter(move |case| case.is_for(target))
 }

@@ -97,13 +97,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "expect_column_values_to_be_increasing",
         short: "increasing",
         keys: &["column", "strictly", "order_by"],
-        read: |args| read(args, |order: Order| Ok(order.expectation(false))),
+        read: |args| read(args, |order: Sequence| Ok(order.expectation(false))),
     },
     Entry {
         name: "expect_column_values_to_be_decreasing",
         short: "decreasing",
         keys: &["column", "strictly", "order_by"],
-        read: |args| read(args, |order: Order| Ok(order.expectation(true))),
+        read: |args| read(args, |order: Sequence| Ok(order.expectation(true))),
     },
     Entry {
         name: "expect_column_values_to_be_of_type",
@@ -152,7 +152,7 @@ fn yes() -> bool {
 }
 
 #[derive(Deserialize)]
-struct Order {
+struct Sequence {
     column: String,
     #[serde(default)]
     strictly: Option<bool>,
@@ -160,7 +160,7 @@ struct Order {
     order_by: Option<String>,
 }
 
-impl Order {
+impl Sequence {
     fn expectation(self, descending: bool) -> Expectation {
         let Self { column, strictly, order_by } = self;
         Expectation::Ordered { column, descending, strictly: strictly.unwrap_or(false), order_by }
