@@ -4,7 +4,7 @@
 /// The type that a column is stored in.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stored {
-    /// What the engine calls it: `Int64`, `int8`.
+    /// What the engine calls it: `i64`, `int8`.
     pub(crate) own: String,
     /// What Great Expectations would report: `int64`, `BIGINT`.
     pub(crate) reported: &'static str,
