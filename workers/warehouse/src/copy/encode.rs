@@ -6,7 +6,7 @@
 use polars::prelude::{ChunkedArray, DataFrame, DataType, Int64Chunked, PolarsNumericType, Series};
 
 use super::{
-    numeric,
+    json, numeric,
     types::{PgType, to_micros},
 };
 use crate::error::WarehouseError;
@@ -275,7 +275,8 @@ fn text(string: &str, pg: PgType, out: &mut Vec<u8>) -> Result<(), String> {
         PgType::Text(limit) => {
             if nul {
                 value(out, string.replace('\0', "\\0").as_bytes());
-                return Err("text holds a NUL character".to_owned());
+                let place = string.chars().take_while(|c| *c != '\0').count() + 1;
+                return Err(format!("text holds a NUL character, at {place}"));
             }
             if let Some(most) = limit
                 && string.len() > most as usize
@@ -286,11 +287,7 @@ fn text(string: &str, pg: PgType, out: &mut Vec<u8>) -> Result<(), String> {
             value(out, string.as_bytes());
         }
         PgType::Json | PgType::Jsonb => {
-            let parsed: serde_json::Value =
-                serde_json::from_str(string).map_err(|error| format!("not valid JSON: {error}"))?;
-            if holds_nul(&parsed) {
-                return Err("JSON text holds a NUL character".to_owned());
-            }
+            json::check(string, pg == PgType::Jsonb)?;
             if pg == PgType::Json {
                 value(out, string.as_bytes());
             } else {
@@ -301,6 +298,7 @@ fn text(string: &str, pg: PgType, out: &mut Vec<u8>) -> Result<(), String> {
                 out.extend_from_slice(string.as_bytes());
             }
         }
+        PgType::Numeric(limits) => numeric::write_text(string, limits, out)?,
         PgType::Uuid => {
             let id = uuid::Uuid::parse_str(string).map_err(|_| "not a UUID".to_owned())?;
             value(out, id.as_bytes());
@@ -308,15 +306,6 @@ fn text(string: &str, pg: PgType, out: &mut Vec<u8>) -> Result<(), String> {
         _ => return Err(format!("text cannot become {pg}")),
     }
     Ok(())
-}
-
-fn holds_nul(json: &serde_json::Value) -> bool {
-    match json {
-        serde_json::Value::String(text) => text.contains('\0'),
-        serde_json::Value::Array(items) => items.iter().any(holds_nul),
-        serde_json::Value::Object(map) => map.iter().any(|(key, item)| key.contains('\0') || holds_nul(item)),
-        _ => false,
-    }
 }
 
 fn out_of_range(number: impl std::fmt::Display, pg: PgType) -> String {

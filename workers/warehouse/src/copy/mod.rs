@@ -4,6 +4,7 @@
 //! ready. At most a few megabytes of encoded rows are in flight.
 
 mod encode;
+mod json;
 mod numeric;
 mod types;
 

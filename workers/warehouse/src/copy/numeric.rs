@@ -54,6 +54,56 @@ pub(super) fn fits(unscaled: i128, from: u32, precision: u32, scale: u32) -> boo
     exact && magnitude / 10u128.saturating_pow(from) < 10u128.saturating_pow(whole_digits)
 }
 
+/// Appends length and value of a decimal as text: `-12.50`. The error says why it is none, or does not fit the
+/// precision and scale of `limits`.
+pub(super) fn write_text(text: &str, limits: Option<(u32, u32)>, out: &mut Vec<u8>) -> Result<(), String> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let numeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !numeric(whole) || !numeric(fraction) || digits.len() > LONGEST || whole.is_empty() && fraction.is_empty() {
+        return Err(format!("`{}` is not a decimal number", text.chars().take(80).collect::<String>()));
+    }
+    let whole = whole.trim_start_matches('0');
+    let scale = limits.map_or(fraction.len(), |(_, scale)| scale as usize);
+    if let Some((precision, scale)) = limits
+        && (whole.len() > precision.saturating_sub(scale) as usize
+            || fraction.trim_end_matches('0').len() > scale as usize)
+    {
+        return Err(format!("{text} is out of range for numeric({precision},{scale})"));
+    }
+    let head = whole.len().div_ceil(4);
+    // Digits in groups of four, counted from the point on both sides.
+    let padded = format!("{whole:0>width$}{fraction}", width = head * 4);
+    let mut groups: Vec<u16> = padded
+        .as_bytes()
+        .chunks(4)
+        .map(|four| (0..4).fold(0, |sum, place| sum * 10 + four.get(place).map_or(0, |digit| u16::from(digit - b'0'))))
+        .collect();
+    let leading = groups.iter().take_while(|group| **group == 0).count();
+    groups.drain(..leading);
+    while groups.last() == Some(&0) {
+        groups.pop();
+    }
+    let short = |value: usize| i16::try_from(value).unwrap_or(i16::MAX);
+    let weight = if groups.is_empty() { 0 } else { short(head) - short(leading) - 1 };
+    let sign: u16 = if negative && !groups.is_empty() { 0x4000 } else { 0 };
+    out.extend_from_slice(&i32::try_from(8 + 2 * groups.len()).unwrap_or(i32::MAX).to_be_bytes());
+    out.extend_from_slice(&short(groups.len()).to_be_bytes());
+    out.extend_from_slice(&weight.to_be_bytes());
+    out.extend_from_slice(&sign.to_be_bytes());
+    out.extend_from_slice(&short(scale).to_be_bytes());
+    for group in groups {
+        out.extend_from_slice(&group.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// Digits and point of the longest decimal that is taken as text; Postgres itself would hold 16 times as many.
+const LONGEST: usize = 8192;
+
 fn group(value: u128) -> u16 {
     u16::try_from(value).unwrap_or(9999)
 }
@@ -61,6 +111,34 @@ fn group(value: u128) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_gives_the_same_bytes_as_a_number() {
+        for (unscaled, scale, text) in [
+            (0, 0, "0"),
+            (0, 2, "-0.00"),
+            (1, 0, "1"),
+            (-12_345, 2, "-123.45"),
+            (12_345, 4, "1.2345"),
+            (1, 10, "0.0000000001"),
+            (10_000, 0, "0010000"),
+            (100_000_000, 4, "10000.0000"),
+            (i128::MAX, 30, "170141183.460469231731687303715884105727"),
+        ] {
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            write(unscaled, scale, &mut one);
+            write_text(text, None, &mut other).expect(text);
+            assert_eq!(one, other, "{text}");
+        }
+        let mut out = Vec::new();
+        for bad in ["", "-", ".", "1e5", "NaN", "1.2.3", "--1", " 1", "+1"] {
+            assert!(write_text(bad, None, &mut out).is_err(), "{bad}");
+        }
+        assert!(write_text("100", Some((42, 40)), &mut out).is_err());
+        assert!(write_text("0.001", Some((42, 2)), &mut out).is_err());
+        assert!(out.is_empty(), "nothing is written of what is refused");
+        assert_eq!(write_text("00.0010", Some((42, 3)), &mut out), Ok(()));
+    }
 
     #[test]
     fn fits_is_exact_at_the_edges() {

@@ -110,6 +110,8 @@ impl PgType {
             _ if *dtype == DataType::Null => true,
             Self::Bool => *dtype == DataType::Boolean,
             Self::Int2 | Self::Int4 | Self::Int8 => integer,
+            // What no frame holds as a decimal comes as text.
+            Self::Numeric(None | Some((39.., _))) if *dtype == DataType::String => true,
             Self::Numeric(_) => integer || matches!(dtype, DataType::Decimal(..)),
             Self::Float4 => *dtype == DataType::Float32,
             Self::Float8 => {
@@ -222,5 +224,7 @@ mod tests {
             assert!(natural.accepts(&dtype), "{dtype:?} in {natural}");
         }
         assert!(!PgType::Numeric(None).accepts(&DataType::Float64), "money never comes from a float");
+        assert!(PgType::Numeric(Some((65, 30))).accepts(&DataType::String), "wider than a frame's decimal");
+        assert!(!PgType::Numeric(Some((12, 2))).accepts(&DataType::String));
     }
 }
