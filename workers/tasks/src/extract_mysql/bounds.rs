@@ -37,28 +37,7 @@ impl Window {
         mark: Option<Mark>,
         log: &TaskLog,
     ) -> Result<Self, TaskError> {
-        for (what, wanted) in [("cursor", &incremental.cursor), ("key", &incremental.key)] {
-            match columns.iter().find(|column| column.name == *wanted) {
-                None => return Err(TaskError::user(format!("the {what} `{wanted}` is not a column of the table"))),
-                // The mark would pass a row without a value, and nobody would ever read it.
-                Some(column) if column.nullable => {
-                    return Err(TaskError::user(format!(
-                        "the {what} `{wanted}` may be null, and a row where it is would never be read; make it \
-                         `not null`, or read the whole table"
-                    )));
-                }
-                Some(_) => {}
-            }
-        }
-        let moment = columns
-            .iter()
-            .any(|c| c.name == incremental.cursor && matches!(c.kind, SourceType::Datetime | SourceType::Timestamp));
-        if !moment {
-            return Err(TaskError::user(format!(
-                "the cursor `{}` must be a datetime or timestamp column",
-                incremental.cursor
-            )));
-        }
+        check(incremental, columns)?;
         let to = bound(connection, incremental.lag, log).await?;
         let from = match mark {
             None => None,
@@ -115,6 +94,47 @@ impl Window {
             decode::as_text(&columns[index], value).ok_or_else(|| format!("the last row has no `{name}`"))
         };
         Ok(Mark { of: self.of.clone(), cursor: text(&self.of.column)?, key: text(&self.key)? })
+    }
+}
+
+/// What a table without a cursor can do instead.
+const INSTEAD: &str = "a cursor is a `datetime` or `timestamp` column, never null, that each change of a row moves on; a \
+                       table without one is read whole (leave `incremental` out), or mended by `kind: reconcile` with \
+                       `repair: true`, which finds inserted, changed and deleted rows by their checksums";
+
+/// Whether each row has a place in the order of cursor and key, and a mark can say it.
+fn check(incremental: &Incremental, columns: &[SourceColumn]) -> Result<(), TaskError> {
+    let find = |what: &str, wanted: &str| {
+        let found = columns.iter().find(|column| column.name == wanted);
+        let found = found
+            .ok_or_else(|| TaskError::user(format!("the {what} `{wanted}` is not a column of the table; {INSTEAD}")))?;
+        // The mark would pass a row without a value, and nobody would ever read it.
+        if found.nullable {
+            return Err(TaskError::user(format!(
+                "the {what} `{wanted}` may be null, and a row where it is would never be read; {INSTEAD}"
+            )));
+        }
+        Ok(found)
+    };
+    if !matches!(find("cursor", &incremental.cursor)?.kind, SourceType::Datetime | SourceType::Timestamp) {
+        return Err(TaskError::user(format!(
+            "the cursor `{}` is not a datetime or timestamp column; {INSTEAD}",
+            incremental.cursor
+        )));
+    }
+    match find("key", &incremental.key)?.kind {
+        // A mark is text, and these are not compared with theirs.
+        SourceType::Truth
+        | SourceType::Bits
+        | SourceType::Float32
+        | SourceType::Float64
+        | SourceType::Bytes
+        | SourceType::Time
+        | SourceType::Json => Err(TaskError::user(format!(
+            "the key `{}` cannot be part of a mark; name a unique column of numbers, text or dates",
+            incremental.key
+        ))),
+        _ => Ok(()),
     }
 }
 
