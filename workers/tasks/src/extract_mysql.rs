@@ -34,7 +34,7 @@ use workflow::{
 
 use self::{
     bounds::Window,
-    columns::{SourceColumn, SourceType},
+    columns::SourceColumn,
     decode::{Decoder, RowFault},
     sink::Sink,
 };
@@ -100,8 +100,10 @@ pub enum ZeroDates {
     /// The row is rejected: it ends in the quarantine, with the reason.
     #[default]
     Reject,
-    /// The value becomes null.
+    /// The value becomes null; the log says how many did.
     Null,
+    /// All dates and times but the cursor are text, as the source writes them.
+    Text,
 }
 
 fn shop() -> String {
@@ -208,7 +210,13 @@ impl ExtractMysql {
         config: &Config,
         task: &TaskContext,
     ) -> Result<Manifest, TaskError> {
-        let columns = columns::read(connection, &config.table, config.columns.as_deref()).await?;
+        let mut columns = columns::read(connection, &config.table, config.columns.as_deref()).await?;
+        if config.zero_dates == ZeroDates::Text {
+            let cursor = config.incremental.as_ref().map(|incremental| incremental.cursor.as_str());
+            for column in columns.iter_mut().filter(|column| Some(column.name.as_str()) != cursor) {
+                column.kind = column.kind.dates_as_text();
+            }
+        }
         let window = match &config.incremental {
             None => None,
             Some(incremental) => {
@@ -257,11 +265,7 @@ impl ExtractMysql {
             mark,
             batch_id,
             order_by: config.incremental.as_ref().map(|incremental| incremental.cursor.clone()),
-            types: columns
-                .iter()
-                .filter(|column| column.kind == SourceType::Json)
-                .map(|column| (column.name.clone(), "jsonb".to_owned()))
-                .collect(),
+            types: columns.iter().filter_map(|column| Some((column.name.clone(), column.kind.hint()?))).collect(),
         })
     }
 }
@@ -310,6 +314,9 @@ async fn stream(
     }
     if decoder.rows() > 0 {
         sink.write(decoder.take()?).await?;
+    }
+    for (column, count) in decoder.nulled() {
+        task.log.warn(format!("`{column}`: {count} values are no dates, and became null (`zero_dates: null`)"));
     }
     let mark = match (window, last) {
         (Some(window), Some(row)) => Some(window.mark_at(&row, columns).map_err(TaskError::internal)?),

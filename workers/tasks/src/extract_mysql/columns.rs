@@ -34,12 +34,17 @@ pub(super) enum SourceType {
     Bits,
     Float32,
     Float64,
-    /// Precision at most 38 and scale; a wider one is [`Self::Text`].
+    /// Precision at most 38, and scale.
     Decimal(usize, usize),
+    /// Precision beyond 38 digits, which no frame holds, and scale: text until it is `numeric` in Postgres.
+    WideDecimal(usize, usize),
     Text,
+    Uuid,
     Json,
     Bytes,
     Date,
+    /// A date or, where true, a datetime or timestamp, as the source writes it: what is no date has a place too.
+    DateText(bool),
     /// No zone.
     Datetime,
     /// An instant.
@@ -64,12 +69,31 @@ impl SourceType {
             Self::Float32 => DataType::Float32,
             Self::Float64 => DataType::Float64,
             Self::Decimal(precision, scale) => DataType::Decimal(precision, scale),
-            Self::Text | Self::Json => DataType::String,
+            Self::Text | Self::Json | Self::Uuid | Self::WideDecimal(..) | Self::DateText(_) => DataType::String,
             Self::Bytes => DataType::Binary,
             Self::Date => DataType::Date,
             Self::Datetime => DataType::Datetime(TimeUnit::Microseconds, None),
             Self::Timestamp => DataType::Datetime(TimeUnit::Microseconds, Some(TimeZone::UTC)),
             Self::Time => DataType::Duration(TimeUnit::Microseconds),
+        }
+    }
+
+    /// The Postgres type of its own, where a frame cannot tell it.
+    pub(super) fn hint(self) -> Option<String> {
+        match self {
+            Self::Json => Some("jsonb".to_owned()),
+            Self::Uuid => Some("uuid".to_owned()),
+            Self::WideDecimal(precision, scale) => Some(format!("numeric({precision},{scale})")),
+            _ => None,
+        }
+    }
+
+    /// The same as text, where it may hold what is no date.
+    pub(super) fn dates_as_text(self) -> Self {
+        match self {
+            Self::Date => Self::DateText(false),
+            Self::Datetime | Self::Timestamp => Self::DateText(true),
+            other => other,
         }
     }
 }
@@ -106,17 +130,37 @@ pub(super) async fn read(
         let hint = did_you_mean(table, tables.iter().map(String::as_str));
         return Err(TaskError::user(format!("the source has no table `{table}`; {hint}")));
     }
-    let all: Vec<SourceColumn> = rows.iter().map(Row::column).collect();
-    let Some(wanted) = wanted else { return Ok(all) };
-    wanted
-        .iter()
-        .map(|name| {
-            all.iter().find(|column| column.name == *name).cloned().ok_or_else(|| {
-                let hint = did_you_mean(name, all.iter().map(|column| column.name.as_str()));
-                TaskError::user(format!("`{table}` has no column `{name}`; {hint}"))
-            })
+    let Some(wanted) = wanted else { return understood(table, rows.iter()) };
+    let chosen = wanted.iter().map(|name| {
+        rows.iter().find(|row| row.name == *name).ok_or_else(|| {
+            let hint = did_you_mean(name, rows.iter().map(|row| row.name.as_str()));
+            TaskError::user(format!("`{table}` has no column `{name}`; {hint}"))
         })
-        .collect()
+    });
+    understood(table, chosen.collect::<Result<Vec<_>, _>>()?.into_iter())
+}
+
+/// The columns, or every one of them that cannot be moved.
+fn understood<'a>(table: &str, rows: impl Iterator<Item = &'a Row>) -> Result<Vec<SourceColumn>, TaskError> {
+    let (mut columns, mut refused) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row.kind() {
+            Some(kind) => columns.push(SourceColumn { name: row.name.clone(), kind, nullable: row.nullable }),
+            None => refused.push(row),
+        }
+    }
+    let Some(first) = refused.first() else { return Ok(columns) };
+    let names: Vec<String> = refused.iter().map(|row| format!("`{}` ({})", row.name, row.data_type)).collect();
+    let instead = if SPATIAL.contains(&first.data_type.as_str()) {
+        format!("select st_astext({0}) as {0}", quote(&first.name))
+    } else {
+        format!("select cast({0} as char) as {0}", quote(&first.name))
+    };
+    Err(TaskError::user(format!(
+        "`{table}`: there is no exact Postgres type for {}; leave it out by naming the others in `columns`, or extract a \
+         view with `{instead}`",
+        names.join(", ")
+    )))
 }
 
 /// The schema of the frames.
@@ -130,12 +174,27 @@ pub(super) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
+/// Types of shapes: their bytes are a format of `MySQL`'s own.
+const SPATIAL: &[&str] = &[
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+    "geomcollection",
+];
+
 impl Row {
-    fn column(&self) -> SourceColumn {
+    /// What it holds; none for a type that has no exact counterpart.
+    fn kind(&self) -> Option<SourceType> {
         let unsigned = self.column_type.contains("unsigned");
         let size = |text: &str| usize::try_from(text.parse::<u64>().unwrap_or_default()).unwrap_or_default();
         let digits = |value: Option<u64>| usize::try_from(value.unwrap_or_default()).unwrap_or_default();
-        let kind = match (self.data_type.as_str(), unsigned) {
+        let (precision, scale) = (digits(self.numeric_precision), digits(self.numeric_scale));
+        Some(match (self.data_type.as_str(), unsigned) {
             ("tinyint", false) => SourceType::Int8,
             ("tinyint", true) => SourceType::UInt8,
             ("smallint", false) => SourceType::Int16,
@@ -149,21 +208,21 @@ impl Row {
             ("bit", _) => SourceType::Bits,
             ("float", _) => SourceType::Float32,
             ("double", _) => SourceType::Float64,
-            ("decimal", _) if digits(self.numeric_precision) <= 38 => {
-                SourceType::Decimal(digits(self.numeric_precision), digits(self.numeric_scale))
-            }
+            ("decimal", _) if precision <= 38 => SourceType::Decimal(precision, scale),
+            ("decimal", _) => SourceType::WideDecimal(precision, scale),
             ("json", _) => SourceType::Json,
             ("longtext", _) if self.json_checked => SourceType::Json,
+            ("char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set", _) => {
+                SourceType::Text
+            }
+            ("inet4" | "inet6", _) => SourceType::Text,
+            ("uuid", _) => SourceType::Uuid,
             ("binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob", _) => SourceType::Bytes,
-            ("geometry" | "point" | "linestring" | "polygon", _) => SourceType::Bytes,
-            ("multipoint" | "multilinestring" | "multipolygon" | "geometrycollection", _) => SourceType::Bytes,
             ("date", _) => SourceType::Date,
             ("datetime", _) => SourceType::Datetime,
             ("timestamp", _) => SourceType::Timestamp,
             ("time", _) => SourceType::Time,
-            // char, varchar, the texts, enum, set, uuid, inet6, decimals beyond 38 digits.
-            _ => SourceType::Text,
-        };
-        SourceColumn { name: self.name.clone(), kind, nullable: self.nullable }
+            _ => return None,
+        })
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Decoder {
     builders: Vec<Builder>,
     /// Columns that can hold a date which is none.
     dates: Vec<usize>,
+    /// Dates of each column that were none, and became null.
+    nulled: Vec<u64>,
     rows: usize,
 }
 
@@ -60,6 +62,7 @@ enum Builder {
     Decimal(PrimitiveChunkedBuilder<Int128Type>, usize, usize),
     Text(StringChunkedBuilder),
     Bytes(BinaryChunkedBuilder),
+    DateText(StringChunkedBuilder, SourceType),
     Date(PrimitiveChunkedBuilder<Int32Type>),
     Moment(PrimitiveChunkedBuilder<Int64Type>, Option<TimeZone>),
     Time(PrimitiveChunkedBuilder<Int64Type>),
@@ -74,7 +77,14 @@ impl Decoder {
             .map(|(index, _)| index)
             .collect();
         let builders = columns.iter().map(|column| Builder::new(column, capacity)).collect();
-        Self { columns: columns.to_vec(), zero_dates, capacity, builders, dates, rows: 0 }
+        let nulled = vec![0; columns.len()];
+        Self { columns: columns.to_vec(), zero_dates, capacity, builders, dates, nulled, rows: 0 }
+    }
+
+    /// Columns of which dates that are none became nulls, and how many did.
+    pub(super) fn nulled(&self) -> impl Iterator<Item = (&str, u64)> {
+        let counted = self.columns.iter().zip(&self.nulled);
+        counted.filter(|(_, count)| **count > 0).map(|(column, count)| (column.name.as_str(), *count))
     }
 
     /// Rows collected since the last frame.
@@ -84,8 +94,15 @@ impl Decoder {
 
     /// Adds a row.
     pub(super) fn push(&mut self, row: &MySqlRow) -> Result<(), RowFault> {
-        if self.zero_dates == ZeroDates::Reject {
-            self.refuse_zero_dates(row)?;
+        match self.zero_dates {
+            ZeroDates::Reject => self.refuse_zero_dates(row)?,
+            ZeroDates::Null => {
+                for &index in &self.dates {
+                    self.nulled[index] += u64::from(bytes(row, index).is_some_and(|value| civil(value).is_none()));
+                }
+            }
+            // What is left to look at is the cursor, and a mark must be a date.
+            ZeroDates::Text => self.refuse_zero_dates(row)?,
         }
         for (index, builder) in self.builders.iter_mut().enumerate() {
             builder
@@ -145,7 +162,10 @@ impl Builder {
             SourceType::Decimal(precision, scale) => {
                 Self::Decimal(PrimitiveChunkedBuilder::new(name, rows), precision, scale)
             }
-            SourceType::Text | SourceType::Json => Self::Text(StringChunkedBuilder::new(name, rows)),
+            SourceType::Text | SourceType::Json | SourceType::Uuid | SourceType::WideDecimal(..) => {
+                Self::Text(StringChunkedBuilder::new(name, rows))
+            }
+            SourceType::DateText(_) => Self::DateText(StringChunkedBuilder::new(name, rows), column.kind),
             SourceType::Bytes => Self::Bytes(BinaryChunkedBuilder::new(name, rows)),
             SourceType::Date => Self::Date(PrimitiveChunkedBuilder::new(name, rows)),
             SourceType::Datetime => Self::Moment(PrimitiveChunkedBuilder::new(name, rows), None),
@@ -175,6 +195,7 @@ impl Builder {
             Self::Decimal(builder, _, scale) => builder.append_value(decimal(value, *scale)?),
             Self::Text(builder) => builder.append_value(std::str::from_utf8(value).map_err(|e| e.to_string())?),
             Self::Bytes(builder) => builder.append_value(value),
+            Self::DateText(builder, kind) => builder.append_value(date_text(*kind, value)),
             Self::Date(builder) => match civil(value) {
                 Some((days, _)) => builder.append_value(days),
                 None => builder.append_null(),
@@ -202,7 +223,7 @@ impl Builder {
             Self::Float32(builder) => builder.append_null(),
             Self::Float64(builder) => builder.append_null(),
             Self::Decimal(builder, ..) => builder.append_null(),
-            Self::Text(builder) => builder.append_null(),
+            Self::Text(builder) | Self::DateText(builder, _) => builder.append_null(),
             Self::Bytes(builder) => builder.append_null(),
         }
     }
@@ -223,7 +244,7 @@ impl Builder {
             Self::Decimal(builder, precision, scale) => {
                 builder.finish().into_decimal_unchecked(precision, scale).into_series()
             }
-            Self::Text(builder) => builder.finish().into_series(),
+            Self::Text(builder) | Self::DateText(builder, _) => builder.finish().into_series(),
             Self::Bytes(builder) => builder.finish().into_series(),
             Self::Date(builder) => builder.finish().into_date().into_series(),
             Self::Moment(builder, zone) => builder.finish().into_datetime(TimeUnit::Microseconds, zone).into_series(),
@@ -259,10 +280,16 @@ fn bytes_as_text(column: &SourceColumn, value: &[u8]) -> Option<String> {
         SourceType::Bits | SourceType::Truth => bits(value).ok()?.to_string(),
         SourceType::Float32 => f32::from_le_bytes(fixed(value).ok()?).to_string(),
         SourceType::Float64 => f64::from_le_bytes(fixed(value).ok()?).to_string(),
-        SourceType::Date | SourceType::Datetime | SourceType::Timestamp => date_text(column.kind, value),
+        SourceType::Date | SourceType::Datetime | SourceType::Timestamp | SourceType::DateText(_) => {
+            date_text(column.kind, value)
+        }
         SourceType::Time => format!("{} µs", time(value).ok()?),
         SourceType::Bytes => workflow::hex::encode(value),
-        SourceType::Decimal(..) | SourceType::Text | SourceType::Json => String::from_utf8_lossy(value).into_owned(),
+        SourceType::Decimal(..)
+        | SourceType::WideDecimal(..)
+        | SourceType::Text
+        | SourceType::Uuid
+        | SourceType::Json => String::from_utf8_lossy(value).into_owned(),
     })
 }
 
@@ -320,11 +347,12 @@ fn decimal(text: &[u8], scale: usize) -> Result<i128, String> {
     Ok(if negative { -scaled } else { scaled })
 }
 
-/// Days since 1970 and microseconds of the day; none where year, month or day is zero.
+/// Days since 1970 and microseconds of the day; none where year, month or day is zero, or the month has no such day
+/// (`ALLOW_INVALID_DATES`).
 fn civil(value: &[u8]) -> Option<(i32, i64)> {
     let [_, y0, y1, month, day, rest @ ..] = value else { return None };
     let year = u16::from_le_bytes([*y0, *y1]);
-    if year == 0 || *month == 0 || *day == 0 {
+    if year == 0 || *month == 0 || *day == 0 || *day > days_of(year, *month) {
         return None;
     }
     let micros = match rest {
@@ -333,6 +361,16 @@ fn civil(value: &[u8]) -> Option<(i32, i64)> {
         _ => return None,
     };
     Some((days(i32::from(year), i32::from(*month), i32::from(*day)), micros))
+}
+
+/// Days that a month has.
+fn days_of(year: u16, month: u8) -> u8 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Days from 1970-01-01 to a day of the proleptic Gregorian calendar, counted in years that begin in March,
@@ -376,7 +414,7 @@ fn date_text(kind: SourceType, value: &[u8]) -> String {
     let year = u16::from_le_bytes([part(1), part(2)]);
     let date = format!("{year:04}-{:02}-{:02}", part(3), part(4));
     let fraction = micros(value.get(8..).unwrap_or_default());
-    if kind == SourceType::Date {
+    if matches!(kind, SourceType::Date | SourceType::DateText(false)) {
         return date;
     }
     format!("{date} {:02}:{:02}:{:02}.{fraction:06}", part(5), part(6), part(7))
@@ -411,6 +449,8 @@ mod tests {
         assert_eq!(civil(&[0]), None);
         assert_eq!(civil(&[4, 0xE8, 0x07, 0, 1]), None, "2024-00-01");
         assert_eq!(civil(&[4, 0xB2, 0x07, 1, 1]), Some((0, 0)), "1970-01-01");
+        assert_eq!(civil(&[4, 0xE7, 0x07, 2, 29]), None, "2023-02-29");
+        assert!(civil(&[4, 0xE8, 0x07, 2, 29]).is_some(), "2024-02-29");
         assert_eq!(date_text(SourceType::Date, &[0]), "0000-00-00");
         assert_eq!(date_text(SourceType::Datetime, &[0]), "0000-00-00 00:00:00.000000");
     }
@@ -432,7 +472,10 @@ mod tests {
             SourceType::Float32,
             SourceType::Float64,
             SourceType::Decimal(12, 2),
+            SourceType::WideDecimal(65, 30),
             SourceType::Text,
+            SourceType::Uuid,
+            SourceType::DateText(true),
             SourceType::Json,
             SourceType::Bytes,
             SourceType::Date,

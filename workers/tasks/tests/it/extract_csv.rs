@@ -1,6 +1,6 @@
 //! CSV files as they come: marks, encodings, broken quotes, wrong rows. Every row is in the batch or rejected.
 
-use std::{io::Write, path::Path};
+use std::io::Write;
 
 use polars::prelude::DataFrame;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use workflow::{
     kind::{Fence, Registry},
 };
 
-use crate::support::context;
+use crate::support::{context, shared};
 
 struct Csv {
     folder: TempDir,
@@ -214,19 +214,6 @@ fn wrong_keys_are_all_told_at_once() {
     let problems = registry.get("extract_csv").expect("a kind").check(&config).expect_err("faults");
     let fields: Vec<_> = problems.iter().map(|p| p.field.as_str()).collect();
     assert_eq!(fields, ["columns.a", "columns.b.format", "columns.c.typ", "columns.d", "delimiter"]);
-}
-
-/// The published files, where they are there.
-fn shared(file: &str) -> Option<std::path::PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(file);
-    let found = path.canonicalize().ok().or_else(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data").join(file);
-        root.canonicalize().ok()
-    });
-    if found.is_none() {
-        eprintln!("{file} is not in ../shared/data: its test checks nothing here");
-    }
-    found
 }
 
 #[tokio::test]

@@ -112,6 +112,19 @@ fn kinds(pool: &PgPool, mysql_url: &str, project: &std::path::Path, lake: Lake) 
         .with(Export::new(pool.clone(), lake))
 }
 
+/// A file of published data, where it is there.
+pub(crate) fn shared(file: &str) -> Option<std::path::PathBuf> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(file);
+    let found = path.canonicalize().ok().or_else(|| {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/data").join(file);
+        root.canonicalize().ok()
+    });
+    if found.is_none() {
+        eprintln!("{file} is not in ../shared/data: its test checks nothing here");
+    }
+    found
+}
+
 /// The context of an attempt of task `t` in DAG `d`.
 pub(crate) fn context(fence: Fence, inputs: &[(&str, &Value)]) -> TaskContext {
     let day = |d| Utc.with_ymd_and_hms(2026, 3, d, 0, 0, 0).single().expect("a valid time");
