@@ -58,6 +58,9 @@ pub enum WarehouseError {
         /// Rows that are there.
         found: i64,
     },
+    /// Another load came in between a comparison and its repair.
+    #[error("another load published into {0} since it was compared; the next attempt compares it anew")]
+    Overtaken(String),
     /// A name that cannot be a table's or a column's.
     #[error("`{name}` is not a usable name: {problem}")]
     Name {
@@ -130,6 +133,7 @@ impl From<WarehouseError> for TaskError {
             WarehouseError::Unreachable { service, .. } => Self::unreachable(service, message),
             WarehouseError::Refused { .. }
             | WarehouseError::StagingLost { .. }
+            | WarehouseError::Overtaken(_)
             | WarehouseError::Lake { .. }
             | WarehouseError::File { .. } => Self::external(message),
             WarehouseError::Address { .. }

@@ -14,8 +14,9 @@ mod balance;
 pub mod ledger;
 pub mod marks;
 mod publish;
+mod repair;
 mod staging;
-mod target;
+pub mod target;
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,11 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use workflow::kind::Fence;
 
-pub use self::{balance::Balance, staging::Staged};
+pub use self::{
+    balance::Balance,
+    repair::{Repair, Seen},
+    staging::Staged,
+};
 use crate::{alerts::Alert, error::WarehouseError, ident::TableName, manifest::Manifest};
 
 /// A column of the batch that says where a row stood in its source: its file. Not part of the target.

@@ -45,6 +45,9 @@ impl Staged {
         let mut transaction = self.pool.begin().await?;
         target::lock(&mut transaction, &self.request.target).await?;
         let request = &self.request;
+        if let Some(repair) = &self.repair {
+            repair.check(&mut transaction, request).await?;
+        }
         if request.manifest.mark.is_some() {
             self.forget_held_before(&mut transaction).await?;
         }
@@ -65,6 +68,9 @@ impl Staged {
         };
         if audit.verdict != Verdict::Failed {
             self.insert_rows(&mut transaction).await?;
+            if let Some(repair) = &self.repair {
+                repair.delete(&mut transaction, request, load_id).await?;
+            }
             if let Some(mark) = &request.manifest.mark {
                 marks::advance(&mut transaction, mark, &request.target, load_id).await?;
             }

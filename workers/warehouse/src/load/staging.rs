@@ -7,7 +7,7 @@
 use polars::prelude::{DataFrame, DataType};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::{Deduplicate, LoadRequest, SOURCE_FILE, SOURCE_LINE, target};
+use super::{Deduplicate, LoadRequest, Repair, SOURCE_FILE, SOURCE_LINE, target};
 use crate::{
     copy::{CellFault, CopyColumn, CopyTarget, PgType, copy_frames},
     error::WarehouseError,
@@ -37,6 +37,8 @@ pub struct Staged {
     pub(super) columns: Vec<CopyColumn>,
     /// The batch's own columns for [`SOURCE_FILE`] and [`SOURCE_LINE`].
     pub(super) has_source: (bool, bool),
+    /// What publishing does besides.
+    pub(super) repair: Option<Repair>,
     dropped: Vec<i64>,
     held: Vec<i64>,
     faults: u64,
@@ -66,6 +68,7 @@ impl Staged {
             table,
             out,
             columns,
+            repair: None,
             dropped: Vec::new(),
             held: Vec::new(),
             faults: 0,
@@ -92,6 +95,12 @@ impl Staged {
     /// Values that the target cannot hold. Their rows stay out.
     pub fn faults(&self) -> u64 {
         self.faults
+    }
+
+    /// Publishes the batch as a repair.
+    #[must_use]
+    pub fn repairing(self, repair: Repair) -> Self {
+        Self { repair: Some(repair), ..self }
     }
 
     /// Drops the staging tables. A load that publishes does it by itself; orphans are swept by later loads.

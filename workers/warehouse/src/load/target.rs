@@ -64,7 +64,7 @@ pub(super) async fn prepare(
             problems.push(format!("column `{name}` must not be null and is not in the batch"));
         }
     }
-    if !request.key.is_empty() && !has_unique_index(connection, request).await? {
+    if !request.key.is_empty() && !is_unique(connection, &request.target, &request.key).await? {
         problems.push(format!("no unique index on the key ({})", request.key.join(", ")));
     }
     if problems.is_empty() { Ok(fitting) } else { Err(misfit(problems)) }
@@ -120,11 +120,36 @@ async fn columns(
     Ok(found.into_iter().map(|column| (column.name.clone(), column)).collect())
 }
 
-async fn has_unique_index(connection: &mut PgConnection, request: &LoadRequest) -> Result<bool, WarehouseError> {
+/// The columns of a table with their types as Postgres prints them; none where there is no such table.
+pub async fn types(
+    connection: &mut PgConnection,
+    table: &TableName,
+) -> Result<BTreeMap<String, String>, WarehouseError> {
+    Ok(columns(connection, table).await?.into_iter().map(|(name, column)| (name, column.type_name)).collect())
+}
+
+/// The type of one column.
+pub(super) async fn type_of(
+    connection: &mut PgConnection,
+    table: &TableName,
+    column: &str,
+) -> Result<String, WarehouseError> {
+    types(connection, table).await?.remove(column).ok_or_else(|| WarehouseError::Contract {
+        table: table.to_string(),
+        problems: vec![format!("column `{column}` is gone")],
+    })
+}
+
+/// Whether a unique index is on just these columns.
+pub async fn is_unique(
+    connection: &mut PgConnection,
+    table: &TableName,
+    columns: &[String],
+) -> Result<bool, WarehouseError> {
     let found = sqlx::query_scalar(include_str!("../../../../sql/engine/has_unique_index.sql"))
-        .bind(request.target.schema())
-        .bind(request.target.table())
-        .bind(&request.key)
+        .bind(table.schema())
+        .bind(table.table())
+        .bind(columns)
         .fetch_one(connection)
         .await?;
     Ok(found)
