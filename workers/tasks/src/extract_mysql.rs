@@ -6,8 +6,9 @@
 //! `load` publishes what was read.
 
 mod bounds;
-mod columns;
+pub(crate) mod columns;
 mod decode;
+pub(crate) mod keys;
 mod sink;
 
 use std::collections::BTreeMap;
@@ -326,7 +327,7 @@ async fn stream(
 }
 
 /// An error of the source's server: a table or right that is missing is the user's, the rest may pass.
-fn failed(error: sqlx::Error) -> TaskError {
+pub(crate) fn failed(error: sqlx::Error) -> TaskError {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     let task = match code.as_deref().map(|code| code.get(..2).unwrap_or_default()) {
         Some("42" | "28") => TaskError::user("the source refused the query"),
@@ -336,6 +337,6 @@ fn failed(error: sqlx::Error) -> TaskError {
 }
 
 /// A name as part of a path in the lake.
-fn path_part(name: &str) -> String {
+pub(crate) fn path_part(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }

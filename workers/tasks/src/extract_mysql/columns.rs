@@ -8,17 +8,17 @@ use super::failed;
 
 /// A column to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SourceColumn {
-    pub(super) name: String,
-    pub(super) kind: SourceType,
+pub(crate) struct SourceColumn {
+    pub(crate) name: String,
+    pub(crate) kind: SourceType,
     /// Whether a row may do without a value.
-    pub(super) nullable: bool,
+    pub(crate) nullable: bool,
 }
 
 /// What a column holds. Signed integers are apart from unsigned ones; `TINYINT(1)` is a number, since it may
 /// hold 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SourceType {
+pub(crate) enum SourceType {
     Int8,
     Int16,
     Int32,
@@ -55,7 +55,7 @@ pub(super) enum SourceType {
 
 impl SourceType {
     /// What it is in a frame.
-    pub(super) fn dtype(self) -> DataType {
+    pub(crate) fn dtype(self) -> DataType {
         match self {
             Self::Int8 => DataType::Int8,
             Self::Int16 | Self::Year => DataType::Int16,
@@ -79,7 +79,7 @@ impl SourceType {
     }
 
     /// The Postgres type of its own, where a frame cannot tell it.
-    pub(super) fn hint(self) -> Option<String> {
+    pub(crate) fn hint(self) -> Option<String> {
         match self {
             Self::Json => Some("jsonb".to_owned()),
             Self::Uuid => Some("uuid".to_owned()),
@@ -89,7 +89,7 @@ impl SourceType {
     }
 
     /// The same as text, where it may hold what is no date.
-    pub(super) fn dates_as_text(self) -> Self {
+    pub(crate) fn dates_as_text(self) -> Self {
         match self {
             Self::Date => Self::DateText(false),
             Self::Datetime | Self::Timestamp => Self::DateText(true),
@@ -110,7 +110,7 @@ struct Row {
 }
 
 /// The columns of a table, in its own order; or those that are named, in theirs.
-pub(super) async fn read(
+pub(crate) async fn read(
     connection: &mut MySqlConnection,
     table: &str,
     wanted: Option<&[String]>,
@@ -164,13 +164,13 @@ fn understood<'a>(table: &str, rows: impl Iterator<Item = &'a Row>) -> Result<Ve
 }
 
 /// The schema of the frames.
-pub(super) fn schema(columns: &[SourceColumn]) -> SchemaRef {
+pub(crate) fn schema(columns: &[SourceColumn]) -> SchemaRef {
     let fields = columns.iter().map(|column| Field::new(column.name.as_str().into(), column.kind.dtype()));
     std::sync::Arc::new(Schema::from_iter(fields))
 }
 
 /// A name in `MySQL`'s quotes.
-pub(super) fn quote(name: &str) -> String {
+pub(crate) fn quote(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
