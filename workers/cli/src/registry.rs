@@ -7,8 +7,8 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 use streaming::ProduceEvents;
 use tasks::{
     alert_low_stock::AlertLowStock, command::RunCommand, export::Export, extract_csv::ExtractCsv,
-    extract_http::ExtractHttp, extract_mysql::ExtractMysql, generate::Generate, load::Load, report::Report,
-    sender::Sender, transform::Transform, validate::Validate, wait_file::WaitFile, wait_http::WaitHttp,
+    extract_http::ExtractHttp, extract_mysql::ExtractMysql, generate::Generate, load::Load, reconcile::Reconcile,
+    report::Report, sender::Sender, transform::Transform, validate::Validate, wait_file::WaitFile, wait_http::WaitHttp,
     wait_sql::WaitSql, wait_until::WaitUntil,
 };
 use warehouse::lake::Lake;
@@ -52,7 +52,8 @@ fn kinds(with: Handles<'_>) -> Registry {
         .with(ExtractCsv::new(lake.clone(), &ctx.dir))
         .with(Export::new(pool.clone(), lake.clone()))
         .with(ExtractHttp::new(lake.clone(), ctx.internal_url()))
-        .with(ExtractMysql::new(connections, pool.clone(), lake.clone()))
+        .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
+        .with(Reconcile::new(connections, pool.clone(), lake.clone(), &ctx.dir))
         .with(Generate::new(shop))
         .with(Load::new(pool.clone(), lake.clone(), &ctx.dir))
         .with(Report::new(pool.clone(), sender.clone()))

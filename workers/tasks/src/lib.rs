@@ -10,6 +10,7 @@ pub mod extract_mysql;
 pub mod generate;
 pub mod load;
 pub mod mysql;
+pub mod reconcile;
 pub mod report;
 pub mod sender;
 pub mod trail;

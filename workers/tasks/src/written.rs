@@ -11,6 +11,7 @@ use workflow::{diagnostic::Problem, kind::TaskKind, plan::Plan, template};
 use crate::{
     export::{self, Export},
     load::{Gate, Load},
+    reconcile::Reconcile,
     transform::Transform,
     validate::Validate,
     wait_sql::WaitSql,
@@ -21,7 +22,7 @@ pub fn check(plan: &Plan, suites: &BTreeMap<String, Suite>) -> Vec<(String, Prob
     let problem = |kind: &str, config: &serde_json::Value| match kind {
         Export::NAME | WaitSql::NAME => export::check_written(config),
         Load::NAME | Validate::NAME if from_mapped(plan, config).is_some() => from_mapped(plan, config),
-        Load::NAME => {
+        Load::NAME | Reconcile::NAME => {
             // A gate that cannot be read has been reported, or is known only when the task runs.
             let gate = Gate::deserialize(config.get("gate")?).ok()?;
             gate.check_limits(suites.get(&gate.suite)?)
@@ -52,6 +53,13 @@ pub fn datasets(plan: &Plan, models: &Catalog) -> Option<BTreeSet<String>> {
                     return None;
                 }
                 found.insert(into.to_owned());
+            }
+            Reconcile::NAME if task.config.get("repair") == Some(&serde_json::Value::Bool(true)) => {
+                let target = task.config.get("target").and_then(serde_json::Value::as_str)?;
+                if template::is_template(target) {
+                    return None;
+                }
+                found.insert(target.to_owned());
             }
             Transform::NAME => {
                 let words = Vec::<String>::deserialize(task.config.get("models")?).ok()?;

@@ -45,7 +45,7 @@ fn fail() -> OnFail {
 }
 
 impl Gate {
-    pub(super) fn check(&self) -> Vec<Problem> {
+    pub(crate) fn check(&self) -> Vec<Problem> {
         match self.max_failed_percent {
             Some(percent) if !(0.0..=100.0).contains(&percent) => {
                 vec![Problem::new("gate.max_failed_percent", format!("{percent} is not between 0 and 100"))]
@@ -73,7 +73,7 @@ impl Gate {
         )
     }
 
-    pub(super) fn references(&self) -> Vec<Reference> {
+    pub(crate) fn references(&self) -> Vec<Reference> {
         let mut references = vec![Reference::new("gate.suite", Target::Suite(self.suite.clone()))];
         references.extend(
             self.notify.iter().enumerate().map(|(index, channel)| {
@@ -84,7 +84,7 @@ impl Gate {
     }
 
     /// The suite as the project has it now, with this gate's `on_fail` where it has none.
-    pub(super) async fn read_suite(&self, project: &Path) -> Result<Suite, TaskError> {
+    pub(crate) async fn read_suite(&self, project: &Path) -> Result<Suite, TaskError> {
         let file = format!("quality/{}.yaml", self.suite);
         let text = tokio::fs::read_to_string(project.join(&file))
             .await
@@ -100,7 +100,7 @@ impl Gate {
     }
 
     /// Judges the batch, its duplicates aside. Gives the audit, and why it refuses if it does.
-    pub(super) async fn audit(
+    pub(crate) async fn audit(
         &self,
         suite: Suite,
         lake: &Lake,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use sqlx::PgPool;
 use tasks::{
     alert_low_stock::AlertLowStock, command::RunCommand, export::Export, extract_csv::ExtractCsv,
-    extract_http::ExtractHttp, extract_mysql::ExtractMysql, generate::Generate, load::Load, report::Report,
-    sender::Sender, transform::Transform, validate::Validate, wait_file::WaitFile, wait_http::WaitHttp,
+    extract_http::ExtractHttp, extract_mysql::ExtractMysql, generate::Generate, load::Load, reconcile::Reconcile,
+    report::Report, sender::Sender, transform::Transform, validate::Validate, wait_file::WaitFile, wait_http::WaitHttp,
     wait_sql::WaitSql, wait_until::WaitUntil, written,
 };
 use warehouse::lake::Lake;
@@ -28,6 +28,7 @@ fn registry(folder: &Path) -> Registry {
         .with(Export::new(pool.clone(), lake.clone()))
         .with(ExtractHttp::new(lake.clone(), "http://127.0.0.1:1"))
         .with(ExtractMysql::new(BTreeMap::from([("shop".to_owned(), shop.clone())]), pool.clone(), lake.clone()))
+        .with(Reconcile::new(BTreeMap::from([("shop".to_owned(), shop.clone())]), pool.clone(), lake.clone(), folder))
         .with(Generate::new(shop))
         .with(Load::new(pool.clone(), lake.clone(), folder))
         .with(Report::new(pool.clone(), sender.clone()))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{TimeZone, Utc};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgPool};
-use tasks::{export::Export, extract_mysql::ExtractMysql, load::Load};
+use tasks::{export::Export, extract_mysql::ExtractMysql, load::Load, reconcile::Reconcile};
 use tempfile::TempDir;
 use warehouse::lake::Lake;
 use workflow::{
@@ -107,7 +107,8 @@ fn kinds(pool: &PgPool, mysql_url: &str, project: &std::path::Path, lake: Lake) 
     let connections: BTreeMap<_, _> =
         connections.into_iter().map(|(name, url)| (name.to_owned(), Endpoint::fixed("MariaDB", url))).collect();
     Registry::new()
-        .with(ExtractMysql::new(connections, pool.clone(), lake.clone()))
+        .with(ExtractMysql::new(connections.clone(), pool.clone(), lake.clone()))
+        .with(Reconcile::new(connections, pool.clone(), lake.clone(), project))
         .with(Load::new(pool.clone(), lake.clone(), project))
         .with(Export::new(pool.clone(), lake))
 }
