@@ -5,6 +5,8 @@ select cast(c.column_name as char) as name,
        c.is_nullable = 'YES' as nullable,
        cast(c.numeric_precision as unsigned) as numeric_precision,
        cast(c.numeric_scale as unsigned) as numeric_scale,
+       cast(c.datetime_precision as unsigned) as datetime_precision,
+       cast(c.character_set_name as char) as character_set,
        exists (
            select 1
            from information_schema.check_constraints k

@@ -476,9 +476,9 @@ async fn samples(
 ) -> Result<Value, TaskError> {
     let first = |keys: &compare::Keys| keys.kept.iter().take(most).copied().collect::<Vec<_>>();
     let (missing, extra, different) = (first(&found.missing), first(&found.extra), first(&found.different));
-    let texts: Vec<&str> = pairs.iter().map(|pair| pair.source.as_str()).collect();
+    let texts: Vec<String> = pairs.iter().map(Pair::source).collect();
     let mine = source.values(&[missing.clone(), different.clone()].concat(), &texts).await?;
-    let texts: Vec<&str> = pairs.iter().map(|pair| pair.target.as_str()).collect();
+    let texts: Vec<String> = pairs.iter().map(|pair| pair.target.clone()).collect();
     let theirs = target.values(&[extra.clone(), different.clone()].concat(), &texts).await?;
     let shown = |values: &[Option<String>], place: usize| match values.get(place).and_then(Option::as_ref) {
         Some(text) => Value::String(text.chars().take(SHOWN).collect()),

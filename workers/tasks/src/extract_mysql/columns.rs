@@ -13,6 +13,19 @@ pub(crate) struct SourceColumn {
     pub(crate) kind: SourceType,
     /// Whether a row may do without a value.
     pub(crate) nullable: bool,
+    /// How the source prints it.
+    pub(crate) print: Print,
+}
+
+/// What a column's text shows beside its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Print {
+    /// Zeros before a number.
+    pub(crate) zerofill: bool,
+    /// Digits of a second.
+    pub(crate) fraction: u64,
+    /// Text is UTF-8 of four bytes already.
+    pub(crate) utf8mb4: bool,
 }
 
 /// What a column holds. Signed integers are apart from unsigned ones; `TINYINT(1)` is a number, since it may
@@ -106,6 +119,8 @@ struct Row {
     nullable: bool,
     numeric_precision: Option<u64>,
     numeric_scale: Option<u64>,
+    datetime_precision: Option<u64>,
+    character_set: Option<String>,
     json_checked: bool,
 }
 
@@ -145,7 +160,10 @@ fn understood<'a>(table: &str, rows: impl Iterator<Item = &'a Row>) -> Result<Ve
     let (mut columns, mut refused) = (Vec::new(), Vec::new());
     for row in rows {
         match row.kind() {
-            Some(kind) => columns.push(SourceColumn { name: row.name.clone(), kind, nullable: row.nullable }),
+            Some(kind) => {
+                let (name, print) = (row.name.clone(), row.print());
+                columns.push(SourceColumn { name, kind, nullable: row.nullable, print });
+            }
             None => refused.push(row),
         }
     }
@@ -188,6 +206,14 @@ const SPATIAL: &[&str] = &[
 ];
 
 impl Row {
+    fn print(&self) -> Print {
+        Print {
+            zerofill: self.column_type.contains("zerofill"),
+            fraction: self.datetime_precision.unwrap_or(0),
+            utf8mb4: self.character_set.as_deref() == Some("utf8mb4"),
+        }
+    }
+
     /// What it holds; none for a type that has no exact counterpart.
     fn kind(&self) -> Option<SourceType> {
         let unsigned = self.column_type.contains("unsigned");

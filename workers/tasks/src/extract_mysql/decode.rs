@@ -423,6 +423,7 @@ fn date_text(kind: SourceType, value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extract_mysql::columns::Print;
 
     #[test]
     fn decimals_are_exact() {
@@ -483,7 +484,7 @@ mod tests {
             SourceType::Timestamp,
             SourceType::Time,
         ] {
-            let column = SourceColumn { name: "x".to_owned(), kind, nullable: true };
+            let column = SourceColumn { name: "x".to_owned(), kind, nullable: true, print: Print::default() };
             let mut builder = Builder::new(&column, 1);
             builder.push(None).expect("null");
             let dtype = builder.finish().dtype().clone();

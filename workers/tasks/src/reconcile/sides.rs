@@ -107,7 +107,7 @@ impl Source<'_> {
         Ok(rows)
     }
 
-    pub(super) async fn values(&mut self, keys: &[i128], texts: &[&str]) -> Result<Values, TaskError> {
+    pub(super) async fn values(&mut self, keys: &[i128], texts: &[String]) -> Result<Values, TaskError> {
         let key = quote(&self.key.name);
         let Some(sql) = values_of(&format!("cast({key} + 0 as char)"), &key, &quote(&self.table), keys, texts) else {
             return Ok(Values::new());
@@ -224,7 +224,7 @@ impl Target<'_> {
         Ok(rows)
     }
 
-    pub(super) async fn values(&mut self, keys: &[i128], texts: &[&str]) -> Result<Values, TaskError> {
+    pub(super) async fn values(&mut self, keys: &[i128], texts: &[String]) -> Result<Values, TaskError> {
         let key = self.key()?;
         let Some(sql) = values_of(&format!("{key}::text"), &key, &self.table.quoted(), keys, texts) else {
             return Ok(Values::new());
@@ -249,7 +249,7 @@ fn ends(row: (Option<String>, Option<String>)) -> Result<Option<(i128, i128)>, T
 }
 
 /// The values of some keys; none where no key is named.
-fn values_of(key_text: &str, key: &str, table: &str, keys: &[i128], texts: &[&str]) -> Option<String> {
+fn values_of(key_text: &str, key: &str, table: &str, keys: &[i128], texts: &[String]) -> Option<String> {
     if keys.is_empty() {
         return None;
     }

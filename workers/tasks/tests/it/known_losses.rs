@@ -67,12 +67,17 @@ async fn dates_that_are_none_may_become_nulls_or_text() {
     let (world, outcome) = moved(DATES, json!({"table": "t", "zero_dates": "null"})).await;
     assert_eq!(outcome["loaded"], json!(6));
     assert_eq!(values(&world).await, [Some("2024-02-29".to_owned()), None, None, None, None, None]);
+    let keys = |policy: &str| json!({"table": "t", "target": "staging.t", "key": "id", "zero_dates": policy});
+    world.run("reconcile", keys("null"), &[]).await.expect("alike, by the same policy");
+    let error = world.run("reconcile", keys("reject"), &[]).await.expect_err("values became nulls");
+    assert!(error.to_string().contains("0 missing, 0 extra and 5 different"), "{error}");
     let (world, outcome) = moved(DATES, json!({"table": "t", "zero_dates": "text"})).await;
     assert_eq!(outcome["loaded"], json!(6));
     assert_eq!(
         world.texts("select coalesce(v, at) from staging.t order by id").await,
         some(&["2024-02-29", "0000-00-00", "2024-00-10", "2023-02-29", "2024-04-31", "2024-06-31 10:00:00.500000"])
     );
+    world.run("reconcile", keys("text"), &[]).await.expect("alike");
 }
 
 #[tokio::test]
