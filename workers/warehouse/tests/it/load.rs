@@ -119,7 +119,7 @@ async fn rows_and_sums_balance_whatever_becomes_of_a_row() {
         rules,
         [
             (2, Some(3), "key(id): is null|rule_c".to_owned()),
-            (3, Some(4), "fits(note): text holds a NUL character, at 2".to_owned()),
+            (3, Some(4), "fits(note): text holds a NUL character, at 4".to_owned()),
             (6, Some(7), "rule_a|rule_b".to_owned()),
             (7, Some(42), "readable: open quote".to_owned()),
         ]
