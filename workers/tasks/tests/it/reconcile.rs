@@ -155,7 +155,9 @@ async fn a_repair_that_another_load_overtook_writes_nothing() {
         .expect("publish");
         held.commit().await.expect("commit");
     };
-    let (repaired, ()) = tokio::join!(repair, overtake);
+    // A repair that fails before it waits would be waited for without an end.
+    let both = async { tokio::join!(repair, overtake) };
+    let (repaired, ()) = tokio::time::timeout(std::time::Duration::from_mins(1), both).await.expect("the repair waits");
     let error = repaired.expect_err("overtaken");
     assert!(error.to_string().starts_with("another load published into staging.orders"), "{}", error.chain());
     assert_eq!((error.domain, error.retry), (ErrorDomain::External, RetryHint::Backoff));
