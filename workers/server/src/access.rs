@@ -100,6 +100,7 @@ const ROUTES: &[(&str, &str, Need)] = &[
     (GET, "/", LOOK),
     (GET, "/dags", LOOK),
     (GET, "/dags/{dag}", LOOK),
+    (GET, "/dags/{dag}/trigger", ACT),
     (POST, "/dags/{dag}/trigger", ACT),
     (POST, "/dags/{dag}/pause", ACT),
     (POST, "/dags/{dag}/resume", ACT),

@@ -72,3 +72,14 @@ pub(crate) async fn grid(pool: &PgPool, dag: Option<&str>, runs: i64) -> Result<
 pub(crate) async fn task_grid(pool: &PgPool, runs: &[i64]) -> Result<Vec<GridTask>, StoreError> {
     sqlx::query_as(include_str!("../../../../sql/web/dag_task_grid.sql")).bind(runs).fetch_all(pool).await
 }
+
+/// Whether a run of the deployed version takes parameters.
+pub(crate) async fn has_params(pool: &PgPool, dag: &str) -> Result<bool, StoreError> {
+    sqlx::query_scalar(
+        "select coalesce(v.plan -> 'params', '{}') <> '{}' from sluice.dag d join sluice.dag_version v using (dag, version)
+         where d.dag = $1",
+    )
+    .bind(dag)
+    .fetch_one(pool)
+    .await
+}

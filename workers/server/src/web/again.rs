@@ -1,9 +1,7 @@
 //! Parts of a run once more: what would run again and what another version changes, shown before it is done; and marks.
 
 use axum::{
-    Form,
-    extract::{FromRequest, Path, Query, Request, State as Extract},
-    http::header,
+    extract::{Path, Query, Request, State as Extract},
     response::Redirect,
 };
 use maud::{Markup, html};
@@ -13,6 +11,7 @@ use warehouse::runs::{self as store, Retried};
 use workflow::plan::{Change, Plan, PlanDiff};
 
 use super::{
+    fields::sent,
     format::{count, encode},
     layout::{OrPage, Page, Section, WebError},
     parts::{badge, card, sign},
@@ -20,7 +19,6 @@ use super::{
 use crate::{
     access::By,
     actions::{self, Again, refused},
-    error::ApiError,
     state::State,
 };
 
@@ -202,16 +200,7 @@ pub(super) async fn retry(
     Path(run_id): Path<i64>,
     request: Request,
 ) -> Result<Redirect, WebError> {
-    let wish = wish(request).await.or_page(&state)?;
+    let wish: Wish = sent(request).await.or_page(&state)?;
     actions::retry(state.pool(), &actor, run_id, &wish.again(false)).await.or_page(&state)?;
     Ok(Redirect::to(&format!("/runs/{run_id}")))
-}
-
-/// What the form says; a button by itself sends none.
-async fn wish(request: Request) -> Result<Wish, ApiError> {
-    if !request.headers().contains_key(header::CONTENT_TYPE) {
-        return Ok(Wish::default());
-    }
-    let read = Form::from_request(request, &()).await;
-    read.map(|Form(wish)| wish).map_err(|refused| ApiError::BadRequest(refused.body_text()))
 }

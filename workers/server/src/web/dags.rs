@@ -22,7 +22,6 @@ use crate::{
     access::By,
     actions,
     api::runs::no_dag,
-    error::ApiError,
     state::State,
     store::{
         dags::{self, Dag, GridRun, GridTask},
@@ -131,6 +130,7 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
     let filter = RunFilter { dag: Some(name.clone()), limit: 10, ..RunFilter::default() };
     let recent = runs::list(pool, &filter).await.or_page(&state)?;
     let next = warehouse::runs::why_next(pool, &name).await.map_err(actions::refused).or_page(&state)?;
+    let has_params = dags::has_params(pool, &name).await.or_page(&state)?;
     let body = html! {
         @if let Some(next) = next.filter(speaks) { (next_card(&name, &next)) }
         (card("Runs and tasks", html! { "oldest at the left" }, task_grid(&grid, &tasks, &edges)))
@@ -160,8 +160,12 @@ pub(super) async fn detail(Extract(state): Extract<State>, Path(name): Path<Stri
         }
         a.button href={ "/dags/" (encode(&name)) "/backfill" } { "Backfill…" }
         a.button href={ "/dags/" (encode(&name)) "/clear" } { "Run days again…" }
-        form method="post" action={ "/dags/" (encode(&name)) "/trigger" } data-confirm={ "Start a run of " (name) " now?" } {
-            button.button.primary type="submit" { (icon("runs")) "Run now" }
+        @if has_params {
+            a.button.primary href={ "/dags/" (encode(&name)) "/trigger" } { (icon("runs")) "Run now…" }
+        } @else {
+            form method="post" action={ "/dags/" (encode(&name)) "/trigger" } data-confirm={ "Start a run of " (name) " now?" } {
+                button.button.primary type="submit" { (icon("runs")) "Run now" }
+            }
         }
     };
     Ok(Page { beside, lead, actions, live: Live::Every(3000), body, ..Page::new(Section::Dags, dag.dag.clone()) }
@@ -239,18 +243,6 @@ fn task_grid(runs: &[GridRun], tasks: &[GridTask], edges: &[Edge]) -> Markup {
             }
         }
     }
-}
-
-/// Starts a run and goes to it.
-pub(super) async fn trigger(
-    Extract(state): Extract<State>,
-    By(actor): By,
-    Path(name): Path<String>,
-) -> Result<Redirect, WebError> {
-    let started: Result<i64, ApiError> =
-        actions::trigger(state.pool(), &actor, &name, None, serde_json::Map::new()).await;
-    let run_id = started.or_page(&state)?;
-    Ok(Redirect::to(&format!("/runs/{run_id}")))
 }
 
 /// Lets a DAG's schedule rest, and shows it.

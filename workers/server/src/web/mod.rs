@@ -7,6 +7,7 @@ mod assets;
 mod board;
 mod charts;
 mod dags;
+mod fields;
 mod format;
 mod graph;
 mod layout;
@@ -15,6 +16,7 @@ mod parts;
 mod quality;
 mod runs;
 mod spans;
+mod start;
 mod starts;
 mod streams;
 
@@ -33,7 +35,7 @@ pub(crate) fn router() -> Router<State> {
         .route("/", get(board::page))
         .route("/dags", get(dags::list))
         .route("/dags/{dag}", get(dags::detail))
-        .route("/dags/{dag}/trigger", post(dags::trigger))
+        .route("/dags/{dag}/trigger", get(start::page).post(start::start))
         .route("/dags/{dag}/pause", post(dags::pause))
         .route("/dags/{dag}/resume", post(dags::resume))
         .route("/dags/{dag}/backfill", get(spans::backfill_page).post(spans::backfill))

@@ -1,7 +1,5 @@
 //! Spans of days: backfills and clears, each shown before it is made; and the list of them, where they are stopped.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Form,
     extract::{Path, Query, State as Extract},
@@ -15,6 +13,7 @@ use workflow::plan::Plan;
 
 use super::{
     again,
+    fields::{self, Fields},
     format::{ago, count, encode, time},
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, bar, card, empty, pager, sign},
@@ -34,8 +33,6 @@ use crate::{
 const SHOWN: usize = 100;
 /// Rows of the list of backfills.
 const PAGE: i64 = 50;
-/// What the name of a parameter's field begins with.
-const PARAM: &str = "param.";
 
 /// What a span is wanted for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,9 +50,6 @@ impl Act {
     }
 }
 
-/// The fields of a form, as they were sent.
-type Fields = BTreeMap<String, String>;
-
 /// A span of days, as a form says it.
 struct Span {
     from: NaiveDate,
@@ -67,14 +61,12 @@ struct Span {
 }
 
 /// What the fields say; nothing as long as there are no days.
-fn read(fields: &Fields) -> Result<Option<Span>, ApiError> {
+fn read(plan: &Plan, fields: &Fields) -> Result<Option<Span>, ApiError> {
     let given = |name: &str| fields.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
     if given("from").is_none() && given("to").is_none() {
         return Ok(None);
     }
-    if fields.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
-        return Err(ApiError::BadRequest("a field holds a NUL".to_owned()));
-    }
+    fields::storable(fields)?;
     let day = |name: &str| {
         let text = given(name).unwrap_or_default();
         let day = text.parse::<NaiveDate>();
@@ -84,17 +76,13 @@ fn read(fields: &Fields) -> Result<Option<Span>, ApiError> {
     let parallel = given("parallel").unwrap_or("4");
     let at_once = parallel.parse::<u16>().ok().filter(|parallel| *parallel > 0);
     let at_once = at_once.ok_or_else(|| ApiError::BadRequest(format!("`{parallel}` runs at once are none")))?;
-    let params = fields.iter().filter_map(|(name, value)| {
-        let name = name.strip_prefix(PARAM)?;
-        (!value.is_empty()).then(|| (name.to_owned(), Value::from(value.as_str())))
-    });
     Ok(Some(Span {
         from: day("from")?,
         to: day("to")?,
         parallel: at_once.into(),
         newest_first: given("order") == Some("newest"),
         task: given("task").map(str::to_owned),
-        params: params.collect(),
+        params: fields::params(plan, fields),
     }))
 }
 
@@ -195,7 +183,7 @@ pub(super) async fn clear_page(
 
 async fn page(state: &State, actor: &Actor, act: Act, dag: &str, fields: &Fields) -> Result<Markup, WebError> {
     let plan = plan_of(state, dag).await.or_page(state)?;
-    let shown = match read(fields) {
+    let shown = match read(&plan, fields) {
         Ok(None) => Ok(None),
         Ok(Some(span)) => lines(state, actor, act, &plan, &span).await.map(Some),
         Err(error) => Err(error),
@@ -234,15 +222,8 @@ fn chooser(act: Act, plan: &Plan, fields: &Fields) -> Markup {
                 option value="newest" selected[given("order") == "newest"] { "the newest" }
             } }
             @if act == Act::Backfill {
-                @for (name, default) in &plan.params {
-                    @let field = format!("{PARAM}{name}");
-                    @let hint = match default { Value::String(text) => text.clone(), other => other.to_string() };
-                    label { span { (name) } input type="text" name=(field) value=(given(&field)) placeholder=(hint); }
-                }
-                // What a run has to be given has no default.
-                @for name in plan.declared.keys().filter(|name| !plan.params.contains_key(*name)) {
-                    @let field = format!("{PARAM}{name}");
-                    label { span { (name) } input type="text" name=(field) value=(given(&field)) required; }
+                @for field in fields::of(plan, fields) {
+                    label title=[field.description()] { span { (field.name()) } (field.control(None, false)) }
                 }
             }
             button.button type="submit" { "Show" }
@@ -309,7 +290,7 @@ pub(super) async fn clear(
 
 async fn act(state: &State, actor: &Actor, act: Act, dag: &str, fields: &Fields) -> Result<Redirect, ApiError> {
     let plan = plan_of(state, dag).await?;
-    let span = read(fields)?.ok_or_else(|| ApiError::BadRequest("no days are given".to_owned()))?;
+    let span = read(&plan, fields)?.ok_or_else(|| ApiError::BadRequest("no days are given".to_owned()))?;
     let person = Person::new(state.pool(), actor);
     match act {
         Act::Backfill => drop(person.backfill(&span.backfill(&plan)).await.map_err(refused)?),

@@ -17,6 +17,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod seed;
+mod starts;
 
 use std::net::SocketAddr;
 

@@ -106,35 +106,61 @@ pub enum ParamError {
     },
 }
 
+impl ParamError {
+    /// The parameter that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name, .. } | Self::Type { name, .. } | Self::Required { name, .. } => name,
+        }
+    }
+}
+
 impl Plan {
     /// The run's parameters: the defaults with `given` laid over them. A text that was given for a number or a
     /// truth value (from a command line) is read as one.
+    ///
+    /// # Errors
+    /// The first that a run cannot take; [`Plan::param_faults`] has them all.
     pub fn params(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, ParamError> {
-        let mut params = self.params.clone();
+        let (params, faults) = self.lay(given);
+        faults.into_iter().next().map_or(Ok(params), Err)
+    }
+
+    /// All that a run cannot take of what it is given.
+    pub fn param_faults(&self, given: &Map<String, Value>) -> Vec<ParamError> {
+        self.lay(given).1
+    }
+
+    fn lay(&self, given: &Map<String, Value>) -> (Map<String, Value>, Vec<ParamError>) {
+        let (mut params, mut faults) = (self.params.clone(), Vec::new());
         for (name, value) in given {
             let Some(default) = self.params.get(name) else {
                 let hint = did_you_mean(name, self.params.keys().map(String::as_str));
-                return Err(ParamError::Unknown { dag: self.dag.clone(), name: name.clone(), hint });
+                faults.push(ParamError::Unknown { dag: self.dag.clone(), name: name.clone(), hint });
+                continue;
             };
             let declared = self.declared.get(name);
             let fits = match declared {
                 Some(declared) => declared.take(value),
                 None => coerce(value, default),
             };
-            let value = fits.ok_or_else(|| ParamError::Type {
-                dag: self.dag.clone(),
-                name: name.clone(),
-                given: value.to_string(),
-                expected: declared.map_or_else(|| type_name(default).to_owned(), Param::expected),
-            })?;
-            params.insert(name.clone(), value);
+            match fits {
+                Some(value) => drop(params.insert(name.clone(), value)),
+                None => faults.push(ParamError::Type {
+                    dag: self.dag.clone(),
+                    name: name.clone(),
+                    given: value.to_string(),
+                    expected: declared.map_or_else(|| type_name(default).to_owned(), Param::expected),
+                }),
+            }
         }
-        if let Some((name, declared)) = self.declared.iter().find(|(name, p)| p.required && !given.contains_key(*name))
-        {
-            let expected = declared.expected();
-            return Err(ParamError::Required { dag: self.dag.clone(), name: name.clone(), expected });
-        }
-        Ok(params)
+        let missing = self.declared.iter().filter(|(name, p)| p.required && !given.contains_key(*name));
+        faults.extend(missing.map(|(name, declared)| ParamError::Required {
+            dag: self.dag.clone(),
+            name: name.clone(),
+            expected: declared.expected(),
+        }));
+        (params, faults)
     }
 
     /// The parameters that a run has to be given.
@@ -403,5 +429,7 @@ mod tests {
             "parameter `tries` is \"2.5\", but `d` declares a whole number of at least 1"
         );
         assert_eq!(plan.required_params().collect::<Vec<_>>(), ["day"]);
+        let all = plan.param_faults(json!({ "city": "Bern", "dya": 1, "tries": 0 }).as_object().expect("a map"));
+        assert_eq!(all.iter().map(ParamError::name).collect::<Vec<_>>(), ["city", "dya", "tries", "day"]);
     }
 }
