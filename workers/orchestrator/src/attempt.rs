@@ -22,7 +22,7 @@ use workflow::{
 use crate::{
     held::{Held, Left, Shared, StopReason},
     mapped::{self, Part},
-    outputs,
+    outputs, started,
 };
 
 type Outcome = Result<serde_json::Value, TaskError>;
@@ -98,7 +98,14 @@ async fn one(shared: &Shared, held: &Held, plan: &Plan, task: &PlannedTask, clai
             Err(error) => failed(held, task, claimed, &clock, &error),
         });
     }
-    let started = match start(shared, held, plan, task, (claimed, part.as_ref())) {
+    let trigger = match started::by(shared, task, claimed).await {
+        Ok(trigger) => trigger,
+        Err(error) => {
+            tracing::warn!(run_id = claimed.run_id, task = claimed.task, %error, "cannot tell what started the run");
+            return Some(End::Released);
+        }
+    };
+    let started = match start(shared, held, plan, task, (claimed, part.as_ref(), &trigger)) {
         Ok(Started::Kind(started)) => started,
         Ok(Started::Over(end)) => return Some(end),
         Err(error) => return Some(failed(held, task, claimed, &clock, &error)),
@@ -141,7 +148,7 @@ fn start(
     held: &Held,
     plan: &Plan,
     task: &PlannedTask,
-    (claimed, part): (&Claimed, Option<&Part>),
+    (claimed, part, trigger): (&Claimed, Option<&Part>, &serde_json::Value),
 ) -> Result<Started, TaskError> {
     let kind = shared
         .registry
@@ -156,6 +163,7 @@ fn start(
         interval: claimed.interval,
         timezone: plan.timezone,
         params: &claimed.params,
+        trigger,
         outputs: &claimed.inputs,
         item: mapped::item(task.for_each.as_ref(), part),
     };

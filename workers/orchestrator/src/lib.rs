@@ -17,6 +17,7 @@ mod mapped;
 mod outputs;
 mod reaper;
 mod scheduler;
+mod started;
 mod worker;
 
 pub use archivist::{Archived, Retention, archive};

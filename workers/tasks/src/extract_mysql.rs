@@ -22,6 +22,7 @@ use warehouse::{
     lake::{Lake, attempt_stem},
     load::marks,
     manifest::{Manifest, Reading},
+    runs,
 };
 use workflow::{
     datasets::{Dataset, Datasets},
@@ -185,6 +186,13 @@ impl ExtractMysql {
     async fn targets(&self, task: &TaskContext) -> Result<Vec<String>, TaskError> {
         let mut targets = Vec::new();
         for (load, into) in marks::targets(&self.marks, task.run_id, &task.task).await? {
+            let into = Value::String(into);
+            let trigger = if template::may_read_trigger(&into) {
+                let started_by = runs::started_by(&self.marks, task.run_id).await;
+                started_by.map_err(|error| TaskError::external("cannot tell what started the run").because(error))?
+            } else {
+                Value::Null
+            };
             let scope = template::Scope {
                 dag: &task.dag,
                 task: &load,
@@ -193,10 +201,11 @@ impl ExtractMysql {
                 interval: task.interval,
                 timezone: task.timezone,
                 params: &task.params,
+                trigger: &trigger,
                 outputs: &task.inputs,
                 item: None,
             };
-            match template::render(&Value::String(into), &scope) {
+            match template::render(&into, &scope) {
                 Ok(Value::String(into)) => targets.push(into),
                 Ok(_) => {}
                 Err(fault) => return Err(TaskError::user(format!("`{load}`: `into`: {}", fault.message))),

@@ -72,6 +72,12 @@ impl PlannedTask {
         Some(format!("there is nothing to take down: `{missing}` did not succeed"))
     }
 
+    /// Whether its templates, its condition or its list may read what started the run. A worker looks that up for those only.
+    pub fn may_read_trigger(&self) -> bool {
+        let condition = self.when.as_ref().into_iter().chain(self.for_each.as_ref().map(|each| &each.over));
+        condition.into_iter().any(|text| text.contains("trigger")) || template::may_read_trigger(&self.config)
+    }
+
     /// What an attempt comes to. The condition is asked once where the task is mapped, and so not for an item.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! This crate does no I/O and imports none of ours. Everything here can be tested without a service.
 
 pub mod attempt;
+pub mod cause;
 pub mod dag;
 pub mod datasets;
 pub mod diagnostic;

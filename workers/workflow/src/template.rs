@@ -3,14 +3,17 @@
 //! A string that is one expression and nothing else keeps the expression's type, so that `"{{ params.limit }}"`
 //! can stand where a number is expected. Names that are not defined are errors, in the check as in the run.
 
+mod check;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use minijinja::{Environment, UndefinedBehavior, Value as Jinja, value::ValueKind};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::{diagnostic::did_you_mean, kind::DataInterval, yaml::join};
+pub use self::check::{Visible, check, check_condition};
+use crate::{cause, kind::DataInterval, yaml::join};
 
 /// What templates can say about a run.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Scope<'a> {
     pub timezone: Tz,
     /// `{{ params.x }}`.
     pub params: &'a Value,
+    /// `{{ trigger.file }}`: what started the run, from [`crate::cause::of`].
+    pub trigger: &'a Value,
     /// `{{ outputs.load.loaded }}`: what the tasks that this one needs have left.
     pub outputs: &'a BTreeMap<String, Value>,
     /// `{{ item }}`, under the name that the task gives it, and its place, `{{ index }}`, where the task is mapped.
@@ -50,8 +55,8 @@ pub struct Item<'a> {
 const INDEX: &str = "index";
 
 /// The names that every template may use.
-const NAMES: [&str; 9] =
-    ["dag", "task", "run_id", "logical_time", "ds", "interval.start", "interval.end", "params", "outputs"];
+const NAMES: [&str; 10] =
+    ["dag", "task", "run_id", "logical_time", "ds", "interval.start", "interval.end", "params", "trigger", "outputs"];
 
 /// A template that does not compile, names what is not there, or fails on its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,39 +76,18 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
+/// Whether a template in `config` may read what started the run; it costs little to ask.
+pub fn may_read_trigger(config: &Value) -> bool {
+    let mut found = false;
+    walk(config, "", &mut |_, text| found |= text.contains("trigger"));
+    found
+}
+
 /// Whether an item cannot have this name.
 pub fn is_taken(name: &str) -> bool {
     name == INDEX
         || NAMES.iter().any(|known| known.split('.').next() == Some(name))
         || environment().globals().any(|(global, _)| global == name)
-}
-
-/// All that is wrong with the templates in `config` of a task with these `needs`, without rendering any. `item` is what
-/// they call an item of the list that the task is mapped over.
-pub fn check(config: &Value, params: &Map<String, Value>, needs: &[String], item: Option<&str>) -> Vec<TemplateFault> {
-    let environment = environment();
-    let mut faults = Vec::new();
-    let visible = Visible { params, needs, item };
-    walk(config, "", &mut |field, text| check_text(&environment, field, text, &visible, &mut faults));
-    faults
-}
-
-/// All that is wrong with a condition, which is one expression without braces.
-pub fn check_condition(condition: &str, params: &Map<String, Value>, needs: &[String]) -> Vec<TemplateFault> {
-    let mut faults = Vec::new();
-    if is_template(condition) {
-        let hint = Some("leave the braces out: `when: params.full`".to_owned());
-        faults.push(TemplateFault {
-            field: String::new(),
-            line: 0,
-            message: "a condition is an expression".into(),
-            hint,
-        });
-    } else {
-        let visible = Visible { params, needs, item: None };
-        check_text(&environment(), "", &format!("{{{{ {condition} }}}}"), &visible, &mut faults);
-    }
-    faults
 }
 
 /// What the templates in `config` refer to: `params.scale`, `ds`.
@@ -137,7 +121,7 @@ pub fn holds(condition: &str, scope: &Scope<'_>) -> Result<bool, TemplateFault> 
         .and_then(|expression| expression.eval(context(scope)))
         .map(|value| value.is_true())
         .map_err(|error| {
-            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            let detail = detail(&error, names_in_condition(condition), scope.trigger);
             TemplateFault {
                 field: "when".to_owned(),
                 line: 0,
@@ -160,7 +144,7 @@ pub fn evaluate(expression: &str, scope: &Scope<'_>) -> Result<Value, TemplateFa
             to_json(&value)
         })
         .map_err(|error| {
-            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            let detail = detail(&error, names_in_condition(expression), scope.trigger);
             let message = format!("`{expression}` fails: {detail}");
             TemplateFault { field: String::new(), line: 0, message, hint: None }
         })
@@ -175,7 +159,7 @@ pub fn render(config: &Value, scope: &Scope<'_>) -> Result<Value, TemplateFault>
     }
     let environment = environment();
     let context = context(scope);
-    render_value(&environment, &context, "", config)
+    render_value(&environment, &context, scope.trigger, ("", config))
 }
 
 fn environment() -> Environment<'static> {
@@ -201,78 +185,6 @@ fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a str))
     }
 }
 
-/// What a template may refer to.
-struct Visible<'a> {
-    params: &'a Map<String, Value>,
-    needs: &'a [String],
-    item: Option<&'a str>,
-}
-
-fn check_text(
-    environment: &Environment<'_>,
-    field: &str,
-    text: &str,
-    visible: &Visible<'_>,
-    faults: &mut Vec<TemplateFault>,
-) {
-    let template = match environment.template_from_named_str(field, text) {
-        Ok(template) => template,
-        Err(error) => {
-            let line = error.line().unwrap_or(1).saturating_sub(1);
-            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-            let message = format!("the template does not compile: {detail}");
-            faults.push(TemplateFault { field: field.to_owned(), line, message, hint: None });
-            return;
-        }
-    };
-    let mut used: Vec<_> = template.undeclared_variables(true).into_iter().collect();
-    used.sort();
-    let Visible { params, needs, item } = *visible;
-    for name in used {
-        let root = name.split('.').next().unwrap_or(&name);
-        if item.is_some_and(|item| root == item || root == INDEX) {
-            continue;
-        }
-        let (message, hint) = if let Some(param) = name.strip_prefix("params.") {
-            let param = param.split('.').next().unwrap_or(param);
-            if params.contains_key(param) {
-                continue;
-            }
-            (format!("`params.{param}` is not a parameter of this DAG"), param_hint(param, params))
-        } else if let Some(task) = name.strip_prefix("outputs.") {
-            let task = task.split('.').next().unwrap_or(task);
-            if needs.iter().any(|need| need == task) {
-                continue;
-            }
-            let hint = format!("write `needs: [{task}]`, so that it has ended before");
-            (format!("`outputs.{task}` is not the output of a task that this one needs"), hint)
-        } else if NAMES.contains(&name.as_str())
-            || NAMES.contains(&root)
-            || name == "interval"
-            || environment.globals().any(|(global, _)| global == root)
-        {
-            continue;
-        } else {
-            let hint = match item {
-                Some(item) => format!("an item is `{item}` here, by the task's `for_each`"),
-                None if root == "item" => {
-                    "the keys of a kind know it, where the task says `for_each: { over: … }`".to_owned()
-                }
-                None => did_you_mean(&name, NAMES),
-            };
-            (format!("`{name}` is not defined in a task's templates"), hint)
-        };
-        faults.push(TemplateFault { field: field.to_owned(), line: 0, message, hint: Some(hint) });
-    }
-}
-
-fn param_hint(param: &str, params: &Map<String, Value>) -> String {
-    if params.is_empty() {
-        return format!("give it a default: `params: {{ {param}: … }}`");
-    }
-    did_you_mean(param, params.keys().map(String::as_str))
-}
-
 fn context(scope: &Scope<'_>) -> Jinja {
     let time = |t: DateTime<Utc>| Jinja::from(t.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
     let interval = Jinja::from_pairs([("start", time(scope.interval.start)), ("end", time(scope.interval.end))]);
@@ -284,6 +196,7 @@ fn context(scope: &Scope<'_>) -> Jinja {
         ("ds", Jinja::from(scope.logical_time.with_timezone(&scope.timezone).date_naive().to_string())),
         ("interval", interval),
         ("params", to_jinja(scope.params)),
+        ("trigger", to_jinja(scope.trigger)),
         ("outputs", Jinja::from_pairs(scope.outputs.iter().map(|(task, value)| (task.as_str(), to_jinja(value))))),
     ];
     if let Some(item) = scope.item {
@@ -295,12 +208,12 @@ fn context(scope: &Scope<'_>) -> Jinja {
 fn render_value(
     environment: &Environment<'_>,
     context: &Jinja,
-    path: &str,
-    value: &Value,
+    trigger: &Value,
+    (path, value): (&str, &Value),
 ) -> Result<Value, TemplateFault> {
     Ok(match value {
         Value::String(text) if is_template(text) => render_text(environment, context, text).map_err(|error| {
-            let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            let detail = detail(&error, names_in(value), trigger);
             TemplateFault {
                 field: path.to_owned(),
                 line: error.line().unwrap_or(1).saturating_sub(1),
@@ -312,16 +225,28 @@ fn render_value(
             items
                 .iter()
                 .enumerate()
-                .map(|(index, item)| render_value(environment, context, &format!("{path}[{index}]"), item))
+                .map(|(index, item)| render_value(environment, context, trigger, (&format!("{path}[{index}]"), item)))
                 .collect::<Result<_, _>>()?,
         ),
         Value::Object(map) => Value::Object(
             map.iter()
-                .map(|(key, item)| Ok((key.clone(), render_value(environment, context, &join(path, key), item)?)))
+                .map(|(key, item)| {
+                    Ok((key.clone(), render_value(environment, context, trigger, (&join(path, key), item))?))
+                })
                 .collect::<Result<_, _>>()?,
         ),
         other => other.clone(),
     })
+}
+
+/// What went wrong. Where a template reads what nothing gave this run, that is it.
+fn detail(error: &minijinja::Error, names: Vec<String>, trigger: &Value) -> String {
+    if error.kind() == minijinja::ErrorKind::UndefinedError
+        && let Some(missing) = names.into_iter().find_map(|name| cause::missing(&name, trigger))
+    {
+        return missing;
+    }
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
 fn render_text(environment: &Environment<'_>, context: &Jinja, text: &str) -> Result<Value, minijinja::Error> {
@@ -382,9 +307,14 @@ fn to_json(value: &Jinja) -> Result<Value, minijinja::Error> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
+    use crate::trigger::Trigger;
+
+    fn visible<'a>(params: &'a Map<String, Value>, needs: &'a [String]) -> Visible<'a> {
+        Visible { params, needs, item: None, triggers: Some(&[]) }
+    }
 
     static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
 
@@ -398,6 +328,7 @@ mod tests {
             interval: crate::schedule::day_before(logical_time),
             timezone: Tz::Europe__Berlin,
             params,
+            trigger: &Value::Null,
             outputs: &NOTHING,
             item: None,
         }
@@ -432,7 +363,7 @@ mod tests {
     fn unknown_names_fail_in_the_check_and_in_the_run() {
         let params = json!({ "scale": 2 });
         let config = json!({ "a": "{{ params.scal }}", "b": ["x {{ logical_tim }}"], "c": "{{ range(3) }}{{ ds }}" });
-        let faults = check(&config, params.as_object().expect("a map"), &[], None);
+        let faults = check(&config, &visible(params.as_object().expect("a map"), &[]));
         let found: Vec<_> = faults.iter().map(|f| (f.field.as_str(), f.hint.as_deref().unwrap_or(""))).collect();
         assert_eq!(found, [("a", "did you mean `scale`?"), ("b[0]", "did you mean `logical_time`?")]);
         assert_eq!(render(&config, &scope(&params)).expect_err("undefined").field, "a");
@@ -440,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_template_that_does_not_compile_is_placed() {
-        let faults = check(&json!({ "sql": "select 1\nwhere {% if %}" }), &Map::new(), &[], None);
+        let faults = check(&json!({ "sql": "select 1\nwhere {% if %}" }), &visible(&Map::new(), &[]));
         assert_eq!((faults[0].field.as_str(), faults[0].line), ("sql", 1));
         assert!(faults[0].message.starts_with("the template does not compile: "), "{}", faults[0].message);
     }
@@ -456,10 +387,60 @@ mod tests {
         assert!(message.starts_with("the condition `outputs.load.rows > 2` fails: "), "{message}");
 
         let (known, needs) = (params.as_object().expect("a map"), ["load".to_owned()]);
-        assert_eq!(check_condition("outputs.load.loaded > 2 and not params.full", known, &needs), []);
-        let hint = |condition: &str| check_condition(condition, known, &needs)[0].hint.clone().expect("a hint");
+        assert_eq!(check_condition("outputs.load.loaded > 2 and not params.full", &visible(known, &needs)), []);
+        let hint =
+            |condition: &str| check_condition(condition, &visible(known, &needs))[0].hint.clone().expect("a hint");
         assert_eq!(hint("outputs.lod.loaded > 2"), "write `needs: [lod]`, so that it has ended before");
         assert_eq!(hint("params.ful"), "did you mean `full`?");
         assert_eq!(hint("{{ params.full }}"), "leave the braces out: `when: params.full`");
+    }
+
+    #[test]
+    fn what_started_a_run_is_there_for_the_runs_that_it_started() {
+        let nothing = json!({});
+        let cause = json!([{ "path": "inbox/a.csv", "bytes": 3, "modified": "2026-11-20T23:00:00Z" }]);
+        let (by_file, by_hand) = (cause::of("file", Some(&cause)), cause::of("manual", None));
+        let file = Scope { trigger: &by_file, ..scope(&nothing) };
+        let hand = Scope { trigger: &by_hand, ..scope(&nothing) };
+        let config = json!({ "path": "{{ trigger.file }}", "bytes": "{{ trigger.bytes }}" });
+        assert_eq!(render(&config, &file), Ok(json!({ "path": "inbox/a.csv", "bytes": 3 })));
+        let message = render(&config, &hand).expect_err("nothing gave it").message;
+        let says = "the template `{{ trigger.file }}` fails: a run by hand has no `trigger.file`: \
+                    `trigger.file | default(…)` is for such a run, and `trigger.kind` says `manual`";
+        assert_eq!(message, says);
+        let other = json!("{{ trigger.file | default('inbox/all.csv') }}");
+        assert_eq!(render(&other, &hand), Ok(json!("inbox/all.csv")));
+        assert_eq!(render(&other, &file), Ok(json!("inbox/a.csv")));
+        assert_eq!(
+            (holds("trigger.kind == 'file'", &file), holds("trigger.kind == 'file'", &hand)),
+            (Ok(true), Ok(false))
+        );
+        let message = holds("trigger.bytes > 2", &hand).expect_err("nothing gave it").message;
+        assert!(message.contains("a run by hand has no `trigger.bytes`"), "{message}");
+
+        let request = json!([{ "webhook": "shopify", "key": "k", "body": { "order": { "id": 7 } } }]);
+        let by_request = cause::of("webhook", Some(&request));
+        let hook = Scope { trigger: &by_request, ..scope(&nothing) };
+        assert_eq!(evaluate("trigger.body.order.id", &hook), Ok(json!(7)));
+        let message = evaluate("trigger.body.order.number", &hook).expect_err("it is not in the body").message;
+        assert_eq!(message, "`trigger.body.order.number` fails: it is not defined");
+    }
+
+    #[test]
+    fn the_check_knows_what_a_dags_triggers_give() {
+        let params = Map::new();
+        let hook = [Trigger::Webhook { name: "shopify".to_owned(), param: None }];
+        let of = |triggers, name: &str| {
+            let visible = Visible { params: &params, needs: &[], item: None, triggers };
+            check(&json!(format!("{{{{ {name} }}}}")), &visible).pop().map(|fault| fault.message)
+        };
+        assert_eq!(of(Some(&hook), "trigger.body.order.id"), None);
+        assert_eq!(of(Some(&[]), "trigger.kind"), None);
+        assert_eq!(
+            of(Some(&hook), "trigger.file").as_deref(),
+            Some("`trigger.file` is never there: nothing that starts this DAG gives it")
+        );
+        assert_eq!(of(Some(&hook), "trigger.bdy").as_deref(), Some("`trigger.bdy` is nothing that a trigger gives"));
+        assert_eq!(of(None, "trigger.kind").as_deref(), Some("what started the run is not known where this is made"));
     }
 }

@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// A parameter that differs from its default
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
+    /// What starts the run, as templates read it: `file=inbox/a.csv`, `body={"id": 7}`, `kind=schedule` (default: a person)
+    #[arg(long = "trigger", value_name = "KEY=VALUE", conflicts_with = "scratch")]
+    trigger: Vec<String>,
     /// How a task's attempts end: `success` (the default), `fail`, `fail:2` (its first two), `user_fault`, `timeout`
     #[arg(long = "outcome", value_name = "TASK=OUTCOME")]
     outcomes: Vec<String>,
@@ -71,6 +74,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let script = Script {
         logical_time: logical_time(plan, args.at.as_deref())?,
         params: plan.params(&given).map_err(|error| Failure::usage(error.to_string()))?,
+        trigger: told::trigger(&args.trigger)?,
         outcomes: told::outcomes(plan, &args.outcomes)?,
         outputs: told::outputs(plan, &args.outputs)?,
     };

@@ -186,3 +186,25 @@ fn without_a_url_the_scratch_database_is_on_a_server_of_its_own() {
     assert!(text(&down).contains("Postgres"), "{}", text(&down));
     assert!(text(&project.sluice(["down"])).contains("nothing was running"));
 }
+
+#[test]
+fn a_rehearsal_is_told_what_starts_the_run() {
+    let project = Project::example();
+    project.write(
+        "dags/arrives.yaml",
+        "{ dag: arrives, triggers: [{ file: 'inbox/*.csv' }], tasks: { a: { kind: command, command: [echo, '{{ trigger.file }}'] } } }",
+    );
+    let told = project.sluice(["test", "arrives", "--trigger", "file=inbox/a.csv", "--keys", "--json"]);
+    assert!(told.status.success() && text(&told).contains("\"inbox/a.csv\""), "{}", text(&told));
+    let bare = project.sluice(["test", "arrives"]);
+    let says = "a run by hand has no `trigger.file`";
+    assert!(bare.status.code() == Some(1) && text(&bare).contains(says), "{}", text(&bare));
+    for (given, says) in [
+        ("fil=x", "`fil` is nothing that a trigger gives"),
+        ("bytes=many", "`many` is no value of `bytes`"),
+        ("kind=fil", "did you mean `file`?"),
+    ] {
+        let refused = project.sluice(["test", "arrives", "--trigger", given]);
+        assert!(refused.status.code() == Some(2) && text(&refused).contains(says), "{}", text(&refused));
+    }
+}

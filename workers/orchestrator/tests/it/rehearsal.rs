@@ -82,7 +82,13 @@ fn made_up(seed: u64) -> (String, Script) {
         }
         writeln!(text, "  t{task}: {{ {keys} }}").expect("strings take all");
     }
-    let script = Script { logical_time: utc("2026-03-29T01:00:00Z"), params: Map::new(), outcomes, outputs };
+    let script = Script {
+        logical_time: utc("2026-03-29T01:00:00Z"),
+        params: Map::new(),
+        trigger: Value::Null,
+        outcomes,
+        outputs,
+    };
     (text, script)
 }
 
@@ -188,6 +194,7 @@ async fn what_waits_in_vain_uses_all_its_time() {
     let script = Script {
         logical_time: utc("2026-03-29T01:00:00Z"),
         params: Map::new(),
+        trigger: Value::Null,
         outcomes: [("w".to_owned(), Outcome::Timeout)].into(),
         outputs: BTreeMap::<String, Value>::new(),
     };

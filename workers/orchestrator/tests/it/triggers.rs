@@ -377,3 +377,52 @@ async fn why_says_what_a_dag_waits_for() {
     let follows = why[0].facts.iter().filter(|fact| fact.starts_with("it follows from this: ")).count();
     assert_eq!(follows, 2, "{:?}", why[0].facts);
 }
+
+#[tokio::test]
+async fn templates_read_what_started_the_run_in_each_attempt_and_version() {
+    let (db, registry) = (testkit::database().await, Hands::default().registry());
+    let pool = &db.pool;
+    let text = |say: &str| {
+        format!(
+            "{{ dag: d, triggers: [{{ file: '*.csv' }}], tasks: {{
+                a: {{ kind: echo, say: '{say}' }}, b: {{ kind: echo, needs: a, when: trigger.kind == \"file\" }},
+                c: {{ kind: echo, for_each: {{ over: 'range(trigger.bytes | default(1))' }}, say: '{{{{ item }}}}' }} }} }}"
+        )
+    };
+    deploy(pool, &registry, &text("{{ trigger.file }} {{ trigger.modified }}")).await;
+    let file = Arrival { path: "7.csv".to_owned(), bytes: 2, modified: utc(NOW) };
+    assert_eq!(runs::arrived(pool, "d", 0, "*.csv", &[file]).await.expect("noted"), 1);
+    let run_id = scheduler(pool).tick(utc(NOW)).await.expect("ticked")[0];
+    assert_eq!(drain(pool, &registry, run_id).await, RunState::Success);
+    let said = async |run_id: i64, task: &str| -> serde_json::Value {
+        sqlx::query_scalar("select output -> 'say' from sluice.task_run where run_id = $1 and task = $2")
+            .bind(run_id)
+            .bind(task)
+            .fetch_one(pool)
+            .await
+            .expect("an output")
+    };
+    assert_eq!(said(run_id, "a").await, json!("7.csv 2026-03-01T12:00:00Z"));
+    assert_eq!(said(run_id, "c[1]").await, json!(1));
+    // Another version and another attempt, long after the file has gone: it is the run that knows.
+    deploy(pool, &registry, &text("again {{ trigger.file }}")).await;
+    let on = runs::current_plan(pool, "d").await.expect("read").expect("deployed");
+    let wish = runs::Retry { task: Some("a"), reach: runs::Reach::Only, on: Some(&on) };
+    let actor = runs::Actor { name: "me".to_owned(), via: runs::Via::Cli };
+    runs::Person::new(pool, &actor).retry(run_id, &wish, false).await.expect("retried");
+    assert_eq!(drain(pool, &registry, run_id).await, RunState::Success);
+    assert_eq!(said(run_id, "a").await, json!("again 7.csv"));
+    // By hand there is no file, and the task that wants it says so.
+    let by_hand = start(pool, &on).await;
+    assert_eq!(drain(pool, &registry, by_hand).await, RunState::Failed);
+    let error: String = sqlx::query_scalar(
+        "select a.error from sluice.attempt a join sluice.task_run t using (task_run_id) where t.run_id = $1 and t.task = 'a'",
+    )
+    .bind(by_hand)
+    .fetch_one(pool)
+    .await
+    .expect("an error");
+    let says = "say: the template `again {{ trigger.file }}` fails: a run by hand has no `trigger.file`: \
+                `trigger.file | default(…)` is for such a run, and `trigger.kind` says `manual`";
+    assert_eq!(error, says);
+}

@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 use warehouse::trail::{AttemptFacts, CheckFacts, ColumnFacts, EndFacts, Event, InputFacts, LoadFacts, RunFacts};
 use workflow::{
+    cause,
     datasets::{Dataset, Datasets, Touched},
     kind::{DataInterval, Registry},
     plan::{Plan, PlannedTask},
@@ -243,6 +244,7 @@ fn config(run: &RunFacts, attempt: &AttemptFacts, planned: &PlannedTask, known: 
         interval: DataInterval { start: run.interval.0, end: run.interval.1 },
         timezone,
         params: &run.params,
+        trigger: &cause::of(&run.trigger, run.cause.as_ref()),
         outputs: &outputs,
         item,
     };

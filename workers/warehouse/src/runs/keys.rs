@@ -32,6 +32,7 @@ impl Keyed<'_> {
             interval: self.interval,
             timezone: self.plan.timezone,
             params: self.params,
+            trigger: &Value::Null,
             outputs: &BTreeMap::new(),
             item: None,
         };

@@ -28,6 +28,7 @@ mod mark;
 mod person;
 mod read;
 mod rewind;
+mod started;
 mod triggers;
 mod why;
 mod workers;
@@ -57,6 +58,7 @@ pub use read::{
     AttemptRow, DagRow, DueCursor, DueDag, LogRow, RunRow, TaskRow, attempts, dags, due, find_run, list, log_lines,
     run, tasks,
 };
+pub use started::started_by;
 pub use triggers::{Arrival, FileTrigger, Fired, arrived, cause_words, file_triggers, fire, hook};
 pub use why::{Why, why, why_next};
 pub use workers::{Busy, WorkerRow, workers};

@@ -55,6 +55,8 @@ pub struct RunFacts {
     pub interval: (DateTime<Utc>, DateTime<Utc>),
     /// What made it.
     pub trigger: String,
+    /// What it follows from, as its row holds it.
+    pub cause: Option<Value>,
     /// Its parameters.
     pub params: Value,
     /// When it was made.

@@ -108,8 +108,16 @@ impl Checker<'_> {
         let blocks = self.task_blocks(file.tasks);
         let names: BTreeSet<String> = blocks.iter().map(|(name, _)| name.clone()).collect();
         let groups = self.groups(&blocks, &names);
-        let scope =
-            Scope { dag: &dag, timezone, params: &params.samples, defaults: &defaults, names: &names, groups: &groups };
+        let scope = Scope {
+            dag: &dag,
+            timezone,
+            params: &params.samples,
+            triggers: &triggers,
+            trigger: &crate::cause::sample(&triggers),
+            defaults: &defaults,
+            names: &names,
+            groups: &groups,
+        };
         let tasks: Vec<PlannedTask> =
             blocks.into_iter().filter_map(|(name, block)| self.task(&scope, name, block)).collect();
         self.teardowns(&tasks);

@@ -137,6 +137,7 @@ fn unusable_keys(plan: &Plan, script: &Script) -> Vec<Fault> {
             interval: plan.interval(script.logical_time),
             timezone: plan.timezone,
             params: &params,
+            trigger: &script.trigger,
             outputs: &nothing,
             item: None,
         };

@@ -62,6 +62,8 @@ pub struct Script {
     pub logical_time: DateTime<Utc>,
     /// The run's parameters, from [`crate::plan::Plan::params`].
     pub params: Map<String, Value>,
+    /// What started the run, from [`crate::cause::of`].
+    pub trigger: Value,
     /// How the attempts of tasks, or of items such as `load[2]`, end; well unless it is said.
     pub outcomes: BTreeMap<String, Outcome>,
     /// What tasks, or items, that succeed leave.

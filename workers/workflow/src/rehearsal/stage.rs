@@ -183,6 +183,7 @@ impl<'a> Stage<'a> {
             interval: self.interval,
             timezone: self.plan.timezone,
             params: &params,
+            trigger: &self.script.trigger,
             outputs: &outputs,
             item: task.for_each.as_ref().zip(item.as_ref()).map(|(each, (place, value))| template::Item {
                 name: &each.name,

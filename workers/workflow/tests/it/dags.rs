@@ -33,7 +33,7 @@ fn good() -> Plan {
 
 #[test]
 fn bad_dags_get_the_report_they_carry() {
-    fixtures("bad", 43, |name, text| report(name, text).err());
+    fixtures("bad", 44, |name, text| report(name, text).err());
 }
 
 #[test]

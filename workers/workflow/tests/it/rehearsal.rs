@@ -22,6 +22,7 @@ fn try_run(plan: &Plan, outcomes: &[(&str, &str)], outputs: &[(&str, Value)]) ->
     let script = Script {
         logical_time: "2026-03-29T01:00:00Z".parse().expect("a time"),
         params: plan.params.clone(),
+        trigger: workflow::cause::of("manual", None),
         outcomes: outcomes.iter().map(|(task, text)| ((*task).to_owned(), outcome(text))).collect(),
         outputs: outputs.iter().map(|(task, value)| ((*task).to_owned(), value.clone())).collect::<BTreeMap<_, _>>(),
     };

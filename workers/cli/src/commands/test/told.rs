@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use workflow::{
+    cause::GIVEN,
     diagnostic::did_you_mean,
     plan::Plan,
     rehearsal::{OUTCOMES, Outcome},
@@ -12,6 +13,8 @@ use workflow::{
 
 use crate::exit::Failure;
 
+/// What starts runs, as `trigger.kind` says it.
+const KINDS: [&str; 7] = ["manual", "schedule", "backfill", "dag", "dataset", "file", "webhook"];
 /// How a run can end that nobody stops.
 const ENDS: [RunState; 2] = [RunState::Success, RunState::Failed];
 /// How a task of it can end.
@@ -28,6 +31,43 @@ pub(super) fn outputs(plan: &Plan, pairs: &[String]) -> anyhow::Result<BTreeMap<
     by_task(plan, "output", pairs, |text| {
         serde_json::from_str(text).map_err(|error| format!("write JSON, such as `{{\"rows\": 0}}`: {error}"))
     })
+}
+
+/// What starts the run.
+pub(super) fn trigger(pairs: &[String]) -> anyhow::Result<Value> {
+    let mut trigger = Map::new();
+    let mut kind = "manual";
+    for pair in pairs {
+        let (key, text) = pair.split_once('=').ok_or_else(|| {
+            Failure::usage_hint(format!("--trigger: `{pair}` has no value"), "write `--trigger KEY=VALUE`".to_owned())
+        })?;
+        if key == "kind" {
+            kind = KINDS.into_iter().find(|kind| *kind == text).ok_or_else(|| {
+                Failure::usage_hint(format!("--trigger: nothing is called `{text}`"), did_you_mean(text, KINDS))
+            })?;
+            continue;
+        }
+        let Some(given) = GIVEN.iter().find(|given| given.keys.contains(&key)) else {
+            let keys = GIVEN.iter().flat_map(|given| given.keys).copied().chain(["kind"]);
+            let message = format!("--trigger: `{key}` is nothing that a trigger gives");
+            return Err(Failure::usage_hint(message, did_you_mean(key, keys)).into());
+        };
+        if kind != "manual" && kind != given.kind {
+            let message = format!("--trigger: `{key}` comes with a trigger of the kind `{}`, not `{kind}`", given.kind);
+            return Err(Failure::usage(message).into());
+        }
+        kind = given.kind;
+        let value = match key {
+            "body" | "bytes" | "run_id" | "datasets" | "loads" => serde_json::from_str(text).map_err(|error| {
+                let hint = "write JSON, such as `{\"id\": 7}`".to_owned();
+                Failure::usage_hint(format!("--trigger: `{text}` is no value of `{key}`: {error}"), hint)
+            })?,
+            _ => Value::from(text),
+        };
+        trigger.insert(key.to_owned(), value);
+    }
+    trigger.insert("kind".to_owned(), kind.into());
+    Ok(Value::Object(trigger))
 }
 
 /// The pairs of an option that says something about tasks.

@@ -94,7 +94,9 @@ impl Checker<'_> {
             self.fault(&base, problem.hint("`params`, `ds` and the like are known by then"));
         } else {
             let before = self.faults.len();
-            self.templates(scope, &base, &json!({ "key": key }), None, (&[], None));
+            // What started the run is part of its row, and that is yet to be.
+            let visible = template::Visible { triggers: None, ..scope.visible(&[], None) };
+            self.templates(&base, &json!({ "key": key }), None, &visible);
             // A run that a schedule makes has the defaults, so its key is tried here.
             let params = Value::Object(scope.params.clone());
             if self.faults.len() == before
@@ -109,7 +111,7 @@ impl Checker<'_> {
     pub(super) fn for_each(&mut self, scope: &Scope<'_>, base: &str, task: &str, keys: &TaskKeys, needs: &[String]) {
         let Some(each) = &keys.for_each else { return };
         let base = join(base, "for_each");
-        let faults = template::check_condition(&each.over, scope.params, needs);
+        let faults = template::check_condition(&each.over, &scope.visible(needs, None));
         let sound = faults.is_empty();
         for fault in faults {
             let message = fault
@@ -119,7 +121,8 @@ impl Checker<'_> {
             let hint = fault.hint.map(|hint| hint.replace("`when: params.full`", "`over: params.cities`"));
             self.faults.push(self.document.diagnostic(&join(&base, "over"), message, hint));
         }
-        let reads_output = |name: &String| name.split('.').next() == Some("outputs");
+        // Neither an output nor a request is known before there is one.
+        let reads_output = |name: &String| matches!(name.split('.').next(), Some("outputs" | "trigger"));
         if sound && !template::names_in_condition(&each.over).iter().any(reads_output) {
             let params = Value::Object(scope.params.clone());
             let outputs = BTreeMap::new();

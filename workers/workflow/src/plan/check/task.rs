@@ -12,7 +12,8 @@ use crate::{
     kind::{AnyKind, Reference, Target},
     plan::{Backoff, PlannedTask},
     span::Span,
-    template,
+    template::{self, Visible},
+    trigger::Trigger,
     yaml::join,
 };
 
@@ -22,6 +23,10 @@ pub(super) struct Scope<'a> {
     pub(super) timezone: chrono_tz::Tz,
     /// Every parameter, with a value to try templates on.
     pub(super) params: &'a Map<String, Value>,
+    /// What starts it beside its schedule and people.
+    pub(super) triggers: &'a [Trigger],
+    /// What started a run, to try templates on.
+    pub(super) trigger: &'a Value,
     pub(super) defaults: &'a Defaults,
     pub(super) names: &'a BTreeSet<String>,
     /// The last tasks of each group.
@@ -45,9 +50,15 @@ impl<'a> Scope<'a> {
             interval: crate::schedule::day_before(logical_time),
             timezone: self.timezone,
             params,
+            trigger: self.trigger,
             outputs,
             item: None,
         }
+    }
+
+    /// What the templates of a task with these needs may refer to.
+    pub(super) fn visible<'b>(&'b self, needs: &'b [String], item: Option<&'b str>) -> Visible<'b> {
+        Visible { params: self.params, needs, item, triggers: Some(self.triggers) }
     }
 }
 
@@ -109,7 +120,7 @@ impl Checker<'_> {
         let each = keys.for_each.as_ref().map(|each| each.name.as_str());
         // Where `for_each` has faults of its own, they are enough.
         let each = each.or(common.contains_key("for_each").then_some("item"));
-        self.templates(scope, &base, &config, keys.when.as_deref(), (&needs, each));
+        self.templates(&base, &config, keys.when.as_deref(), &scope.visible(&needs, each));
         let kind = kind?;
         let defaults = scope.defaults;
         // Slots of its own stand in for the pool that others of the DAG take slots of.
@@ -150,20 +161,13 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn templates(
-        &mut self,
-        scope: &Scope<'_>,
-        base: &str,
-        config: &Value,
-        when: Option<&str>,
-        (needs, item): (&[String], Option<&str>),
-    ) {
+    pub(super) fn templates(&mut self, base: &str, config: &Value, when: Option<&str>, visible: &Visible<'_>) {
         if let Some(when) = when {
-            for fault in template::check_condition(when, scope.params, needs) {
+            for fault in template::check_condition(when, visible) {
                 self.faults.push(self.document.diagnostic(&join(base, "when"), fault.message, fault.hint));
             }
         }
-        for fault in template::check(config, scope.params, needs, item) {
+        for fault in template::check(config, visible) {
             let mut diagnostic = self.document.diagnostic(&join(base, &fault.field), fault.message, fault.hint);
             diagnostic.line += fault.line;
             self.faults.push(diagnostic);
