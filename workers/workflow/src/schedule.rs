@@ -7,14 +7,18 @@
 //! through the change. Several schedules of a DAG fire as one: their fires are merged, and an instant that two of
 //! them mean is one fire.
 
+mod clocks;
+
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::clocks::{ClockChange, Shift, Time, clock_change, start_of_day};
+use self::clocks::{Pass, instant_of};
 use crate::{kind::DataInterval, span::Span};
 
 /// What makes a schedule fire.
@@ -367,57 +371,6 @@ fn has_fixed_times(text: &str) -> bool {
     let fields: Vec<&str> = text.split_whitespace().collect();
     let [.., minute, hour, _, _, _] = fields.as_slice() else { return false };
     !minute.starts_with('*') && !hour.starts_with('*')
-}
-
-/// Which of the two instants a local time means that comes twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    First,
-    Second,
-}
-
-/// What clocks do on a local day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClockChange {
-    /// They are put forward, so that local times are skipped.
-    Gap,
-    /// They are put back, so that local times come twice.
-    Fold,
-}
-
-/// The change of clocks on a local day, one at its midnight among them: between the last moment before it and its own.
-pub fn clock_change(timezone: Tz, day: NaiveDate) -> Option<ClockChange> {
-    let before = |day| (start_of_day(timezone, day) - TimeDelta::seconds(1)).with_timezone(&timezone);
-    let offset = |day| before(day).offset().fix().local_minus_utc();
-    match offset(day.succ_opt()?) - offset(day) {
-        0 => None,
-        1.. => Some(ClockChange::Gap),
-        _ => Some(ClockChange::Fold),
-    }
-}
-
-/// The instant of a local time: that of the pass where a clock change repeats it, the end of the gap where one skips it.
-fn instant_of(timezone: Tz, local: NaiveDateTime, pass: Pass) -> Option<DateTime<Utc>> {
-    let found = timezone.from_local_datetime(&local);
-    let found = if pass == Pass::First { found.earliest() } else { found.latest() };
-    if let Some(found) = found {
-        return Some(found.with_timezone(&Utc));
-    }
-    // Gaps are at most a day long (a zone that moved across the date line) and end at a full minute.
-    let (mut before, mut after) = (local, local + TimeDelta::days(1) + TimeDelta::hours(1));
-    while after - before > TimeDelta::seconds(1) {
-        let middle = before + (after - before) / 2;
-        if timezone.from_local_datetime(&middle).earliest().is_some() { after = middle } else { before = middle }
-    }
-    let end = after.with_nanosecond(0)?;
-    timezone.from_local_datetime(&end).earliest().map(|t| t.with_timezone(&Utc))
-}
-
-/// The first instant of a local day, also where a clock change skips midnight.
-pub fn start_of_day(timezone: Tz, day: NaiveDate) -> DateTime<Utc> {
-    let midnight = day.and_time(NaiveTime::MIN);
-    instant_of(timezone, midnight, Pass::First).unwrap_or_else(|| midnight.and_utc())
 }
 
 /// The data of a run by hand of a DAG without a schedule: the day before its logical time.

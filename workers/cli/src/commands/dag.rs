@@ -12,7 +12,7 @@ use warehouse::runs::{self as store, DagRow};
 use workflow::{
     kind::DataInterval,
     plan::Plan,
-    schedule::{ClockChange, clock_change},
+    schedule::{ClockChange, Shift, clock_change},
     span::Span,
 };
 
@@ -215,6 +215,10 @@ struct Next {
     schedule: String,
     /// What clocks do on that day.
     clock_change: Option<ClockChange>,
+    /// What they do between the first and the last moment of its data.
+    clock_change_in_data: Option<ClockChange>,
+    /// What that does to this fire.
+    shift: Option<Shift>,
 }
 
 fn plan(plan: &Plan, next: usize, from: DateTime<Utc>, json: bool) -> anyhow::Result<()> {
@@ -227,13 +231,16 @@ fn plan(plan: &Plan, next: usize, from: DateTime<Utc>, json: bool) -> anyhow::Re
         at = schedule.next_after(at)?;
         let firing = schedule.firing(at);
         let local = at.with_timezone(&firing.timezone);
+        let interval = schedule.interval(at);
         Some(Next {
             logical_time: at,
             starts_at: schedule.start_of_run(&plan.dag, at),
             local: local.format("%a %Y-%m-%d %H:%M:%S %Z").to_string(),
-            interval: schedule.interval(at),
+            interval,
             schedule: firing.timing.to_string(),
             clock_change: clock_change(firing.timezone, local.date_naive()),
+            clock_change_in_data: ClockChange::between(firing.timezone, interval.start, interval.end),
+            shift: schedule.shift(at),
         })
     });
     let fires: Vec<Next> = fires.take(next).collect();
@@ -257,7 +264,7 @@ fn plan(plan: &Plan, next: usize, from: DateTime<Utc>, json: bool) -> anyhow::Re
                 let later = (fire.starts_at - fire.logical_time).num_seconds().unsigned_abs();
                 format!("{} later", Span::from_secs(later))
             }));
-            row.push(mark(fire.clock_change).to_owned());
+            row.push(mark(fire));
             row
         })
         .collect();
@@ -265,11 +272,17 @@ fn plan(plan: &Plan, next: usize, from: DateTime<Utc>, json: bool) -> anyhow::Re
     Ok(())
 }
 
-fn mark(change: Option<ClockChange>) -> &'static str {
-    match change {
-        None => "",
-        Some(ClockChange::Gap) => "clocks go forward on this day",
-        Some(ClockChange::Fold) => "clocks go back on this day",
+/// What a change of clocks does to a fire, or to its data.
+fn mark(fire: &Next) -> String {
+    if let Some(shift) = &fire.shift {
+        return shift.to_string();
+    }
+    let DataInterval { start, end } = fire.interval;
+    let length = (end - start).to_std().map(Span).ok();
+    match (fire.clock_change_in_data, length) {
+        (Some(ClockChange::Gap), Some(length)) => format!("clocks go forward within its data, {length}"),
+        (Some(ClockChange::Fold), Some(length)) => format!("clocks go back within its data, {length}"),
+        _ => String::new(),
     }
 }
 

@@ -99,13 +99,18 @@ fn the_next_runs_are_shown_with_their_data_and_clock_changes() {
     insta::assert_snapshot!(String::from_utf8_lossy(&planned.stdout), @"
     LOCAL                         UTC                  DATA FROM            TO
     Sat 2026-10-24 02:30:00 CEST  2026-10-24 00:30:00  2026-10-23 00:30:00  2026-10-24 00:30:00
-    Sun 2026-10-25 02:30:00 CEST  2026-10-25 00:30:00  2026-10-24 00:30:00  2026-10-25 00:30:00  clocks go back on this day
-    Sun 2026-10-25 02:30:00 CET   2026-10-25 01:30:00  2026-10-25 00:30:00  2026-10-25 01:30:00  clocks go back on this day
+    Sun 2026-10-25 02:30:00 CEST  2026-10-25 00:30:00  2026-10-24 00:30:00  2026-10-25 00:30:00  02:30 comes twice, this is the first
+    Sun 2026-10-25 02:30:00 CET   2026-10-25 01:30:00  2026-10-25 00:30:00  2026-10-25 01:30:00  02:30 comes twice, this is the second
     Mon 2026-10-26 02:30:00 CET   2026-10-26 01:30:00  2026-10-25 01:30:00  2026-10-26 01:30:00
     ");
     let listed = project.json(["dag", "plan", "nightly", "--next", "2", "--from", "2026-03-28", "--json"]);
     assert_eq!(listed[1]["logical_time"], json!("2026-03-29T01:00:00Z"));
     assert_eq!(listed[1]["clock_change"], json!("gap"));
+    let shift = json!({ "kind": "skipped", "times": ["02:30:00"], "runs_at": "03:00:00" });
+    assert_eq!((&listed[0]["shift"], &listed[1]["shift"]), (&json!(null), &shift));
+    project.write("dags/late.yaml", &NIGHTLY.replace("nightly", "late").replace("30 2", "0 9"));
+    let late = project.sluice(["dag", "plan", "late", "--next", "1", "--from", "2026-10-25"]);
+    assert!(text(&late).contains("clocks go back within its data, 1d1h"), "{}", text(&late));
     assert_eq!(listed[1]["interval"]["start"], listed[0]["logical_time"]);
     let refused = project.sluice(["dag", "plan", "nightly", "--from", "soon"]);
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));

@@ -254,3 +254,32 @@ fn days_with_a_clock_change_are_told() {
     assert_eq!(change(Tz::Australia__Lord_Howe, "2026-04-05"), Some(ClockChange::Fold));
     assert_eq!(change(Tz::America__Santiago, "2026-09-06"), Some(ClockChange::Gap), "at midnight");
 }
+
+#[test]
+fn the_very_fire_that_a_clock_change_moves_says_how() {
+    let said = |cron: &str, fold: Fold, day: &str| -> Vec<String> {
+        let timing = Timing::parse(cron).expect("a schedule");
+        let schedule = Schedule { fold, ..Schedule::new(timing, Tz::Europe__Berlin) };
+        let day: NaiveDate = day.parse().expect(day);
+        let fires = schedule.fires_on(day, day, 100);
+        fires.into_iter().map(|fire| schedule.shift(fire).map_or_else(String::new, |shift| shift.to_string())).collect()
+    };
+    assert_eq!(said("30 2 * * *", Fold::Once, "2026-03-29"), ["02:30 does not exist, runs at 03:00"]);
+    assert_eq!(said("0 2,3,4 * * *", Fold::Once, "2026-03-29"), ["02:00 does not exist, runs at 03:00", ""]);
+    assert_eq!(
+        said("*/20 2 * * *", Fold::Once, "2026-03-30"),
+        ["", "", ""],
+        "the day after is as any other, and a rhythm is moved by nothing"
+    );
+    assert_eq!(
+        said("0,20,40 2 * * *", Fold::Once, "2026-03-29"),
+        ["02:00 to 02:40 do not exist (3 times), run once at 03:00"]
+    );
+    let once = "02:30 comes twice, runs the first time only";
+    assert_eq!(said("30 1,2,3 * * *", Fold::Once, "2026-10-25"), ["", once, ""]);
+    let twice = ["02:30 comes twice, this is the first", "02:30 comes twice, this is the second"];
+    assert_eq!(said("30 2 * * *", Fold::Twice, "2026-10-25"), twice);
+    let hourly = said("30 * * * *", Fold::Once, "2026-10-25");
+    assert_eq!((hourly.len(), &hourly[2..4]), (25, &twice.map(str::to_owned)[..]));
+    assert_eq!(said("0 3 * * *", Fold::Once, "2026-03-29"), [""], "what is there by itself stands for nothing else");
+}
