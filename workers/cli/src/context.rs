@@ -3,6 +3,7 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -135,13 +136,35 @@ impl Context {
     /// A pool on the platform's Postgres, its tables up to date. Connected once.
     pub(crate) async fn postgres(&self) -> anyhow::Result<PgPool> {
         let connect = async {
-            let pool = warehouse::pool::connect(&self.postgres_url()?).await?;
+            let pool = warehouse::pool::connect_as(&self.postgres_url()?, &application()).await?;
             warehouse::migrate(&pool).await?;
             let sizes = self.project.pools.iter().map(|(name, slots)| (name.clone(), i32::from(slots.get()))).collect();
             warehouse::runs::set_pools(&pool, &sizes).await?;
             anyhow::Ok(pool)
         };
         self.postgres.get_or_try_init(|| connect).await.cloned()
+    }
+
+    /// Waits for `command`, which does nothing but ask Postgres, for as long as somebody is there to answer. Migrations take
+    /// the time that they take.
+    pub(crate) async fn answered<T>(&self, command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let silence = async {
+            while !self.postgres.initialized() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let silence = warehouse::pool::silence(&self.postgres_url()?, &application()).await;
+            Err(match silence {
+                WarehouseError::Unreachable { at, source, .. } => {
+                    let cause = source.source().map_or_else(|| source.to_string(), ToString::to_string);
+                    Failure::Service { service: service_name(Service::Postgres), at, cause }.into()
+                }
+                other => anyhow::Error::from(other),
+            })
+        };
+        tokio::select! {
+            done = command => done,
+            silent = silence => silent,
+        }
     }
 
     /// The lake: `.sluice/lake` unless the project says otherwise.
@@ -181,6 +204,11 @@ impl Context {
         let cause = "no URL is set and the private one does not run".to_owned();
         Failure::Service { service: service_name(service), at, cause }.into()
     }
+}
+
+/// What `pg_stat_activity` calls the sessions of this process.
+fn application() -> String {
+    format!("sluice {}", std::process::id())
 }
 
 fn service_name(service: Service) -> &'static str {

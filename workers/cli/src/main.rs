@@ -115,20 +115,28 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Work(args) => c::work::run(args, &open()?).await,
         Command::Stream(args) => c::stream::run(args, &open()?).await,
         Command::All(args) => Box::pin(c::all::run(args, &open()?)).await,
-        Command::Run(args) => c::run::run(args, &open()?).await,
-        Command::Ps(args) => c::ps::run(args, &open()?).await,
-        Command::Show(args) => c::show::run(args, &open()?).await,
-        Command::Why(args) => c::why::run(args, &open()?).await,
-        Command::Logs(args) => c::logs::run(args, &open()?).await,
-        Command::Cancel(args) => c::cancel::run(args, &open()?).await,
-        Command::Retry(args) => c::retry::run(args, &open()?).await,
-        Command::Mark(args) => c::mark::run(args, &open()?).await,
-        Command::Clear(args) => c::clear::run(args, &open()?).await,
-        Command::Audit(args) => c::audit::run(args, &open()?).await,
-        Command::Token(args) => c::token::run(args, &open()?).await,
-        Command::Backfill(args) => c::backfill::run(args, &open()?).await,
-        Command::Dag(args) => c::dag::run(args, &open()?).await,
+        Command::Run(args) => asked(open()?, async |ctx| c::run::run(args, ctx).await).await,
+        Command::Ps(args) => asked(open()?, async |ctx| c::ps::run(args, ctx).await).await,
+        Command::Show(args) => asked(open()?, async |ctx| c::show::run(args, ctx).await).await,
+        Command::Why(args) => asked(open()?, async |ctx| c::why::run(args, ctx).await).await,
+        Command::Logs(args) => asked(open()?, async |ctx| c::logs::run(args, ctx).await).await,
+        Command::Cancel(args) => asked(open()?, async |ctx| c::cancel::run(args, ctx).await).await,
+        Command::Retry(args) => asked(open()?, async |ctx| c::retry::run(args, ctx).await).await,
+        Command::Mark(args) => asked(open()?, async |ctx| c::mark::run(args, ctx).await).await,
+        Command::Clear(args) => asked(open()?, async |ctx| c::clear::run(args, ctx).await).await,
+        Command::Audit(args) => asked(open()?, async |ctx| c::audit::run(args, ctx).await).await,
+        Command::Token(args) => asked(open()?, async |ctx| c::token::run(args, ctx).await).await,
+        Command::Backfill(args) => asked(open()?, async |ctx| c::backfill::run(args, ctx).await).await,
+        Command::Dag(args) => asked(open()?, async |ctx| c::dag::run(args, ctx).await).await,
         Command::Quality(args) => c::quality::run(args, &open()?).await,
         Command::Generate(args) => c::generate::run(args, &open()?).await,
     }
+}
+
+/// Runs a command that does nothing but ask Postgres, or whose worker asks it all the time. It ends where nobody answers.
+async fn asked(
+    ctx: Context,
+    command: impl AsyncFnOnce(&Context) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    ctx.answered(Box::pin(command(&ctx))).await
 }

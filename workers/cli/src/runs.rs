@@ -7,7 +7,10 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::PgPool;
-use warehouse::runs::{self, RunError, RunRow, TaskRow};
+use warehouse::{
+    pool::{PATIENCE, answered},
+    runs::{self, RunError, RunRow, TaskRow},
+};
 use workflow::{
     diagnostic::did_you_mean,
     plan::Plan,
@@ -124,7 +127,7 @@ impl Report {
     pub(crate) async fn read(pool: &PgPool, run_id: i64) -> anyhow::Result<Self> {
         let run = runs::run(pool, run_id).await?;
         let seconds = run.finished_at.map(|end| (end - run.created_at).as_seconds_f64());
-        Ok(Self { seconds, tasks: runs::tasks(pool, run_id).await?, run })
+        Ok(Self { seconds, tasks: answered(PATIENCE, runs::tasks(pool, run_id)).await?, run })
     }
 
     /// 0 for success, 3 where gates are all that failed, 4 where services out of reach are, else 1.
@@ -153,7 +156,7 @@ pub(crate) async fn follow(
             state = &mut done => Some(state?),
             () = tokio::time::sleep(Duration::from_millis(200)) => None,
         };
-        for task in runs::tasks(pool, run_id).await? {
+        for task in answered(PATIENCE, runs::tasks(pool, run_id)).await? {
             let over = task.state.parse::<TaskState>().is_ok_and(TaskState::is_final);
             // A task that runs again is said again.
             if over && said.insert(task.task.clone(), task.attempts) != Some(task.attempts) {

@@ -1,5 +1,7 @@
 //! Connections to Postgres.
 
+mod silence;
+
 use std::{io, str::FromStr, time::Duration};
 
 use sqlx::{
@@ -7,6 +9,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub use self::silence::silence;
 use crate::error::WarehouseError;
 
 /// Most connections that one process holds.
@@ -81,7 +84,14 @@ pub fn options(url: &str, application: &str) -> Result<PgConnectOptions, Warehou
     })?;
     Ok(options.application_name(application).options([
         ("TimeZone", "UTC"),
-        ("idle_in_transaction_session_timeout", "10min"),
+        // Longer than the longest thing that is done within a transaction: a part of 8 MiB on its way to a bucket.
+        ("idle_in_transaction_session_timeout", "2min"),
+        // A client whose machine has vanished is found out within a minute, also in the middle of a COPY. Sockets of Unix
+        // have no such thing and take it as said.
+        ("tcp_keepalives_idle", "30"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "60s"),
         // A statement whose client is gone waits for no lock any more.
         ("client_connection_check_interval", "5s"),
     ]))

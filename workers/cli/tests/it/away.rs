@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::Value;
 use sqlx::{PgConnection, query_scalar};
+use testkit::proxy::Proxy;
 
 use crate::project::{Project, text};
 
@@ -106,4 +107,37 @@ async fn a_living_shop_stops_in_time_though_its_database_is_dead() {
     let ended = tokio::task::spawn_blocking(move || living.wait());
     let ended = tokio::time::timeout(Duration::from_secs(15), ended).await.expect("it stops in time");
     assert!(ended.expect("waited").expect("waited").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_connection_goes_dead_says_so_and_ends() {
+    let database = testkit::empty_database().await;
+    let (proxy, url) = Proxy::before(&database.url).await;
+    let project = Project::example().with("SLUICE_POSTGRES_URL", &url);
+    let listed = project.sluice(["ps"]);
+    assert!(listed.status.success(), "{}", text(&listed));
+    // What it asks for is held up, so that the connection dies while it waits.
+    let mut holder = database.pool.begin().await.expect("a transaction");
+    sqlx::query("lock table sluice.dag_run").execute(&mut *holder).await.expect("locked");
+    let ended = std::thread::scope(|scope| {
+        let listing = scope.spawn(|| project.sluice(["ps"]));
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock'
+                                            and application_name like 'sluice %' and datname = current_database())";
+                while !query_scalar::<_, bool>(waits).fetch_one(&database.pool).await.expect("sessions") {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                proxy.deaden(|| true);
+                holder.rollback().await.expect("unlocked");
+            });
+        });
+        listing.join().expect("it ends")
+    });
+    assert_eq!(ended.status.code(), Some(4), "{}", text(&ended));
+    for part in
+        ["cannot reach Postgres at 127.0.0.1:", "its connection has gone dead; what was asked for may have been done"]
+    {
+        assert!(text(&ended).contains(part), "no {part} in\n{}", text(&ended));
+    }
 }

@@ -15,6 +15,25 @@ async fn a_query_of_a_bounded_pool_is_ended() {
     sqlx::query("select 1").execute(&pool).await.expect("the connection goes on");
 }
 
+#[tokio::test]
+async fn no_session_holds_its_locks_for_long_once_its_client_is_gone() {
+    let database = testkit::empty_database().await;
+    let pool = warehouse::pool::connect(&database.url).await.expect("a pool");
+    for (setting, value) in [
+        ("idle_in_transaction_session_timeout", "2min"),
+        ("client_connection_check_interval", "5s"),
+        ("tcp_keepalives_idle", "30"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "3"),
+        // Milliseconds.
+        ("tcp_user_timeout", "60000"),
+    ] {
+        let sql = "select current_setting($1)";
+        let found: String = sqlx::query_scalar(sql).bind(setting).fetch_one(&pool).await.expect(setting);
+        assert_eq!(found, value, "{setting}");
+    }
+}
+
 /// The URL says how: `sslmode` and `sslrootcert`, as for psql.
 #[tokio::test]
 async fn a_connection_is_encrypted_and_its_server_known_where_the_url_asks_for_it() {
