@@ -20,7 +20,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "views", include_str!("../../../sql/platform/0008_views.sql")),
     (9, "lineage", include_str!("../../../sql/platform/0009_lineage.sql")),
     (10, "archive", include_str!("../../../sql/platform/0010_archive.sql")),
-    (14, "reconcile", include_str!("../../../sql/platform/0014_reconcile.sql")),
+    (11, "counted", include_str!("../../../sql/platform/0011_counted.sql")),
+    (12, "reconcile", include_str!("../../../sql/platform/0012_reconcile.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.

@@ -46,7 +46,8 @@ async fn runs(pool: &PgPool, out: &mut Vec<Family>) -> Result<(), StoreError> {
         sqlx::query_as(include_str!("../../../../sql/web/metrics/runs.sql")).fetch_all(pool).await?;
     let dags: Vec<DagRow> =
         sqlx::query_as(include_str!("../../../../sql/web/metrics/dags.sql")).fetch_all(pool).await?;
-    let (open, ended): (Vec<_>, Vec<_>) = runs.iter().partition(|row| row.state == "running");
+    let (open, ended): (Vec<_>, Vec<_>) =
+        runs.iter().partition(|row| matches!(row.state.as_str(), "running" | "queued"));
     out.push(counter(
         "sluice_runs",
         "Runs that have ended, by DAG, end state and trigger",

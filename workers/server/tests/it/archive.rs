@@ -1,5 +1,7 @@
 //! Archived runs: programs and browsers get of them what they got before.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::{TestServer, page};
@@ -63,4 +65,46 @@ async fn programs_and_pages_find_an_archived_run() {
     assert_eq!((refused.status, refused.kind.as_str()), (409, "application/problem+json"), "{}", refused.text);
     let said = format!("run {failed} is archived: it can be read, and is not changed any more");
     assert_eq!(refused.json()["detail"], said);
+}
+
+/// The counters of `/metrics` that count runs, attempts and tasks, by name and labels.
+async fn counters(server: &TestServer) -> BTreeMap<String, f64> {
+    let text = server.get("/metrics").await.text;
+    let counts = ["sluice_runs_total", "sluice_attempts_total", "sluice_task_duration_seconds_"];
+    let lines = text.lines().filter(|line| counts.iter().any(|name| line.starts_with(name)));
+    let count = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').expect("a sample");
+        // Sums of floats depend on the order.
+        let value = (value.parse::<f64>().expect("a number") * 1e6).round() / 1e6;
+        (name.to_owned(), value)
+    };
+    lines.map(count).collect()
+}
+
+#[tokio::test]
+async fn counters_do_not_fall_when_a_month_of_the_archive_is_dropped() {
+    let server = TestServer::seeded().await;
+    let before = counters(&server).await;
+    assert!(before.keys().any(|name| name.starts_with("sluice_task_duration_seconds_bucket")), "{before:?}");
+    let moved: Vec<i64> = sqlx::query_scalar(
+        "select * from sluice.archive_runs(
+             array(select run_id from sluice.dag_run where finished_at is not null), now() + interval '1 day')",
+    )
+    .fetch_all(server.pool())
+    .await
+    .expect("archived");
+    assert!(moved.len() > 10, "{moved:?}");
+    assert_eq!(counters(&server).await, before);
+    let months = "select sluice.archive_months(now() + interval '2 months')";
+    let months: Vec<chrono::NaiveDate> = sqlx::query_scalar(months).fetch_all(server.pool()).await.expect("months");
+    // A second one that drops a month counts nothing twice.
+    for month in months.iter().chain(&months) {
+        warehouse::runs::drop_month(server.pool(), *month).await.expect("dropped");
+    }
+    let left: i64 = sqlx::query_scalar("select count(*) from sluice_archive.dag_run")
+        .fetch_one(server.pool())
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+    assert_eq!(counters(&server).await, before);
 }
