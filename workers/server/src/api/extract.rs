@@ -9,10 +9,24 @@ use axum::{
     http::request::Parts,
 };
 use chrono::Datelike;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use crate::error::ApiError;
+
+/// What to list backfills or acts by.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DagQuery {
+    /// Those of this DAG only.
+    pub(super) dag: Option<String>,
+    /// `next_cursor` of the page before.
+    pub(super) cursor: Option<String>,
+    /// How many rows, 1 to 200. Default 50.
+    pub(super) limit: Option<i64>,
+}
 
 /// [`Query`], refusing with a problem.
 pub(crate) struct ApiQuery<T>(pub(crate) T);

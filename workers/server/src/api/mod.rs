@@ -1,10 +1,13 @@
 //! REST under `/api/v1`, described by the OpenAPI document that the handlers themselves generate.
 
-mod control;
+mod audit;
+mod backfills;
 mod data;
 pub(crate) mod extract;
 mod hooks;
 mod items;
+mod marks;
+mod pauses;
 pub(crate) mod runs;
 mod security;
 mod streams;
@@ -47,14 +50,14 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(hooks::receive))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::retry))
-        .routes(routes!(control::mark))
-        .routes(routes!(control::backfill))
-        .routes(routes!(control::clear))
-        .routes(routes!(control::list_backfills))
-        .routes(routes!(control::stop_backfill))
-        .routes(routes!(control::pause))
-        .routes(routes!(control::resume))
-        .routes(routes!(control::list_audit))
+        .routes(routes!(marks::mark))
+        .routes(routes!(backfills::backfill))
+        .routes(routes!(backfills::clear))
+        .routes(routes!(backfills::list_backfills))
+        .routes(routes!(backfills::stop_backfill))
+        .routes(routes!(pauses::pause))
+        .routes(routes!(pauses::resume))
+        .routes(routes!(audit::list_audit))
         .routes(routes!(versions::list_versions))
         .routes(routes!(versions::diff))
         .routes(routes!(versions::list_workers))

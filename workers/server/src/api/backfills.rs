@@ -1,14 +1,14 @@
-//! What people do beyond starting a run: marks, clears, backfills, pauses; and the log of what they did.
+//! Spans of days that a person has made, or run again; the list of them, and their end.
 
 use axum::{Json, extract::State as Extract};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
-use warehouse::runs::{self as store, Clear, Mark, NewBackfill, Person, RunError};
+use utoipa::ToSchema;
+use warehouse::runs::{self as store, Clear, NewBackfill, Person, RunError};
 
 use super::{
-    extract::{ApiJson, ApiPath, ApiQuery, cursor, in_time, limit},
+    extract::{ApiJson, ApiPath, ApiQuery, DagQuery, cursor, in_time, limit},
     runs::no_dag,
 };
 use crate::{
@@ -18,63 +18,6 @@ use crate::{
     state::State,
     store::Page,
 };
-
-/// A state to put a task into.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum MarkState {
-    Success,
-    Failed,
-    Skipped,
-}
-
-/// A task put into a state by hand.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MarkWish {
-    /// The state.
-    state: MarkState,
-    /// Why; it is kept with the task and in the audit log.
-    #[schema(min_length = 1)]
-    reason: String,
-}
-
-/// What a mark came to.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Marked {
-    run_id: i64,
-    task: String,
-    /// What the run's state is now.
-    state: String,
-    /// The tasks behind it that were decided anew.
-    decided_anew: Vec<String>,
-}
-
-/// Lets a task count as succeeded, failed or skipped. What stands behind it goes on.
-#[utoipa::path(post, path = "/api/v1/runs/{run_id}/tasks/{task}/mark", tag = "runs", request_body = MarkWish,
-    params(("run_id" = i64, Path), ("task" = String, Path)),
-    responses(
-        (status = 200, body = Marked),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json"),
-    ))]
-pub(super) async fn mark(
-    Extract(state): Extract<State>,
-    By(actor): By,
-    ApiPath((run_id, task)): ApiPath<(i64, String)>,
-    ApiJson(wish): ApiJson<MarkWish>,
-) -> Result<Json<Marked>, ApiError> {
-    let mark = match wish.state {
-        MarkState::Success => Mark::Success,
-        MarkState::Failed => Mark::Failed,
-        MarkState::Skipped => Mark::Skipped,
-    };
-    let person = Person::new(state.pool(), &actor);
-    let decided_anew = person.mark(run_id, &task, mark, &wish.reason).await.map_err(refused)?;
-    let run = store::run(state.pool(), run_id).await.map_err(refused)?;
-    Ok(Json(Marked { run_id, task, state: run.state, decided_anew }))
-}
 
 /// Which run of a span goes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -270,19 +213,6 @@ pub(super) async fn clear(
     Ok(Json(ClearDone { backfill_id: done.backfill_id, runs: runs.collect() }))
 }
 
-/// What to list backfills or acts by.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct DagQuery {
-    /// Those of this DAG only.
-    dag: Option<String>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// How many rows, 1 to 200. Default 50.
-    limit: Option<i64>,
-}
-
 /// A backfill, or a clear.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the API names it as the view does")]
@@ -372,83 +302,4 @@ pub(super) async fn stop_backfill(
 ) -> Result<Json<BackfillStopped>, ApiError> {
     let stopped = Person::new(state.pool(), &actor).stop_backfill(backfill_id).await.map_err(refused)?;
     Ok(Json(BackfillStopped { backfill_id, cancelled: stopped.cancelled, stopping: stopped.stopping }))
-}
-
-/// Whether a DAG's schedule rests.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Resting {
-    dag: String,
-    paused: bool,
-}
-
-/// Lets a DAG's schedule rest.
-#[utoipa::path(post, path = "/api/v1/dags/{dag}/pause", tag = "runs", params(("dag" = String, Path)),
-    responses((status = 200, body = Resting), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn pause(
-    Extract(state): Extract<State>,
-    By(actor): By,
-    ApiPath(dag): ApiPath<String>,
-) -> Result<Json<Resting>, ApiError> {
-    rest(&state, &actor, dag, true).await
-}
-
-/// Takes a DAG's schedule up again.
-#[utoipa::path(post, path = "/api/v1/dags/{dag}/resume", tag = "runs", params(("dag" = String, Path)),
-    responses((status = 200, body = Resting), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn resume(
-    Extract(state): Extract<State>,
-    By(actor): By,
-    ApiPath(dag): ApiPath<String>,
-) -> Result<Json<Resting>, ApiError> {
-    rest(&state, &actor, dag, false).await
-}
-
-async fn rest(state: &State, actor: &store::Actor, dag: String, paused: bool) -> Result<Json<Resting>, ApiError> {
-    crate::actions::rest(state.pool(), actor, &dag, paused).await?;
-    Ok(Json(Resting { dag, paused }))
-}
-
-/// An act of a person.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AuditEntry {
-    audit_id: i64,
-    at: DateTime<Utc>,
-    /// A user of the system, a token's name, or `anonymous` on an open server.
-    actor: String,
-    /// `cli`, `api` or `web`.
-    via: String,
-    /// What they did.
-    act: String,
-    run_id: Option<i64>,
-    dag: Option<String>,
-    task: Option<String>,
-    /// Why, in their words.
-    reason: Option<String>,
-    /// What else there is to know.
-    #[schema(value_type = Object)]
-    detail: Value,
-}
-
-/// What people did, newest first.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "runs", params(DagQuery),
-    responses((status = 200, body = Page<AuditEntry>), (status = 400, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list_audit(
-    Extract(state): Extract<State>,
-    ApiQuery(query): ApiQuery<DagQuery>,
-) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let (before, limit) = (cursor(query.cursor.as_deref())?, limit(query.limit)?);
-    let rows = store::audit(state.pool(), query.dag.as_deref(), before, limit + 1).await?;
-    let rows = rows.into_iter().map(|row| AuditEntry {
-        audit_id: row.audit_id,
-        at: row.at,
-        actor: row.actor,
-        via: row.via,
-        act: row.act,
-        run_id: row.run_id,
-        dag: row.dag,
-        task: row.task,
-        reason: row.reason,
-        detail: row.detail,
-    });
-    Ok(Json(Page::cut(rows.collect(), limit, |row| row.audit_id.to_string())))
 }
