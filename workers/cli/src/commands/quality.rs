@@ -1,5 +1,7 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went.
 
+mod profile;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -7,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use quality::{CheckOutcome, Evaluation, Outcome, Suite, Table, Verdict};
+use quality::{CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict};
 use serde::Serialize;
 use serde_json::json;
 
@@ -28,6 +30,8 @@ pub(crate) struct Args {
 enum Command {
     /// Run a suite on a file or a table: exit 0 if it holds, 3 if not, 2 if the suite is wrong
     Run(RunArgs),
+    /// Tell what a file or a table looks like: types, nulls, distinct and common values, spread, patterns of text
+    Profile(profile::Args),
     /// List the project's suites
     List(ListArgs),
     /// Show how a suite's last evaluations went
@@ -68,6 +72,7 @@ struct HistoryArgs {
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => evaluate(&args, ctx).await,
+        Command::Profile(args) => profile::run(&args, ctx).await,
         Command::List(args) => list(&args, ctx),
         Command::History(args) => history(&args, ctx).await,
     }
@@ -114,26 +119,37 @@ fn find_file(data: &str, dir: &Path) -> Option<PathBuf> {
 
 async fn on_file(suite: Suite, path: PathBuf) -> anyhow::Result<Evaluation> {
     let evaluated = tokio::task::spawn_blocking(move || {
-        let frame = quality::read_file(&path)
-            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        let frame = quality::read_file(&path).map_err(|error| unreadable(&path, &error))?;
         Ok::<_, Failure>(quality::evaluate_frame(&suite, &frame))
     });
     Ok(evaluated.await??)
 }
 
 async fn on_table(suite: &Suite, data: &str, ctx: &Context) -> anyhow::Result<Evaluation> {
-    let table: Table = data.parse().map_err(|_| {
+    let table = find_table(data)?;
+    let pool = ctx.postgres().await?;
+    let mut connection = pool.acquire().await?;
+    quality::evaluate_table(&mut connection, suite, &table).await.map_err(refused)
+}
+
+fn find_table(data: &str) -> Result<Table, Failure> {
+    data.parse().map_err(|_| {
         Failure::usage_hint(
             format!("there is no file `{data}`, and it is not a table"),
             "name a Parquet or CSV file, or write a table as `schema.table`",
         )
-    })?;
-    let pool = ctx.postgres().await?;
-    let mut connection = pool.acquire().await?;
-    quality::evaluate_table(&mut connection, suite, &table).await.map_err(|error| match error {
-        quality::QualityError::NoTable(_) => Failure::usage(error.to_string()).into(),
-        quality::QualityError::Database(error) => error.into(),
     })
+}
+
+fn refused(error: QualityError) -> anyhow::Error {
+    match error {
+        QualityError::NoTable(_) => Failure::usage(error.to_string()).into(),
+        QualityError::Database(error) => error.into(),
+    }
+}
+
+fn unreadable(path: &Path, error: &impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("cannot read {}: {error}", path.display()))
 }
 
 fn print_evaluation(evaluation: &Evaluation) {

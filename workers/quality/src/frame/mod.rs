@@ -2,6 +2,7 @@
 //! second look, for their rows.
 
 mod backend;
+mod profile;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -24,6 +25,7 @@ use crate::{
     value::Scalar,
 };
 use backend::{Frames, kind, positional, scalar, stored};
+pub use profile::{profile_file, profile_frame};
 
 /// Checks a batch that is in memory. Blocking: it keeps all cores busy, so call it where that may be.
 ///

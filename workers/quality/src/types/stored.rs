@@ -19,6 +19,11 @@ impl Stored {
         Self { own: own.into(), reported: if in_sql { in_table } else { in_frame }, names }
     }
 
+    /// A name that it has both as a column of a frame and of a table, where it has one.
+    pub(crate) fn common(&self) -> &str {
+        self.names.first().copied().unwrap_or(&self.own)
+    }
+
     /// Whether `name` is one of its names.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.names.contains(&name) || self.own == name || self.reported == name

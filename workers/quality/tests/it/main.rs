@@ -5,5 +5,6 @@ mod cases;
 mod conformance;
 mod nan;
 mod postgres;
+mod profile;
 mod regex;
 mod suites;

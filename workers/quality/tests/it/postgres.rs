@@ -16,7 +16,7 @@ pub(crate) fn table(text: &str) -> Table {
     text.parse().expect("a table")
 }
 
-async fn cases() -> PgPool {
+pub(crate) async fn cases() -> PgPool {
     let database = testkit::database().await;
     sqlx::raw_sql(ROWS).execute(&database.pool).await.expect("the rows");
     database.pool
