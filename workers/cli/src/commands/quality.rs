@@ -1,6 +1,7 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went.
 
 mod profile;
+mod suggest;
 
 use std::{
     path::{Path, PathBuf},
@@ -32,6 +33,8 @@ enum Command {
     Run(RunArgs),
     /// Tell what a file or a table looks like: types, nulls, distinct and common values, spread, patterns of text
     Profile(profile::Args),
+    /// Propose a suite for a file or a table, with the evidence, and print it as YAML
+    Suggest(suggest::Args),
     /// List the project's suites
     List(ListArgs),
     /// Show how a suite's last evaluations went
@@ -73,6 +76,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => evaluate(&args, ctx).await,
         Command::Profile(args) => profile::run(&args, ctx).await,
+        Command::Suggest(args) => suggest::run(&args, ctx).await,
         Command::List(args) => list(&args, ctx),
         Command::History(args) => history(&args, ctx).await,
     }
@@ -80,10 +84,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     let suite = find_suite(&args.suite, &ctx.dir)?;
-    let evaluation = match find_file(&args.data, &ctx.dir) {
-        Some(path) => on_file(suite.clone(), path).await?,
-        None => on_table(&suite, &args.data, ctx).await?,
-    };
+    let evaluation = evaluate_data(&suite, &args.data, ctx).await?;
     if args.json {
         output::json(&quality::validation_result(&suite, &evaluation))?;
     } else {
@@ -91,6 +92,13 @@ async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     }
     // A file or a table has nobody who could hold rows back: what would be quarantined has failed.
     Ok(if evaluation.verdict >= Verdict::Quarantined { ExitCode::from(exit::GATE) } else { ExitCode::SUCCESS })
+}
+
+async fn evaluate_data(suite: &Suite, data: &str, ctx: &Context) -> anyhow::Result<Evaluation> {
+    match find_file(data, &ctx.dir) {
+        Some(path) => on_file(suite.clone(), path).await,
+        None => on_table(suite, data, ctx).await,
+    }
 }
 
 fn find_suite(name: &str, dir: &Path) -> anyhow::Result<Suite> {

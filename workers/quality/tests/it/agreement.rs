@@ -13,7 +13,7 @@ use crate::postgres::{comparable, in_frame};
 const ROUNDS: u64 = 100;
 
 /// `SplitMix64`: the same numbers from the same seed, everywhere.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -24,15 +24,15 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn one_in(&mut self, many: u64) -> bool {
+    pub(crate) fn one_in(&mut self, many: u64) -> bool {
         self.below(many) == 0
     }
 
-    fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub(crate) fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[usize::try_from(self.below(items.len() as u64)).expect("an index")]
     }
 
@@ -47,7 +47,7 @@ const DAYS: [&str; 4] = ["2023-12-31", "2024-01-01", "2024-02-29", "1969-07-20"]
 const COLUMNS: [&str; 9] = ["i", "j", "d", "f", "s", "t", "day", "at", "b"];
 
 /// One row, as JSON.
-fn row(chance: &mut Chance, place: usize) -> Map<String, Value> {
+pub(crate) fn row(chance: &mut Chance, place: usize) -> Map<String, Value> {
     let mut row = Map::new();
     row.insert("id".to_owned(), place.into());
     for column in COLUMNS {
@@ -69,7 +69,7 @@ fn row(chance: &mut Chance, place: usize) -> Map<String, Value> {
     row
 }
 
-fn frame(rows: &[Map<String, Value>]) -> DataFrame {
+pub(crate) fn frame(rows: &[Map<String, Value>]) -> DataFrame {
     let column = |name: &str, dtype: DataType, read: fn(&Value) -> AnyValue<'static>| {
         let values: Vec<_> =
             rows.iter().map(|row| if row[name].is_null() { AnyValue::Null } else { read(&row[name]) }).collect();
@@ -103,7 +103,7 @@ fn frame(rows: &[Map<String, Value>]) -> DataFrame {
 }
 
 /// Puts the rows into `public.rows`.
-async fn fill(pool: &PgPool, rows: &[Map<String, Value>]) {
+pub(crate) async fn fill(pool: &PgPool, rows: &[Map<String, Value>]) {
     const TABLE: &str = "drop table if exists public.rows; create table public.rows (id bigint, i bigint, j bigint, \
                          d numeric(10,2), f double precision, s text, t text, day date, at timestamp, b boolean)";
     sqlx::raw_sql(TABLE).execute(pool).await.expect("a table");

@@ -7,4 +7,5 @@ mod nan;
 mod postgres;
 mod profile;
 mod regex;
+mod suggest;
 mod suites;

@@ -21,26 +21,25 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let profile = match find_file(&args.data, &ctx.dir) {
-        Some(path) => {
-            let profiled = tokio::task::spawn_blocking(move || {
-                quality::profile_file(&path).map_err(|error| unreadable(&path, &error))
-            });
-            profiled.await??
-        }
-        None => {
-            let table = find_table(&args.data)?;
-            let pool = ctx.postgres().await?;
-            let mut connection = pool.acquire().await?;
-            quality::profile_table(&mut connection, &table).await.map_err(refused)?
-        }
-    };
+    let profile = profile_data(&args.data, ctx).await?;
     if args.json {
         output::json(&profile)?;
     } else {
         print(&profile);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn profile_data(data: &str, ctx: &Context) -> anyhow::Result<Profile> {
+    let Some(path) = find_file(data, &ctx.dir) else {
+        let table = find_table(data)?;
+        let pool = ctx.postgres().await?;
+        let mut connection = pool.acquire().await?;
+        return quality::profile_table(&mut connection, &table).await.map_err(refused);
+    };
+    let profiled =
+        tokio::task::spawn_blocking(move || quality::profile_file(&path).map_err(|error| unreadable(&path, &error)));
+    Ok(profiled.await??)
 }
 
 fn print(profile: &Profile) {
