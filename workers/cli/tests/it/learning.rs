@@ -1,0 +1,38 @@
+//! `sluice quality profile` and `suggest`: what a person types first, from a file to a suite that passes.
+
+use std::fmt::Write as _;
+
+use crate::project::{Project, json, text};
+
+fn orders(from: u32, odd: bool) -> String {
+    let mut csv = String::from("id,status,placed\n");
+    for id in from..from + 100 {
+        let status = if odd && id == from { "lost" } else { ["open", "paid"][id as usize % 2] };
+        writeln!(csv, "{id},{status},2024-03-{:02}", 1 + id % 28).expect("write to a string");
+    }
+    csv
+}
+
+#[test]
+fn a_suggested_suite_runs_and_passes() {
+    let project = Project::example();
+    project.write("march.csv", &orders(1, false));
+    project.write("april.csv", &orders(101, true));
+    let profile = json(&project.sluice(["quality", "profile", "--data", "march.csv", "--json"]));
+    assert_eq!(profile["rows"], 100);
+    assert_eq!(profile["columns"][1]["distinct"]["count"], 2);
+    let shown = text(&project.sluice(["quality", "profile", "--data", "march.csv"]));
+    assert!(shown.contains("100 rows, 3 columns") && shown.contains("'open' ×50"), "{shown}");
+
+    let suggested = project.sluice(["quality", "suggest", "--data", "march.csv", "--against", "april.csv"]);
+    assert!(suggested.status.success(), "{}", text(&suggested));
+    let suite = String::from_utf8(suggested.stdout).expect("UTF-8");
+    assert!(suite.contains("weakened: 1 of 100 rows fail in april.csv"), "{suite}");
+    project.write("quality/march.yaml", &suite);
+    for data in ["march.csv", "april.csv"] {
+        let run = project.sluice(["quality", "run", "march", "--data", data]);
+        assert!(run.status.success(), "{}", text(&run));
+    }
+    let missing = project.sluice(["quality", "suggest", "--data", "may.csv"]);
+    assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
+}
