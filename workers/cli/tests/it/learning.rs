@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::project::{Project, json, text};
+use crate::project::{Project, text};
 
 fn orders(from: u32, odd: bool) -> String {
     let mut csv = String::from("id,status,placed\n");
@@ -18,7 +18,7 @@ fn a_suggested_suite_runs_and_passes() {
     let project = Project::example();
     project.write("march.csv", &orders(1, false));
     project.write("april.csv", &orders(101, true));
-    let profile = json(&project.sluice(["quality", "profile", "--data", "march.csv", "--json"]));
+    let profile = project.json(["quality", "profile", "--data", "march.csv", "--json"]);
     assert_eq!(profile["rows"], 100);
     assert_eq!(profile["columns"][1]["distinct"]["count"], 2);
     let shown = text(&project.sluice(["quality", "profile", "--data", "march.csv"]));
