@@ -83,6 +83,7 @@ impl Scalar {
     /// The nearest floating-point number, for numbers.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
+            Self::Decimal { units, scale: 0 } => Some(*units as f64),
             // Parsing rounds once; dividing by a power of ten would round twice.
             Self::Decimal { .. } => self.to_string().parse().ok(),
             Self::Float(value) => Some(*value),
