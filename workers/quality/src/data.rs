@@ -68,7 +68,7 @@ mod tests {
         packed.write_all(b"\xef\xbb\xbfid,day\n1,2024-02-29\n").expect("written");
         packed.finish().expect("written");
         let frame = read_file(&path).expect("a frame");
-        assert_eq!(frame.get_column_names_str(), ["id", "day"]);
+        assert_eq!(frame.get_column_names(), ["id", "day"]);
         assert_eq!(frame.dtypes(), [DataType::Int64, DataType::Date]);
     }
 

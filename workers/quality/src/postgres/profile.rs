@@ -23,7 +23,9 @@ pub async fn profile_table(connection: &mut PgConnection, table: &Table) -> Resu
         let mut empty: Vec<usize> = Vec::new();
         for (place, text) in texts(&row).into_iter().enumerate() {
             if text.is_none() {
-                empty.iter().for_each(|before| nulls.add(*before, place, 1));
+                for before in &empty {
+                    nulls.add(*before, place, 1);
+                }
                 empty.push(place);
             }
             watched[place].see(text.and_then(|text| read(&text, kinds[place])));

@@ -141,9 +141,10 @@ impl Sketch {
         let size = REGISTERS as f64;
         let sum: f64 = self.registers.iter().map(|rank| (-f64::from(*rank)).exp2()).sum();
         let raw = 0.7213 / (1.0 + 1.079 / size) * size * size / sum;
-        let empty = self.registers.iter().filter(|rank| **rank == 0).count();
+        let empty = self.registers.iter().map(|rank| usize::from(*rank == 0)).sum::<usize>();
         let estimate = if raw <= 2.5 * size && empty > 0 { size * (size / empty as f64).ln() } else { raw };
-        estimate.round() as u64
+        // Written out, a float is the nearest whole number without a cast that could wrap.
+        format!("{estimate:.0}").parse().unwrap_or(u64::MAX)
     }
 }
 

@@ -211,7 +211,7 @@ impl Proposed {
             if text.min_length > 0 {
                 bounds.push(("min_value", 1.into()));
             }
-            bounds.push(("max_value", json!(above(text.max_length as f64 * 1.5) as u64)));
+            bounds.push(("max_value", whole(above(text.max_length as f64 * 1.5))));
             self.about(column, "expect_column_value_lengths_to_be_between", bounds, evidence);
         }
         self.or(Weakening::Mostly);
@@ -221,10 +221,10 @@ impl Proposed {
 /// Bounds with room: half as far again, at a round number. A sign that no value has is kept out; a share stays one; a
 /// key has no upper bound, for it grows.
 fn numbers(column: &ColumnProfile, low: f64, high: f64, is_key: bool) -> Vec<(&'static str, Value)> {
-    let whole = column.kind == Type::Int;
-    let number = |value: f64| if value.fract() == 0.0 { json!(value as i64) } else { json!(value) };
+    let is_whole = column.kind == Type::Int;
+    let number = |value: f64| if value.fract() == 0.0 { whole(value) } else { json!(value) };
     let mut bounds = Vec::new();
-    if low >= 1.0 && whole {
+    if low >= 1.0 && is_whole {
         bounds.push(("min_value", 1.into()));
     } else if low >= 0.0 {
         bounds.push(("min_value", 0.into()));
@@ -235,7 +235,7 @@ fn numbers(column: &ColumnProfile, low: f64, high: f64, is_key: bool) -> Vec<(&'
         bounds.push(("min_value", number(-above(-low * 1.5))));
     }
     if !is_key {
-        let is_share = !whole && low >= 0.0 && high <= 1.0;
+        let is_share = !is_whole && low >= 0.0 && high <= 1.0;
         let most = if is_share {
             1.0
         } else if high <= 0.0 {
@@ -248,6 +248,11 @@ fn numbers(column: &ColumnProfile, low: f64, high: f64, is_key: bool) -> Vec<(&'
     bounds
 }
 
+/// A whole number, without a point in its JSON.
+fn whole(value: f64) -> Value {
+    format!("{value:.0}").parse().unwrap_or_default()
+}
+
 fn is_named_as_key(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["id", "key", "code", "zip"].iter().any(|end| name.ends_with(end))
@@ -255,7 +260,8 @@ fn is_named_as_key(name: &str) -> bool {
 
 /// The least round number that is not below a positive one.
 fn above(value: f64) -> f64 {
-    let power = value.log10().floor() as i32;
+    let scientific = format!("{value:e}");
+    let power = scientific.split_once('e').map_or("0", |(_, power)| power);
     let written = |digits: f64| format!("{digits}e{power}").parse().unwrap_or(value);
     let rounded: Option<f64> =
         [1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].into_iter().map(written).find(|round| *round >= value);
