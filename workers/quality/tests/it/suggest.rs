@@ -88,7 +88,7 @@ fn orders(ids: std::ops::Range<i64>, odd: Option<i64>) -> DataFrame {
     let height = usize::try_from(ids.end - ids.start).expect("a height");
     let columns = vec![
         Column::new("id".into(), ids.clone().collect::<Vec<_>>()),
-        Column::new("number".into(), column(&|id| Some(format!("SO-{:05}", id)))),
+        Column::new("number".into(), column(&|id| Some(format!("SO-{id:05}")))),
         Column::new(
             "status".into(),
             column(&|id| {
