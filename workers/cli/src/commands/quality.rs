@@ -140,8 +140,12 @@ async fn on_table(suite: &Suite, data: &str, ctx: &Context) -> anyhow::Result<Ev
     quality::evaluate_table(&mut connection, suite, &table).await.map_err(refused)
 }
 
+/// The table that is meant where there is no such file. `may.csv` could be one, and is not.
 fn find_table(data: &str) -> Result<Table, Failure> {
-    data.parse().map_err(|_| {
+    let a_file =
+        Path::new(data).extension().is_some_and(|end| ["csv", "gz", "parquet"].iter().any(|known| end == *known));
+    let table = if a_file { None } else { data.parse().ok() };
+    table.ok_or_else(|| {
         Failure::usage_hint(
             format!("there is no file `{data}`, and it is not a table"),
             "name a Parquet or CSV file, or write a table as `schema.table`",
