@@ -12,6 +12,22 @@ use serde::de::IgnoredAny;
 pub use json_schema::JsonSchema;
 pub use time_format::TimeFormat;
 
+/// In English, as both ways of reading times know them.
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
 /// A test of one text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextTest {

@@ -2,31 +2,17 @@
 //!
 //! `cargo run -p tasks --example bench_movement [ROWS]`, a million if not said.
 
+mod shop;
+
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
-use chrono::{TimeZone, Utc};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, PgPool};
 use tasks::{extract_mysql::ExtractMysql, load::Load};
 use testkit::bench::{Figure, peak_mib, report};
 use warehouse::lake::Lake;
-use workflow::{
-    endpoint::Endpoint,
-    kind::{DataInterval, Registry, TaskContext},
-    log::TaskLog,
-};
-
-const TABLE: &str = "create table order_items (
-    id bigint unsigned primary key, order_id bigint unsigned not null, line_number smallint unsigned not null,
-    product_id bigint unsigned not null, quantity int not null, unit_price decimal(12, 2) not null,
-    line_total decimal(12, 2) not null, note varchar(60) not null, created_at datetime(6) not null,
-    updated_at datetime(6) not null)";
-const ROWS: &str = "insert into order_items
-    select seq, seq div 3, seq mod 3, seq * 7919 mod 500, 1 + seq mod 5, (seq mod 9973) / 100, (seq mod 49999) / 100,
-           concat('line ', seq, ' of an order'), '2026-01-01' + interval seq second,
-           '2026-01-01' + interval seq * 1000003 microsecond
-    from seq_1_to_";
+use workflow::{endpoint::Endpoint, kind::Registry};
 
 #[tokio::main]
 async fn main() {
@@ -34,8 +20,7 @@ async fn main() {
     let db = testkit::database().await;
     let mysql = testkit::mysql_database().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let mut shop = MySqlConnection::connect(&mysql).await.expect("connect to MariaDB");
-    sqlx::raw_sql(AssertSqlSafe(format!("{TABLE}; {ROWS}{rows}"))).execute(&mut shop).await.expect("fill the table");
+    let mut shop = shop::filled(&mysql, rows).await;
 
     let registry = registry(&db.pool, &mysql, folder.path());
     // A first pass warms both servers, and shows what memory a tenth of the rows needs.
@@ -83,25 +68,8 @@ fn registry(pool: &PgPool, mysql: &str, folder: &Path) -> Registry {
 /// Extracts and loads a table; gives the manifest and the seconds of both.
 async fn move_rows(registry: &Registry, pool: &PgPool, table: &str) -> (Value, f64, f64) {
     let run = async |kind: &str, config: Value, inputs: BTreeMap<String, Value>| {
-        let fence = testkit::attempt(pool).await;
-        let day = |d| Utc.with_ymd_and_hms(2026, 1, d, 0, 0, 0).single().expect("a valid time");
-        let task = TaskContext {
-            dag: "bench".to_owned(),
-            run_id: fence.attempt_id,
-            task: "t".to_owned(),
-            attempt: 1,
-            fence,
-            logical_time: day(1),
-            interval: DataInterval { start: day(1), end: day(2) },
-            timezone: chrono_tz::UTC,
-            params: json!({}),
-            inputs,
-            log: TaskLog::discard(),
-            cancel: tokio_util::sync::CancellationToken::new(),
-        };
-        let start = Instant::now();
-        let output = registry.get(kind).expect("a kind").run(config, &task).await.expect("the task");
-        (output, start.elapsed().as_secs_f64())
+        let (output, seconds) = shop::run(registry, pool, kind, config, inputs).await;
+        (output.expect("the task"), seconds)
     };
     let (manifest, extract) = run("extract_mysql", json!({"table": table}), BTreeMap::new()).await;
     let load = json!({"from": "extract", "into": format!("staging.{table}")});

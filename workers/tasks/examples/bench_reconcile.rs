@@ -3,31 +3,17 @@
 //!
 //! `cargo run -p tasks --example bench_reconcile [ROWS]`, five million if not said.
 
+mod shop;
+
 use std::{collections::BTreeMap, time::Instant};
 
-use chrono::{TimeZone, Utc};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgPool};
+use sqlx::{AssertSqlSafe, MySqlConnection, PgPool};
 use tasks::{extract_mysql::ExtractMysql, load::Load, reconcile::Reconcile};
 use testkit::bench::{Figure, peak_mib, report};
 use warehouse::lake::Lake;
-use workflow::{
-    endpoint::Endpoint,
-    error::TaskError,
-    kind::{DataInterval, Registry, TaskContext},
-    log::TaskLog,
-};
+use workflow::{endpoint::Endpoint, kind::Registry};
 
-const TABLE: &str = "create table order_items (
-    id bigint unsigned primary key, order_id bigint unsigned not null, line_number smallint unsigned not null,
-    product_id bigint unsigned not null, quantity int not null, unit_price decimal(12, 2) not null,
-    line_total decimal(12, 2) not null, note varchar(60) not null, created_at datetime(6) not null,
-    updated_at datetime(6) not null)";
-const ROWS: &str = "insert into order_items
-    select seq, seq div 3, seq mod 3, seq * 7919 mod 500, 1 + seq mod 5, (seq mod 9973) / 100, (seq mod 49999) / 100,
-           concat('line ', seq, ' of an order'), '2026-01-01' + interval seq second,
-           '2026-01-01' + interval seq * 1000003 microsecond
-    from seq_1_to_";
 /// An inserted, a changed and a deleted row.
 const DRIFT: &str = "insert into order_items select id + 7, order_id, 1, 1, 1, 1, 1, 'new', created_at, updated_at
                      from order_items order by id desc limit 1;
@@ -40,19 +26,15 @@ async fn main() {
     let db = testkit::database().await;
     let mysql = testkit::mysql_database().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let mut shop = MySqlConnection::connect(&mysql).await.expect("connect to MariaDB");
-    sqlx::raw_sql(AssertSqlSafe(format!("{TABLE}; {ROWS}{rows}"))).execute(&mut shop).await.expect("fill the table");
+    let mut shop = shop::filled(&mysql, rows).await;
     let lake = Lake::open(folder.path().join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
     let connections = BTreeMap::from([("shop".to_owned(), Endpoint::fixed("MariaDB", mysql.as_str()))]);
     let registry = Registry::new()
         .with(ExtractMysql::new(connections.clone(), db.pool.clone(), lake.clone()))
         .with(Load::new(db.pool.clone(), lake.clone(), folder.path()))
         .with(Reconcile::new(connections, db.pool.clone(), lake, folder.path()));
-    let run = async |kind: &str, config: Value, inputs: BTreeMap<String, Value>| -> (Result<Value, TaskError>, f64) {
-        let task = context(&db.pool, inputs).await;
-        let start = Instant::now();
-        let output = registry.get(kind).expect("a kind").run(config, &task).await;
-        (output, start.elapsed().as_secs_f64())
+    let run = async |kind: &str, config: Value, inputs: BTreeMap<String, Value>| {
+        shop::run(&registry, &db.pool, kind, config, inputs).await
     };
     let (manifest, _) = run("extract_mysql", json!({"table": "order_items"}), BTreeMap::new()).await;
     let inputs = BTreeMap::from([("extract".to_owned(), manifest.expect("extract"))]);
@@ -84,25 +66,6 @@ async fn main() {
             Figure::new("reconcile_peak_mib", peak_mib(), "MiB", "the extract and load before it included"),
         ],
     );
-}
-
-async fn context(pool: &PgPool, inputs: BTreeMap<String, Value>) -> TaskContext {
-    let fence = testkit::attempt(pool).await;
-    let day = |d| Utc.with_ymd_and_hms(2026, 1, d, 0, 0, 0).single().expect("a valid time");
-    TaskContext {
-        dag: "bench".to_owned(),
-        run_id: fence.attempt_id,
-        task: "t".to_owned(),
-        attempt: 1,
-        fence,
-        logical_time: day(1),
-        interval: DataInterval { start: day(1), end: day(2) },
-        timezone: chrono_tz::UTC,
-        params: json!({}),
-        inputs,
-        log: TaskLog::discard(),
-        cancel: tokio_util::sync::CancellationToken::new(),
-    }
 }
 
 const COLUMNS: &str = "concat_ws('|', id, order_id, line_number, product_id, quantity, unit_price, line_total, note, \

@@ -158,11 +158,7 @@ impl TaskKind for ExtractMysql {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let endpoint = self
-            .connections
-            .get(&config.connection)
-            .ok_or_else(|| TaskError::user(format!("there is no connection `{}`", config.connection)))?;
-        let mut connection = mysql::connect(endpoint).await?;
+        let mut connection = mysql::connect_to(&self.connections, &config.connection).await?;
         let extracted = tokio::select! {
             extracted = self.extract(&mut connection, &config, task) => extracted,
             () = task.cancel.cancelled() => Err(TaskError::external("the extract was told to stop")),

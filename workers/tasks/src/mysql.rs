@@ -1,6 +1,6 @@
 //! Connections to the shop's `MySQL` or MariaDB, and what to say where there is none.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -13,6 +13,15 @@ use workflow::{endpoint::Endpoint, error::TaskError};
 pub(crate) const HINT: &str = "start the private services with `sluice up`, or set `services.mysql` in sluice.yaml";
 /// How long a server has to answer, and a caller waits for a connection of a pool.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One connection to what sluice.yaml calls `name`.
+pub(crate) async fn connect_to(
+    connections: &BTreeMap<String, Endpoint>,
+    name: &str,
+) -> Result<MySqlConnection, TaskError> {
+    let endpoint = connections.get(name).ok_or_else(|| TaskError::user(format!("there is no connection `{name}`")))?;
+    connect(endpoint).await
+}
 
 /// One connection, in UTC and utf8mb4, to where the server is now.
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<MySqlConnection, TaskError> {

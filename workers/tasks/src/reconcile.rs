@@ -43,7 +43,7 @@ use self::{
 use crate::{
     extract_mysql::{
         ZeroDates,
-        columns::{self, SourceColumn, SourceType},
+        columns::{self, SourceColumn},
         keys, path_part,
     },
     load::Gate,
@@ -192,11 +192,7 @@ impl TaskKind for Reconcile {
     }
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
-        let endpoint = self
-            .connections
-            .get(&config.connection)
-            .ok_or_else(|| TaskError::user(format!("there is no connection `{}`", config.connection)))?;
-        let mut connection = mysql::connect(endpoint).await?;
+        let mut connection = mysql::connect_to(&self.connections, &config.connection).await?;
         let reconciled = tokio::select! {
             reconciled = self.reconcile(&mut connection, &config, task) => reconciled,
             () = task.cancel.cancelled() => Err(TaskError::external("the comparison was told to stop")),
@@ -422,23 +418,9 @@ async fn check_key(
     let Some(column) = columns.iter().find(|column| column.name == *key) else {
         return Err(TaskError::user(format!("`{table}` has no column `{key}`")));
     };
-    let whole = matches!(
-        column.kind,
-        SourceType::Int8
-            | SourceType::Int16
-            | SourceType::Int32
-            | SourceType::Int64
-            | SourceType::UInt8
-            | SourceType::UInt16
-            | SourceType::UInt32
-            | SourceType::UInt64
-    );
     let theirs = opened.types.get(key).map(String::as_str);
-    let whole_there = matches!(
-        theirs.and_then(PgType::parse),
-        Some(PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(Some((_, 0))))
-    );
-    if !whole || !whole_there {
+    let whole_there = theirs.and_then(PgType::parse).is_some_and(PgType::is_whole);
+    if !column.kind.is_whole() || !whole_there {
         return Err(TaskError::user(format!(
             "the key `{key}` is {:?} in the source and {} in the target; ranges are cut over one column of whole numbers: \
              name another unique one, such as an auto_increment",

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use chrono::NaiveDate;
 use regex::Regex;
 
+use super::MONTHS;
+
 /// A time of day, with what may follow it.
 static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
@@ -16,21 +18,6 @@ static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const FULL_MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
 const DAYS: [&str; 14] = [
     "mon",
     "tue",
@@ -97,10 +84,9 @@ enum Part {
 }
 
 fn part(word: &str) -> Option<Part> {
-    if let Some(place) = MONTHS
-        .iter()
-        .position(|month| word == *month)
-        .or_else(|| FULL_MONTHS.iter().position(|month| word == *month).or_else(|| (word == "sept").then_some(8)))
+    // In full, or its first three letters; only September is cut short in another way, too.
+    if let Some(place) =
+        MONTHS.iter().position(|month| word == *month || word == &month[..3]).or_else(|| (word == "sept").then_some(8))
     {
         return Some(Part::Month(u32::try_from(place + 1).ok()?));
     }

@@ -3,20 +3,7 @@
 use chrono::NaiveDate;
 use regex::{Captures, Regex};
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
+use super::MONTHS;
 
 /// Which texts are times in a format.
 #[derive(Debug, Clone)]

@@ -67,6 +67,21 @@ pub(crate) enum SourceType {
 }
 
 impl SourceType {
+    /// Whether it is a whole number, and nothing that only looks like one.
+    pub(crate) fn is_whole(self) -> bool {
+        matches!(
+            self,
+            Self::Int8
+                | Self::Int16
+                | Self::Int32
+                | Self::Int64
+                | Self::UInt8
+                | Self::UInt16
+                | Self::UInt32
+                | Self::UInt64
+        )
+    }
+
     /// What it is in a frame.
     pub(crate) fn dtype(self) -> DataType {
         match self {

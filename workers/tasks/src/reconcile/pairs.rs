@@ -105,21 +105,8 @@ fn texts(column: &SourceColumn, pg: PgType, zero_dates: ZeroDates) -> Option<(St
     let number = format!("{mine} + 0");
     let bare = || if column.print.zerofill { number.clone() } else { mine.clone() };
     match (column.kind, pg) {
-        (
-            SourceType::Int8
-            | SourceType::Int16
-            | SourceType::Int32
-            | SourceType::Int64
-            | SourceType::UInt8
-            | SourceType::UInt16
-            | SourceType::UInt32
-            | SourceType::UInt64,
-            PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(Some((_, 0))),
-        ) => strict(bare(), plain),
-        (
-            SourceType::Bits | SourceType::Year,
-            PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(Some((_, 0))),
-        ) => strict(number, plain),
+        (kind, pg) if kind.is_whole() && pg.is_whole() => strict(bare(), plain),
+        (SourceType::Bits | SourceType::Year, pg) if pg.is_whole() => strict(number, plain),
         (SourceType::Truth, PgType::Bool) => strict(number, format!("{theirs}::int::text")),
         (SourceType::Decimal(_, scale) | SourceType::WideDecimal(_, scale), PgType::Numeric(limits)) => {
             let alike = limits.is_some_and(|(_, theirs)| usize::try_from(theirs) == Ok(scale));

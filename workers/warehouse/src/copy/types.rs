@@ -44,6 +44,11 @@ pub enum PgType {
 }
 
 impl PgType {
+    /// Whether it holds whole numbers and no others.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Int2 | Self::Int4 | Self::Int8 | Self::Numeric(Some((_, 0))))
+    }
+
     /// Reads what `format_type` prints. `None`: a type that we do not write.
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
