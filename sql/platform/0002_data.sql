@@ -26,6 +26,7 @@ create table sluice.load_ledger (
 );
 create index load_ledger_recent on sluice.load_ledger (dataset, load_id desc);
 create index load_ledger_published on sluice.load_ledger (published_at);
+create index load_ledger_run on sluice.load_ledger (run_id);
 
 -- One row a row that a gate held back, with every rule that it broke and where it stood in its source.
 create table sluice.quarantined_row (

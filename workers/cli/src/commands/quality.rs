@@ -1,6 +1,7 @@
-//! `sluice quality`: run a suite by hand or in CI, list suites, see how they went.
+//! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
 mod profile;
+mod quarantine;
 mod suggest;
 
 use std::{
@@ -35,6 +36,8 @@ enum Command {
     Profile(profile::Args),
     /// Propose a suite for a file or a table, with the evidence, and print it as YAML
     Suggest(suggest::Args),
+    /// Show the rows that gates held back, with every rule that they broke
+    Quarantine(quarantine::Args),
     /// List the project's suites
     List(ListArgs),
     /// Show how a suite's last evaluations went
@@ -77,8 +80,9 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Run(args) => evaluate(&args, ctx).await,
         Command::Profile(args) => profile::run(&args, ctx).await,
         Command::Suggest(args) => suggest::run(&args, ctx).await,
+        Command::Quarantine(args) => Box::pin(ctx.answered(quarantine::run(&args, ctx))).await,
         Command::List(args) => list(&args, ctx),
-        Command::History(args) => history(&args, ctx).await,
+        Command::History(args) => Box::pin(ctx.answered(history(&args, ctx))).await,
     }
 }
 

@@ -1,12 +1,17 @@
-//! `sluice show`: a run, its tasks and their attempts; or the items of a mapped task.
+//! `sluice show`: a run, its tasks, their attempts and what they loaded; or one task, or the items of a mapped one.
+
+mod items;
+mod task;
 
 use std::process::ExitCode;
 
 use chrono_tz::Tz;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
-use warehouse::runs::{self as store, AttemptRow, RunRow, TaskRow};
+use warehouse::{
+    load::ledger::{self, LoadRow},
+    runs::{self as store, AttemptRow, TaskRow},
+};
 use workflow::{diagnostic::did_you_mean, state::TaskState};
 
 use crate::{
@@ -19,7 +24,7 @@ use crate::{
 /// Arguments of `sluice show`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run's number, or a DAG for its latest run; with a mapped task, the items of its list
+    /// A run's number, or a DAG for its latest run; with a task, that one, or the items of a mapped one
     #[arg(value_name = "RUN[.TASK]")]
     run: String,
     /// As JSON
@@ -32,6 +37,7 @@ struct Shown {
     #[serde(flatten)]
     report: Report,
     attempts: Vec<AttemptRow>,
+    loads: Vec<LoadRow>,
 }
 
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
@@ -39,10 +45,25 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let (run, task) = runs::split_task(&args.run);
     let run = runs::find_run(&pool, run).await?;
     let run_id = run.run_id;
-    if let Some(task) = task {
-        return items(&args, ctx, &pool, &run, task).await;
+    let mut shown = Shown {
+        report: Report::read(&pool, run_id).await?,
+        attempts: store::attempts(&pool, run_id).await?,
+        loads: ledger::of_run(&pool, run_id).await?,
+    };
+    if let Some(name) = task {
+        let tasks = &shown.report.tasks;
+        let Some(row) = tasks.iter().find(|row| row.task == name) else {
+            let hint = did_you_mean(name, tasks.iter().map(|row| row.task.as_str()));
+            return Err(Failure::usage_hint(format!("run {run_id} has no task `{name}`"), hint).into());
+        };
+        if let Some(counts) = &row.items {
+            let list = store::items(&pool, run_id, name).await?;
+            return items::show(&list, &folded(name, counts), run_id, args.json, ctx);
+        }
+        shown.attempts.retain(|attempt| attempt.task == name);
+        shown.loads.retain(|load| load.task.as_deref() == Some(name));
+        return task::show(row, &shown, args.json, ctx);
     }
-    let shown = Shown { report: Report::read(&pool, run_id).await?, attempts: store::attempts(&pool, run_id).await? };
     if args.json {
         output::json(&shown)?;
         return Ok(ExitCode::SUCCESS);
@@ -84,7 +105,28 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
             output::line(format!("\n{}: {reason}", output::paint(&task.task, Style::Bold)));
         }
     }
+    show_loads(&shown.loads, run.run_id);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was loaded, and where to see what was held back.
+fn show_loads(loads: &[LoadRow], run_id: i64) {
+    if loads.is_empty() {
+        return;
+    }
+    let cells: Vec<_> = loads
+        .iter()
+        .map(|load| {
+            let counts = [load.read, load.loaded, load.quarantined, load.deduplicated].map(|count| count.to_string());
+            let [read, loaded, quarantined, deduplicated] = counts;
+            vec![load.dataset.clone(), read, loaded, quarantined, deduplicated, load.verdict.clone()]
+        })
+        .collect();
+    output::line("");
+    output::table(&["loaded into", "read", "loaded", "quarantined", "deduplicated", "gate"], &cells);
+    if loads.iter().any(|load| load.quarantined > 0) {
+        output::line(format!("\n`sluice quality quarantine --run {run_id}` shows the rows that were held back"));
+    }
 }
 
 /// What there is to say beside a task: when it goes on, or how its items stand.
@@ -104,62 +146,4 @@ fn folded(task: &str, items: &Value) -> String {
     let states = TaskState::ALL.iter().rev().filter_map(|state| Some(format!("{} {state}", of(state.as_str())?)));
     let states = states.collect::<Vec<_>>().join(", ");
     format!("{task}[0..{}]: {states}", of("total").unwrap_or(1) - 1)
-}
-
-/// The items of a mapped task: all that did not go well, and some of the others.
-async fn items(args: &Args, ctx: &Context, pool: &PgPool, run: &RunRow, task: &str) -> anyhow::Result<ExitCode> {
-    const MANY: usize = 50;
-    let tasks = store::tasks(pool, run.run_id).await?;
-    let Some(row) = tasks.iter().find(|row| row.task == task) else {
-        let hint = did_you_mean(task, tasks.iter().map(|row| row.task.as_str()));
-        return Err(Failure::usage_hint(format!("run {} has no task `{task}`", run.run_id), hint).into());
-    };
-    let items = store::items(pool, run.run_id, task).await?;
-    if args.json {
-        output::json(&items)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let text = row.items.as_ref().map_or_else(
-        || format!("{task} of run {} has no items: it is not mapped, or its list is not known yet", run.run_id),
-        |items| format!("{} of run {}", folded(task, items), run.run_id),
-    );
-    output::line(text);
-    let (well, other): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.state == TaskState::Success.as_str());
-    let room = MANY.saturating_sub(other.len());
-    let mut shown: Vec<_> = other.into_iter().chain(well.iter().copied().take(room)).collect();
-    shown.sort_by_key(|item| item.place);
-    if shown.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    output::line("");
-    let zone = ctx.project.timezone;
-    let cells: Vec<Vec<String>> = shown
-        .iter()
-        .map(|item| {
-            vec![
-                item.task.clone(),
-                short(item.item.as_ref()),
-                output::state(&item.state),
-                format!("{}/{}", item.attempts, item.max_attempts),
-                runs::took(item.started_at, item.finished_at),
-                item.not_before.map(|at| format!("next {}", runs::when(Some(at), zone))).unwrap_or_default(),
-                item.reason.as_deref().unwrap_or_default().lines().next().unwrap_or_default().to_owned(),
-            ]
-        })
-        .collect();
-    output::table(&["item", "value", "state", "attempts", "took", "", "reason"], &cells);
-    if well.len() > room {
-        output::line(format!("and {} more that succeeded; --json has them all", well.len() - room));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// An item as far as a column has room for it.
-fn short(item: Option<&Value>) -> String {
-    let text = match item {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    };
-    if text.chars().count() <= 40 { text } else { text.chars().take(39).chain(['…']).collect() }
 }

@@ -9,8 +9,16 @@ async fn a_new_project_loads_its_file_and_quarantines_two_rows() {
     let database = testkit::database().await;
     let project = Project::example().with("SLUICE_POSTGRES_URL", &database.url);
     let (project, outputs) = tokio::task::spawn_blocking(move || {
-        let outputs = [vec!["check"], vec!["run", "sales", "--wait"], vec!["run", "sales", "--wait"]]
-            .map(|args| project.sluice(args));
+        let outputs = [
+            vec!["check"],
+            vec!["run", "sales", "--wait"],
+            vec!["show", "1"],
+            vec!["show", "1.load_sales"],
+            vec!["quality", "quarantine", "staging.sales", "--run", "1"],
+            vec!["quality", "quarantine", "--run", "1", "--rule", "product.not_null", "--json"],
+            vec!["run", "sales", "--wait"],
+        ]
+        .map(|args| project.sluice(args));
         (project, outputs)
     })
     .await
@@ -18,6 +26,17 @@ async fn a_new_project_loads_its_file_and_quarantines_two_rows() {
     for output in &outputs {
         assert!(output.status.success(), "{}", text(output));
     }
+    // From the run to the task to the rows that it held back, each step named by the one before.
+    let shown = |place: usize, words: &[&str]| {
+        let text = text(&outputs[place]);
+        assert!(words.iter().all(|word| text.contains(word)), "not all of {words:?}:\n{text}");
+    };
+    shown(2, &["load_sales", "staging.sales", "quarantined", "`sluice quality quarantine --run 1`"]);
+    shown(3, &["load_sales of run 1 of sales", "needs   read_file", "ATTEMPT", "staging.sales"]);
+    shown(4, &["raw/csv/sales/", "product.not_null", "quantity.between", "product=null"]);
+    let held: serde_json::Value = serde_json::from_slice(&outputs[5].stdout).expect("JSON");
+    assert_eq!(held.as_array().map(Vec::len), Some(1), "{held}");
+    assert_eq!(held[0]["rules"], serde_json::json!(["product.not_null"]), "{held}");
     let loads: Vec<(i64, i64, i64, i64)> =
         query_as("select read, loaded, quarantined, deduplicated from sluice.loads where dataset = 'staging.sales'")
             .fetch_all(&database.pool)

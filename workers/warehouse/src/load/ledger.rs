@@ -1,6 +1,7 @@
 //! The load ledger: one row a batch that was published or refused.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::{PgConnection, PgPool, types::Json};
 
 use super::{Audit, LoadRequest, Outcome, Verdict, publish::Tally};
@@ -39,6 +40,34 @@ impl Row {
             repeated: true,
         }
     }
+}
+
+/// A load of a run, as people read it.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct LoadRow {
+    /// Its number over all runs.
+    pub load_id: i64,
+    /// The task.
+    pub task: Option<String>,
+    /// The table.
+    pub dataset: String,
+    /// See [`Verdict`].
+    pub verdict: String,
+    /// Rows that the batch had.
+    pub read: i64,
+    /// Rows that were published.
+    pub loaded: i64,
+    /// Rows that the gate held back.
+    pub quarantined: i64,
+    /// Rows that were there before.
+    pub deduplicated: i64,
+    /// When it was published, or refused.
+    pub published_at: DateTime<Utc>,
+}
+
+/// The loads of a run, oldest first.
+pub async fn of_run(pool: &PgPool, run_id: i64) -> Result<Vec<LoadRow>, WarehouseError> {
+    Ok(sqlx::query_as(include_str!("../../../../sql/runs/list_loads.sql")).bind(run_id).fetch_all(pool).await?)
 }
 
 /// What the ledger says of a batch that was published. One that its gate refused does not count: it may be
