@@ -182,7 +182,8 @@ create sequence sluice.fencing_token;
 
 -- One row an attempt, kept for ever. Its token fences: every write of the attempt names it, and is refused
 -- once the attempt is no longer 'running'. `service` is which service it could not reach, where that ended it.
--- The token is part of what names an attempt, and is never looked for alone.
+-- The token is part of what names an attempt, and is never looked for alone. What changes at the end of an attempt that
+-- goes well is in no index, and its page has room for the new row, so that no index is written then.
 create table sluice.attempt (
     attempt_id    bigint generated always as identity primary key,
     task_run_id   bigint not null,
@@ -199,9 +200,17 @@ create table sluice.attempt (
     gate          boolean not null default false,
     service       text,
     unique (task_run_id, attempt)
-);
-create index attempt_leases on sluice.attempt (lease_until) where state = 'running';
-create index attempt_faults on sluice.attempt (finished_at) where state in ('failed', 'timed_out', 'lost');
+) with (fillfactor = 60);
+create index attempt_faults on sluice.attempt (attempt_id) where error_domain is not null;
+
+-- The attempts that run, one a task that runs. They are found by their tasks: an index of attempts with their state or their
+-- lease in it would have to be written anew, and all others of the table with it, at the end of each.
+create view sluice.running_attempt as
+select a.attempt_id, a.task_run_id, a.attempt, a.token, a.worker, a.lease_until, a.started_at, t.run_id, t.task, t.queue,
+       t.repeatable
+from sluice.task_run t
+join sluice.attempt a on a.task_run_id = t.task_run_id and a.attempt = t.attempts
+where t.state = 'running' and a.state = 'running';
 
 create table sluice.task_log (
     attempt_id  bigint not null,

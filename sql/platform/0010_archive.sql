@@ -26,7 +26,7 @@ create index on sluice_archive.task_edge (run_id, needs);
 create table sluice_archive.attempt (like sluice.attempt, run_created_at timestamptz not null)
     partition by range (run_created_at);
 create index on sluice_archive.attempt (task_run_id, attempt);
-create index on sluice_archive.attempt (finished_at) where state in ('failed', 'timed_out', 'lost');
+create index on sluice_archive.attempt (finished_at) where error_domain is not null;
 
 create table sluice_archive.task_log (like sluice.task_log, run_created_at timestamptz not null)
     partition by range (run_created_at);

@@ -1,6 +1,4 @@
-select a.worker, t.run_id, r.dag, t.task, a.attempt, a.started_at as since, a.lease_until
-from sluice.attempt a
-join sluice.task_run t using (task_run_id)
+select a.worker, a.run_id, r.dag, a.task, a.attempt, a.started_at as since, a.lease_until
+from sluice.running_attempt a
 join sluice.dag_run r using (run_id)
-where a.state = 'running'
 order by a.started_at, a.attempt_id;

@@ -4,5 +4,5 @@ select w.worker, w.host, w.pid, w.version, w.slots, w.queues, w.labels, w.starte
 from sluice.worker w
 where w.role = 'worker'
   and ((w.stopped_at is null and w.seen_at > clock_timestamp() - interval '1 day')
-       or exists (select from sluice.attempt a where a.worker = w.worker and a.state = 'running'))
+       or exists (select from sluice.running_attempt a where a.worker = w.worker))
 order by w.started_at, w.worker;

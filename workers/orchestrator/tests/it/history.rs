@@ -158,3 +158,21 @@ async fn a_dag_with_100_000_finished_runs_does_not_slow_the_loop() {
     assert!(old.0 <= young.0 + 50, "rows visited: {} before, {} with 100,000 runs more", young.0, old.0);
     assert!(old.1 <= young.1 * 2, "pages visited: {} before, {} with 100,000 runs more", young.1, old.1);
 }
+
+/// Postgres writes all indexes of a row anew once a column that one of them names has changed, if only in its predicate.
+#[tokio::test]
+async fn the_end_of_an_attempt_that_went_well_changes_no_index() {
+    let db = testkit::database().await;
+    let indexes: Vec<String> = sqlx::query_scalar(
+        "select pg_get_indexdef(indexrelid) from pg_index where indrelid = 'sluice.attempt'::regclass",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("the indexes");
+    assert!(!indexes.is_empty());
+    for index in indexes {
+        for column in ["state", "finished_at", "lease_until"] {
+            assert!(!index.contains(column), "{column} changes at the end, and is in: {index}");
+        }
+    }
+}
