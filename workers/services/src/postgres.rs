@@ -64,13 +64,13 @@ impl Server for Postgres {
 
     fn set_password(&self, site: &Site<'_>, password: &Password) -> Result<(), ServiceError> {
         let programs = programs_for(&site.folder)?;
-        disown_reused_pid(site)?;
+        disown_pid(site)?;
         single_user(site, &programs, &site.folder, &password_command(password))
     }
 
     fn launch(&self, site: &Site<'_>, ports: Ports, _password: &Password) -> Result<Launch, ServiceError> {
         let programs = programs_for(&site.folder)?;
-        disown_reused_pid(site)?;
+        disown_pid(site)?;
         let data = site.folder.join("data");
         let memory = shared_memory(site);
         let more = match site.purpose {
@@ -183,20 +183,25 @@ fn run(
     Err(site.failed(action, process::summary(&String::from_utf8_lossy(&output.stderr))))
 }
 
-/// A `postmaster.pid` whose id now belongs to a process that is not this Postgres keeps the server from starting.
-/// The file itself stays (it names the shared memory that a killed server may have left); only the id goes.
-fn disown_reused_pid(site: &Site<'_>) -> Result<(), ServiceError> {
+/// A `postmaster.pid` whose id is not that of this Postgres keeps the server from starting: another process may have it now,
+/// or nobody has collected the one that was killed. The file itself stays (it names the shared memory that a killed server
+/// may have left); only the id goes.
+fn disown_pid(site: &Site<'_>) -> Result<(), ServiceError> {
     let path = site.folder.join("data/postmaster.pid");
     let Ok(written) = fs::read_to_string(&path) else { return Ok(()) };
-    let Some((pid, rest)) = written.split_once('\n') else { return Ok(()) };
-    let Some(found) = pid.trim().parse().ok().and_then(Identity::of) else { return Ok(()) };
-    let data = site.folder.join("data").display().to_string();
-    if process::command_line(found.pid).is_some_and(|line| line.contains(&data)) {
-        site.mended(format!("process {} has run on from before; starting it anew", found.pid));
-        site.stop(&found)?;
+    let Some((first, rest)) = written.split_once('\n') else { return Ok(()) };
+    let Ok(pid) = first.trim().parse() else { return Ok(()) };
+    if let Some(found) = Identity::of(pid) {
+        let data = site.folder.join("data").display().to_string();
+        if process::command_line(pid).is_some_and(|line| line.contains(&data)) {
+            site.mended(format!("process {pid} has run on from before; starting it anew"));
+            site.stop(&found)?;
+            return Ok(());
+        }
+        site.mended(format!("its pid file names process {pid}, which is another program now"));
+    } else if !process::is_taken(pid) {
         return Ok(());
     }
-    site.mended(format!("its pid file names process {}, which is another program now", found.pid));
     state::write_private(&path, &format!("{}\n{rest}", process::unused_pid()), &site.account)
 }
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -124,11 +125,16 @@ pub(crate) fn command_line(pid: i32) -> Option<String> {
     Some(String::from_utf8_lossy(&listed.stdout).into_owned())
 }
 
+/// Whether the id is taken, if only by a process that has ended and that nobody has collected yet.
+pub(crate) fn is_taken(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None::<Signal>) != Err(Errno::ESRCH)
+}
+
 /// A process id that nobody has.
 pub(crate) fn unused_pid() -> i32 {
     (1..32_000)
         .rev()
-        .find(|pid| kill(Pid::from_raw(*pid), None::<Signal>) == Err(nix::errno::Errno::ESRCH))
+        .find(|pid| !is_taken(*pid))
         .unwrap_or(31_999)
 }
 

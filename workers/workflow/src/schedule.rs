@@ -147,7 +147,8 @@ impl Timing {
         }
         let fields = text.split_whitespace().count();
         if !(5..=6).contains(&fields) {
-            return Err(format!("`{text}` has {fields} fields, a cron expression has 5, or 6 with seconds first"));
+            let found = if fields == 1 { "one field".to_owned() } else { format!("{fields} fields") };
+            return Err(format!("`{text}` has {found}, a cron expression has 5, or 6 with seconds first"));
         }
         let cron = Cron::from_str(text).map_err(|error| {
             let error = error.to_string();

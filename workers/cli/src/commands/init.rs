@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ("sluice check".to_owned(), "read every file, show every fault"),
         ("sluice run sales --wait".to_owned(), "load data/sales.csv; two of its rows will be quarantined"),
         ("sluice show sales".to_owned(), "what the run did"),
+        ("sluice all".to_owned(), "run it each day at 6, with the web page; Ctrl-C ends it"),
     ] {
         output::line(format!("  {command:<26}{}", output::paint(why, output::Style::Dim)));
     }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -122,6 +123,29 @@ fn a_pid_that_another_process_has_now_is_left_alone() {
     assert!(said.contains(&format!("its pid file names process {other}, which is another program now")), "{said}");
     home.services().down().unwrap();
     assert!(bystander.is_alive(), "a process that is not ours was stopped");
+}
+
+#[test]
+fn a_killed_server_that_nobody_has_collected_is_no_hindrance() {
+    let home = Home::new();
+    home.up(Service::Postgres);
+    let pid = home.pid(Service::Postgres);
+    kill_hard(pid);
+    while home.status(Service::Postgres).state != Condition::Died {
+        std::thread::yield_now();
+    }
+    // What is left of a child of ours until we ask for its end; the server's own, as another user's would not count.
+    let owner = fs::metadata(home.path().join("data/postgres/data")).unwrap().uid();
+    let ended = Bystander(Command::new("true").uid(owner).spawn().unwrap());
+    let stat = format!("/proc/{}/stat", ended.pid());
+    while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+        std::thread::yield_now();
+    }
+    edit(&home.path().join("data/postgres/data/postmaster.pid"), |text| {
+        text.replacen(&pid.to_string(), &ended.pid().to_string(), 1)
+    });
+    home.up(Service::Postgres);
+    assert_eq!(home.status(Service::Postgres).state, Condition::Running);
 }
 
 #[test]
