@@ -16,6 +16,7 @@ mod load;
 mod low_stock;
 mod mail_server;
 mod mysql_types;
+mod real_data;
 mod reconcile;
 mod report;
 mod support;

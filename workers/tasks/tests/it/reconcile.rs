@@ -180,7 +180,6 @@ async fn what_cannot_be_compared_is_refused_by_name() {
     for (keys, told) in [
         (keys("id", &[]), "column `doc` is text in the source, and jsonb rewrites it; leave it out with `except`"),
         (keys("id", &["dok"]), "`except` names `dok`, which is not a column of the source (did you mean `doc`?)"),
-        (keys("code", &["doc"]), "the key `code` is Text in the source and text in the target; ranges are cut over"),
         (keys("part", &["doc"]), "`t` has no unique index on the key `part` alone"),
         (json!({"table": "t", "target": "staging.tt", "key": "id"}), "the warehouse has no table staging.tt"),
     ] {
@@ -188,7 +187,98 @@ async fn what_cannot_be_compared_is_refused_by_name() {
         assert_eq!(error.domain, ErrorDomain::User);
         assert!(error.to_string().starts_with(told), "{error}");
     }
-    world.run("reconcile", keys("id", &["doc"]), &[]).await.expect("alike");
+    for (more, told) in [
+        (json!({"sums": ["idd"]}), "`sums` names `idd`, which is not a column of the source (did you mean `id`?)"),
+        (
+            json!({"sums": ["code"]}),
+            "`sums` names `code`, which is Text: only whole numbers and decimals have exact sums",
+        ),
+        (
+            json!({"grace": {"column": "part", "for": "5m"}}),
+            "`grace` names `part`, which is no datetime or timestamp column",
+        ),
+    ] {
+        let mut keys = keys("id", &["doc"]);
+        keys.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        let error = world.run("reconcile", keys, &[]).await.expect_err(told);
+        assert!(error.domain == ErrorDomain::User && error.to_string().starts_with(told), "{error}");
+    }
+    for key in ["id", "code"] {
+        world.run("reconcile", keys(key, &["doc"]), &[]).await.expect("alike");
+    }
+}
+
+/// Texts that differ in case or blanks alone, several columns, and a number that is negative: whatever names a row.
+#[tokio::test]
+async fn rows_that_no_whole_number_names_are_told_and_mended() {
+    let world = World::new(
+        "create table orders (shop varchar(9) collate utf8mb4_bin not null, day date not null, place int not null,
+                              amount decimal(12, 2), primary key (shop, day, place));
+         insert into orders select elt(1 + seq mod 3, 'Zoë', 'zoë', 'a|b'), '2026-01-01' + interval seq div 90 day, cast(seq as signed) - 100, seq / 7
+         from seq_1_to_30000",
+    )
+    .await;
+    let key = json!(["shop", "day", "place"]);
+    let load = json!({"from": "extract", "into": "staging.orders", "key": key});
+    world.move_rows(json!({"table": "orders"}), load).await.expect("move");
+    let report =
+        world.run("reconcile", keys(json!({"key": key, "sums": ["amount", "place"]})), &[]).await.expect("alike");
+    assert_eq!([&report["source_rows"], &report["left"]], [&json!(30_000), &json!(0)]);
+    assert_eq!(report["sums"]["place"], json!({"source": "447015000", "target": "447015000"}));
+    assert_eq!(report["sums"]["amount"]["source"], report["sums"]["amount"]["target"]);
+
+    world
+        .shop(
+            "insert into orders values ('new', '2027-01-01', -1, 1);
+             update orders set amount = amount + 1 where place = 23;
+             delete from orders where place = 5",
+        )
+        .await;
+    let error = world.run("reconcile", keys(json!({"key": key, "sums": ["amount"]})), &[]).await.expect_err("differ");
+    let told = error.to_string();
+    assert!(told.contains("1 missing, 1 extra and 1 different of 30000 rows"), "{told}");
+    assert!(
+        told.contains("missing new, 2027-01-01, -1, extra Zoë, 2026-01-02, 5, different Zoë, 2026-01-02, 23"),
+        "{told}"
+    );
+    let sums = "select sums -> 'amount' ->> 'source' from sluice.reconciliations order by attempt_id desc limit 1";
+    let there: String = world.texts(sums).await[0].clone().expect("a sum");
+    let here = world.texts("select sum(amount)::text from staging.orders").await[0].clone().expect("a sum");
+    assert_ne!(there, here);
+
+    let report = world.run("reconcile", keys(json!({"key": key, "repair": true})), &[]).await.expect("mended");
+    assert_eq!([&report["repair"]["loaded"], &report["left"]], [&json!(2), &json!(0)]);
+    let report = world.run("reconcile", keys(json!({"key": key})), &[]).await.expect("alike");
+    assert_eq!(report["target_rows"], json!(30_000));
+}
+
+#[tokio::test]
+async fn what_changed_within_the_grace_period_does_not_count() {
+    let world = World::new(
+        "create table orders (id int primary key, v int, changed_at datetime(6) not null);
+         insert into orders select seq, seq, '2026-01-01' from seq_1_to_1000",
+    )
+    .await;
+    let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"]});
+    world.move_rows(json!({"table": "orders"}), load).await.expect("move");
+    world
+        .shop(
+            "insert into orders values (2000, 1, utc_timestamp(6)), (2001, 1, '2026-01-02');
+             update orders set v = 0, changed_at = utc_timestamp(6) where id in (7, 8);
+             update orders set v = 0, changed_at = '2026-01-02' where id = 9",
+        )
+        .await;
+    let grace = json!({"grace": {"column": "changed_at", "for": "10m"}});
+    let error = world.run("reconcile", keys(grace), &[]).await.expect_err("two are old");
+    let told = error.to_string();
+    assert!(told.contains("1 missing, 0 extra and 1 different of 1002 rows, and 3 that changed just now"), "{told}");
+    assert!(told.contains("missing 2001, different 9"), "{told}");
+    assert_eq!(world.texts("select recent::text from sluice.reconciliations").await, [Some("3".to_owned())]);
+    let grace = json!({"grace": {"column": "changed_at", "for": "10m"}, "repair": true});
+    let report = world.run("reconcile", keys(grace.clone()), &[]).await.expect("mended");
+    assert_eq!([&report["repair"]["loaded"], &report["recent"]], [&json!(2), &json!(3)], "the rest is the next load's");
+    let report = world.run("reconcile", keys(grace), &[]).await.expect("alike but for what is new");
+    assert_eq!([&report["left"], &report["recent"]], [&json!(0), &json!(3)]);
 }
 
 /// Keys at both ends of their types, with gaps of any size, and a repair of whatever was changed at random.
