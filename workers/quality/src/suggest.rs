@@ -5,6 +5,8 @@
 //! [`Suggestion::suite`] on every batch and gives what was found to [`Suggestion::learn`], until nothing changes. What
 //! is left has passed on all of them.
 
+mod bounds;
+mod notes;
 mod propose;
 mod yaml;
 

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Candidate, Weakening};
+use super::{
+    Candidate, Weakening,
+    bounds::{above, numbers, whole},
+    notes::notes,
+};
 use crate::{
     profile::{ColumnProfile, Profile, TextProfile, thousands},
     types::Type,
@@ -34,9 +38,6 @@ const FEW_NUMBERS: u64 = 5;
 
 /// Texts are of a form where so many forms fit them all.
 const FORMS: usize = 3;
-
-/// Numbers above this are not written as bounds: not all of their digits are known.
-const LARGEST: f64 = 1e15;
 
 /// The checks to try, and notes for people.
 pub(super) fn propose(profile: &Profile) -> (Vec<Candidate>, Vec<String>) {
@@ -108,21 +109,7 @@ impl Proposed {
                 self.text(column, text);
             }
         }
-        if let Some(text) = &column.text {
-            for (count, what) in [(text.blank, "are blank"), (text.padded, "begin or end with a blank")] {
-                if count > 0 {
-                    self.notes.push(format!(
-                        "`{}`: {} of {} texts {what}",
-                        column.name,
-                        thousands(count),
-                        thousands(values)
-                    ));
-                }
-            }
-        }
-        if column.distinct.count == 1 && values > 1 {
-            self.notes.push(format!("`{}` has one value in all rows that have any", column.name));
-        }
+        self.notes.extend(notes(column));
     }
 
     /// Whether the column is meant to be a key.
@@ -160,8 +147,11 @@ impl Proposed {
         if column.kind == Type::Int && !values.iter().all(Value::is_i64) {
             return false;
         }
-        let evidence =
-            format!("{distinct} values, the rarest, {}, in {} rows", rarest.value.to_json(), thousands(rarest.count));
+        let (value, rows) = (rarest.value.to_json(), thousands(rarest.count));
+        let evidence = match distinct {
+            1 => format!("one value, {value}, in {rows} rows"),
+            _ => format!("{distinct} values, the rarest, {value}, in {rows} rows"),
+        };
         self.about(column, "expect_column_values_to_be_in_set", vec![("value_set", Value::Array(values))], evidence);
         self.or(Weakening::Mostly);
         true
@@ -181,12 +171,9 @@ impl Proposed {
             }
             Type::Int | Type::Decimal(_) | Type::Float => {
                 let (Some(low), Some(high)) = (min.as_f64(), max.as_f64()) else { return };
-                if low.abs() > LARGEST || high.abs() > LARGEST || !low.is_finite() || !high.is_finite() {
-                    return;
-                }
-                let bounds = numbers(column, low, high, is_unique || is_named_as_key(&column.name));
-                let usual = column.quantiles.map(|q| format!("; 90 % from {} to {}", q.p05, q.p95)).unwrap_or_default();
-                (bounds, format!("{evidence}{usual}"))
+                let is_key = is_unique || is_named_as_key(&column.name);
+                let Some((bounds, more)) = numbers(column, low, high, is_key) else { return };
+                (bounds, format!("{evidence}{more}"))
             }
             _ => return,
         };
@@ -218,56 +205,9 @@ impl Proposed {
     }
 }
 
-/// Bounds with room: half as far again, at a round number. A sign that no value has is kept out; a share stays one; a
-/// key has no upper bound, for it grows.
-fn numbers(column: &ColumnProfile, low: f64, high: f64, is_key: bool) -> Vec<(&'static str, Value)> {
-    let is_whole = column.kind == Type::Int;
-    let number = |value: f64| if value.fract() == 0.0 { whole(value) } else { json!(value) };
-    let mut bounds = Vec::new();
-    if low >= 1.0 && is_whole {
-        bounds.push(("min_value", 1.into()));
-    } else if low >= 0.0 {
-        bounds.push(("min_value", 0.into()));
-        if low > 0.0 {
-            bounds.push(("strict_min", true.into()));
-        }
-    } else if !is_key {
-        bounds.push(("min_value", number(-above(-low * 1.5))));
-    }
-    if !is_key {
-        let is_share = !is_whole && low >= 0.0 && high <= 1.0;
-        let most = if is_share {
-            1.0
-        } else if high <= 0.0 {
-            0.0
-        } else {
-            above(high * 1.5)
-        };
-        bounds.push(("max_value", number(most)));
-    }
-    bounds
-}
-
-/// A whole number, without a point in its JSON.
-fn whole(value: f64) -> Value {
-    format!("{value:.0}").parse().unwrap_or_default()
-}
-
 fn is_named_as_key(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["id", "key", "code", "zip"].iter().any(|end| name.ends_with(end))
-}
-
-/// The least round number that is not below a positive one.
-fn above(value: f64) -> f64 {
-    let scientific = format!("{value:e}");
-    let power = scientific.split_once('e').map_or("0", |(_, power)| power);
-    let written = |digits: f64| format!("{digits}e{power}").parse().unwrap_or(value);
-    let rounded: Option<f64> =
-        [1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].into_iter().map(written).find(|round| *round >= value);
-    let rounded = rounded.unwrap_or(value);
-    // A length or a whole number has a whole bound.
-    if value >= 1.0 { rounded.ceil() } else { rounded }
 }
 
 /// One regular expression for texts of these patterns, where few forms with digits in them fit all.
@@ -321,13 +261,6 @@ fn form(patterns: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bounds_are_round_and_hold() {
-        for (value, round) in [(1.0, 1.0), (14.0 * 1.5, 25.0), (0.031, 0.04), (99.0, 100.0), (38_970.0, 40_000.0)] {
-            assert!((above(value) - round).abs() < 1e-12, "{value}: {}", above(value));
-        }
-    }
 
     #[test]
     fn patterns_become_forms() {

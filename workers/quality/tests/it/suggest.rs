@@ -141,3 +141,39 @@ async fn a_table_gets_a_suite_that_it_passes() {
     assert!(found.checks.iter().all(|check| check.outcome == Outcome::Passed), "{found:#?}");
     assert!(found.checks.iter().any(|check| check.id == "line_total.between"), "{}", suggestion.yaml());
 }
+
+/// Rows as a shop has them once a spreadsheet and a data frame library had them.
+fn odd_rows() -> DataFrame {
+    let rows = 0..400_i64;
+    let column = |value: &dyn Fn(i64) -> Option<String>| rows.clone().map(value).collect::<Vec<_>>();
+    let columns = vec![
+        Column::new(
+            "quantity".into(),
+            rows.clone().map(|row| if row == 7 { 80_995 } else { 1 + row % 30 }).collect::<Vec<_>>(),
+        ),
+        Column::new(
+            "balance".into(),
+            rows.clone().map(|row| if row == 9 { -1e9 } else { (row % 40 - 9) as f64 / 4.0 }).collect::<Vec<_>>(),
+        ),
+        Column::new(
+            "customer".into(),
+            rows.clone().map(|row| (row % 4 > 0).then_some(17_850.0 + row as f64)).collect::<Vec<_>>(),
+        ),
+        Column::new("account".into(), column(&|row| (row % 4 > 0).then(|| format!("{}.0", 12_346 + row)))),
+        Column::new("article".into(), column(&|row| Some(format!("{:05}", row * 251)))),
+        Column::new("Postal Code".into(), rows.clone().map(|row| 1_040 + row * 240).collect::<Vec<_>>()),
+        Column::new(
+            "city".into(),
+            column(&|row| Some(if row % 7 == 0 { "null".to_owned() } else { format!("City {}", row % 60) })),
+        ),
+        Column::new("country".into(), column(&|_| Some("Brasil".to_owned()))),
+    ];
+    DataFrame::new(400, columns).expect("a frame")
+}
+
+#[tokio::test]
+async fn what_a_tool_did_to_the_data_is_noted_and_bounds_keep_clear_of_values_far_off() {
+    let (suggestion, found) = suggest(&[("rows.csv", odd_rows())]).await;
+    assert!(found.iter().all(|evaluation| evaluation.verdict == Verdict::Passed), "{found:#?}");
+    insta::assert_snapshot!(suggestion.yaml());
+}
