@@ -3,6 +3,8 @@
 //! A value that the target cannot hold makes its row fail, and is sent as NULL (text with NUL characters: with
 //! each of them spelled `\0`), so that the row stays countable until whoever stages it takes it out.
 
+use std::ops::ControlFlow;
+
 use polars::prelude::{ChunkedArray, DataFrame, DataType, Int64Chunked, PolarsNumericType, Series};
 
 use super::{
@@ -36,7 +38,8 @@ pub struct CellFault {
 type Cells<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> Result<(), String> + 'a>;
 
 /// Appends the rows of `frame`, whose columns are `types` in order. `first` is the place of the first row in
-/// the batch; where rows are `numbered`, a column with their places comes first.
+/// the batch; where rows are `numbered`, a column with their places comes first. After each row `sent` may take what
+/// is there, and ends the work where it says so.
 pub(super) fn encode(
     frame: &DataFrame,
     types: &[PgType],
@@ -44,9 +47,10 @@ pub(super) fn encode(
     numbered: bool,
     out: &mut Vec<u8>,
     faults: &mut Vec<CellFault>,
-) -> Result<(), WarehouseError> {
+    mut sent: impl FnMut(&mut Vec<u8>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, WarehouseError> {
     if frame.height() == 0 {
-        return Ok(());
+        return Ok(ControlFlow::Continue(()));
     }
     let columns: Vec<Series> = frame
         .columns()
@@ -65,7 +69,7 @@ pub(super) fn encode(
     for (row, number) in (0..frame.height()).zip(first..) {
         out.extend_from_slice(&fields);
         if numbered {
-            value(out, &number.to_be_bytes());
+            eight(out, number.to_be_bytes());
         }
         for (index, cell) in cells.iter().enumerate() {
             let start = out.len();
@@ -77,8 +81,11 @@ pub(super) fn encode(
                 faults.push(CellFault { row: number, column: frame.columns()[index].name().to_string(), reason });
             }
         }
+        if sent(out).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 /// One chunk of the storage type that [`cells`] reads: 64-bit integers for whatever is an integer inside.
@@ -116,7 +123,8 @@ fn cells<'a>(series: &'a Series, dtype: &DataType, pg: PgType) -> Result<Cells<'
             })
         }
         (DataType::UInt64, PgType::Numeric(limits)) => {
-            numbers(series.u64().map_err(failed())?, move |number, out| decimal(i128::from(number), 0, limits, out))
+            let decimal = decimals(0, limits);
+            numbers(series.u64().map_err(failed())?, move |number, out| decimal(i128::from(number), out))
         }
         (DataType::UInt64, _) => numbers(series.u64().map_err(failed())?, move |number, out| {
             let signed = i64::try_from(number).map_err(|_| out_of_range(number, pg))?;
@@ -125,16 +133,15 @@ fn cells<'a>(series: &'a Series, dtype: &DataType, pg: PgType) -> Result<Cells<'
         (DataType::Int128, PgType::Numeric(limits)) => {
             let DataType::Decimal(_, scale) = dtype else { return Ok(unfit(dtype, pg)) };
             let scale = u32::try_from(*scale).unwrap_or(0);
-            let whole = series.i128().map_err(failed())?;
-            numbers(whole, move |unscaled, out| decimal(unscaled, scale, limits, out))
+            numbers(series.i128().map_err(failed())?, decimals(scale, limits))
         }
         (DataType::Float64, PgType::Float8) => numbers(series.f64().map_err(failed())?, |number, out| {
-            value(out, &number.to_be_bytes());
+            eight(out, number.to_be_bytes());
             Ok(())
         }),
         (DataType::Float64, PgType::Float4) => numbers(series.f64().map_err(failed())?, |number, out| {
             #[expect(clippy::cast_possible_truncation, reason = "the column came from 32-bit floats")]
-            value(out, &(number as f32).to_be_bytes());
+            four(out, (number as f32).to_be_bytes());
             Ok(())
         }),
         (DataType::Int64, _) => temporal_or_integer(integers()?, dtype, pg),
@@ -167,11 +174,11 @@ fn temporal_or_integer<'a>(array: &'a Int64Chunked, dtype: &DataType, pg: PgType
     match (dtype, pg) {
         (DataType::Date, PgType::Date) => numbers(array, |days, out| {
             let days = i32::try_from(days - DAYS_1970_TO_2000).map_err(|_| format!("day {days} is out of range"))?;
-            value(out, &days.to_be_bytes());
+            four(out, days.to_be_bytes());
             Ok(())
         }),
         (DataType::Time, PgType::Time) => numbers(array, |nanos, out| {
-            value(out, &micros(nanos, 1, 1000)?.to_be_bytes());
+            eight(out, micros(nanos, 1, 1000)?.to_be_bytes());
             Ok(())
         }),
         (DataType::Datetime(unit, _), PgType::Timestamp | PgType::Timestamptz) => {
@@ -180,7 +187,7 @@ fn temporal_or_integer<'a>(array: &'a Int64Chunked, dtype: &DataType, pg: PgType
                 let micros = micros(instant, multiplier, divisor)?
                     .checked_sub(MICROS_1970_TO_2000)
                     .ok_or_else(|| out_of_range(instant, pg))?;
-                value(out, &micros.to_be_bytes());
+                eight(out, micros.to_be_bytes());
                 Ok(())
             })
         }
@@ -195,7 +202,8 @@ fn temporal_or_integer<'a>(array: &'a Int64Chunked, dtype: &DataType, pg: PgType
             })
         }
         (dtype, PgType::Numeric(limits)) if dtype.is_integer() => {
-            numbers(array, move |number, out| decimal(i128::from(number), 0, limits, out))
+            let decimal = decimals(0, limits);
+            numbers(array, move |number, out| decimal(i128::from(number), out))
         }
         (dtype, _) if dtype.is_integer() => numbers(array, move |number, out| integer(number, pg, out)),
         _ => unfit(dtype, pg),
@@ -236,30 +244,50 @@ fn value(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+// Length and value in one piece: each append costs as much as what it appends.
+
+fn two(out: &mut Vec<u8>, [a, b]: [u8; 2]) {
+    out.extend_from_slice(&[0, 0, 0, 2, a, b]);
+}
+
+fn four(out: &mut Vec<u8>, [a, b, c, d]: [u8; 4]) {
+    out.extend_from_slice(&[0, 0, 0, 4, a, b, c, d]);
+}
+
+fn eight(out: &mut Vec<u8>, bytes: [u8; 8]) {
+    let mut cell = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    cell[4..].copy_from_slice(&bytes);
+    out.extend_from_slice(&cell);
+}
+
 fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(&(-1i32).to_be_bytes());
 }
 
 fn integer(number: i64, pg: PgType, out: &mut Vec<u8>) -> Result<(), String> {
     match pg {
-        PgType::Int2 => value(out, &i16::try_from(number).map_err(|_| out_of_range(number, pg))?.to_be_bytes()),
-        PgType::Int4 => value(out, &i32::try_from(number).map_err(|_| out_of_range(number, pg))?.to_be_bytes()),
-        PgType::Int8 => value(out, &number.to_be_bytes()),
-        PgType::Float8 if number.unsigned_abs() <= EXACT_DOUBLE => value(out, &(number as f64).to_be_bytes()),
+        PgType::Int2 => two(out, i16::try_from(number).map_err(|_| out_of_range(number, pg))?.to_be_bytes()),
+        PgType::Int4 => four(out, i32::try_from(number).map_err(|_| out_of_range(number, pg))?.to_be_bytes()),
+        PgType::Int8 => eight(out, number.to_be_bytes()),
+        PgType::Float8 if number.unsigned_abs() <= EXACT_DOUBLE => eight(out, (number as f64).to_be_bytes()),
         _ => return Err(out_of_range(number, pg)),
     }
     Ok(())
 }
 
-fn decimal(unscaled: i128, scale: u32, limits: Option<(u32, u32)>, out: &mut Vec<u8>) -> Result<(), String> {
-    if let Some((precision, digits)) = limits
-        && !numeric::fits(unscaled, scale, precision, digits)
-    {
-        let point = if scale == 0 { String::new() } else { format!("e-{scale}") };
-        return Err(format!("{unscaled}{point} is out of range for numeric({precision},{digits})"));
+/// Writes numbers with so many digits behind the point.
+fn decimals(scale: u32, limits: Option<(u32, u32)>) -> impl Fn(i128, &mut Vec<u8>) -> Result<(), String> {
+    let fit = limits.map(|(precision, digits)| numeric::Fit::new(scale, precision, digits));
+    move |unscaled, out| {
+        if let (Some(fit), Some((precision, digits))) = (&fit, limits)
+            && !fit.holds(unscaled)
+        {
+            let point = if scale == 0 { String::new() } else { format!("e-{scale}") };
+            return Err(format!("{unscaled}{point} is out of range for numeric({precision},{digits})"));
+        }
+        numeric::write(unscaled, scale, out);
+        Ok(())
     }
-    numeric::write(unscaled, scale, out);
-    Ok(())
 }
 
 fn micros(instant: i64, multiplier: i64, divisor: i64) -> Result<i64, String> {

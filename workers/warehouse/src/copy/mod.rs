@@ -8,6 +8,8 @@ mod json;
 mod numeric;
 mod types;
 
+use std::ops::ControlFlow;
+
 use polars::prelude::{DataFrame, Schema};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
@@ -20,8 +22,8 @@ use crate::{
 
 /// Bytes of encoded rows that go to Postgres in one message.
 const MESSAGE: usize = 512 * 1024;
-/// Rows that are encoded in one go.
-const SLICE: usize = 4096;
+/// Rows that are brought into the form that is encoded in one go.
+const SLICE: usize = 64 * 1024;
 /// Messages that may wait for Postgres.
 const IN_FLIGHT: usize = 4;
 
@@ -131,23 +133,24 @@ where
     let mut report = CopyReport::default();
     let mut message = Vec::with_capacity(MESSAGE + MESSAGE / 4);
     message.extend_from_slice(encode::HEADER);
+    let send = |message: &mut Vec<u8>| {
+        if message.len() < MESSAGE {
+            return ControlFlow::Continue(());
+        }
+        let full = std::mem::replace(message, Vec::with_capacity(MESSAGE + MESSAGE / 4));
+        if sender.blocking_send(full).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
     for frame in frames {
         let frame = frame?
             .select(names.iter().copied())
             .map_err(WarehouseError::frame("the batch lacks a column of its table"))?;
-        let mut offset = 0;
-        while offset < frame.height() {
+        for offset in (0..frame.height()).step_by(SLICE) {
             let slice = frame.slice(i64::try_from(offset).unwrap_or(i64::MAX), SLICE);
             let first = i64::try_from(report.rows).unwrap_or(i64::MAX);
-            encode::encode(&slice, &types, first, numbered, &mut message, &mut report.faults)?;
-            report.rows += slice.height() as u64;
-            offset += SLICE;
-            if message.len() >= MESSAGE {
-                let full = std::mem::replace(&mut message, Vec::with_capacity(MESSAGE + MESSAGE / 4));
-                if sender.blocking_send(full).is_err() {
-                    return Ok(report);
-                }
+            if encode::encode(&slice, &types, first, numbered, &mut message, &mut report.faults, send)?.is_break() {
+                return Ok(report);
             }
+            report.rows += slice.height() as u64;
         }
     }
     message.extend_from_slice(encode::TRAILER);

@@ -34,24 +34,42 @@ pub(super) fn write(unscaled: i128, scale: u32, out: &mut Vec<u8>) {
     let digits = &groups[first..count];
     let short = |value: usize| i16::try_from(value).unwrap_or(i16::MAX);
     let weight = if digits.is_empty() { 0 } else { short(count) - short(fraction) - 1 };
+    let sign = if digits.is_empty() { 0 } else { sign };
+    // In one piece: each append costs as much as what it appends.
+    let mut cell = [0; 12 + 2 * 12];
     let length = 8 + 2 * digits.len();
-    out.extend_from_slice(&i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
-    out.extend_from_slice(&short(digits.len()).to_be_bytes());
-    out.extend_from_slice(&weight.to_be_bytes());
-    out.extend_from_slice(&(if digits.is_empty() { 0 } else { sign }).to_be_bytes());
-    out.extend_from_slice(&short(scale as usize).to_be_bytes());
-    for digit in digits.iter().rev() {
-        out.extend_from_slice(&digit.to_be_bytes());
+    cell[..4].copy_from_slice(&i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
+    cell[4..6].copy_from_slice(&short(digits.len()).to_be_bytes());
+    cell[6..8].copy_from_slice(&weight.to_be_bytes());
+    cell[8..10].copy_from_slice(&sign.to_be_bytes());
+    cell[10..12].copy_from_slice(&short(scale as usize).to_be_bytes());
+    for (digit, place) in digits.iter().rev().zip(cell[12..].chunks_exact_mut(2)) {
+        place.copy_from_slice(&digit.to_be_bytes());
     }
+    out.extend_from_slice(&cell[..4 + length]);
 }
 
-/// Whether `unscaled / 10^from` is exactly a `numeric(precision, scale)`.
-pub(super) fn fits(unscaled: i128, from: u32, precision: u32, scale: u32) -> bool {
-    let magnitude = unscaled.unsigned_abs();
-    let whole_digits = precision.saturating_sub(scale);
-    let exact = from <= scale || magnitude.is_multiple_of(10u128.saturating_pow(from - scale));
-    // Compare the part before the point, so that nothing overflows.
-    exact && magnitude / 10u128.saturating_pow(from) < 10u128.saturating_pow(whole_digits)
+/// Which numbers `unscaled / 10^from` are exactly a `numeric(precision, scale)`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fit {
+    /// What all of them are below, without their sign.
+    below: u128,
+    /// What all of them are multiples of.
+    multiple: u128,
+}
+
+impl Fit {
+    /// Worked out once for a column: divisions of 128 bits are slow.
+    pub(super) fn new(from: u32, precision: u32, scale: u32) -> Self {
+        let whole = precision.saturating_sub(scale);
+        let power = |exponent| 10u128.saturating_pow(exponent);
+        Self { below: power(whole.saturating_add(from)), multiple: power(from.saturating_sub(scale)) }
+    }
+
+    pub(super) fn holds(&self, unscaled: i128) -> bool {
+        let magnitude = unscaled.unsigned_abs();
+        magnitude < self.below && (self.multiple == 1 || magnitude.is_multiple_of(self.multiple))
+    }
 }
 
 /// Appends length and value of a decimal as text: `-12.50`. The error says why it is none, or does not fit the
@@ -142,11 +160,11 @@ mod tests {
 
     #[test]
     fn fits_is_exact_at_the_edges() {
-        assert!(fits(9_999, 2, 4, 2));
-        assert!(!fits(10_000, 2, 4, 2));
-        assert!(fits(-9_999, 2, 4, 2));
-        assert!(fits(12_300, 4, 3, 2), "1.2300 is 1.23");
-        assert!(!fits(12_345, 4, 12, 2), "1.2345 has four digits after the point");
-        assert!(fits(i128::MAX / 2, 38, 38, 38));
+        assert!(Fit::new(2, 4, 2).holds(9_999));
+        assert!(!Fit::new(2, 4, 2).holds(10_000));
+        assert!(Fit::new(2, 4, 2).holds(-9_999));
+        assert!(Fit::new(4, 3, 2).holds(12_300), "1.2300 is 1.23");
+        assert!(!Fit::new(4, 12, 2).holds(12_345), "1.2345 has four digits after the point");
+        assert!(Fit::new(38, 38, 38).holds(i128::MAX / 2));
     }
 }
