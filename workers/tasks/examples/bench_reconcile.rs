@@ -14,6 +14,17 @@ use testkit::bench::{Figure, peak_mib, report};
 use warehouse::lake::Lake;
 use workflow::{endpoint::Endpoint, kind::Registry};
 
+const TABLE: &str = "create table order_items (
+    id bigint unsigned primary key, order_id bigint unsigned not null, line_number smallint unsigned not null,
+    product_id bigint unsigned not null, quantity int not null, unit_price decimal(12, 2) not null,
+    line_total decimal(12, 2) not null, note varchar(60) not null, created_at datetime(6) not null,
+    updated_at datetime(6) not null)";
+const ROWS: &str = "insert into order_items
+    select seq, seq div 3, seq mod 3, seq * 7919 mod 500, 1 + seq mod 5, (seq mod 9973) / 100, (seq mod 49999) / 100,
+           concat('line ', seq, ' of an order'), '2026-01-01' + interval seq second,
+           '2026-01-01' + interval seq * 1000003 microsecond
+    from seq_1_to_";
+
 /// An inserted, a changed and a deleted row.
 const DRIFT: &str = "insert into order_items select id + 7, order_id, 1, 1, 1, 1, 1, 'new', created_at, updated_at
                      from order_items order by id desc limit 1;
@@ -26,7 +37,7 @@ async fn main() {
     let db = testkit::database().await;
     let mysql = testkit::mysql_database().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let mut shop = shop::filled(&mysql, rows).await;
+    let mut shop = shop::filled(&mysql, TABLE, ROWS, rows).await;
     let lake = Lake::open(folder.path().join("lake").to_str().expect("a UTF-8 path")).expect("a lake");
     let connections = BTreeMap::from([("shop".to_owned(), Endpoint::fixed("MariaDB", mysql.as_str()))]);
     let registry = Registry::new()

@@ -11,21 +11,10 @@ use workflow::{
     log::TaskLog,
 };
 
-const TABLE: &str = "create table order_items (
-    id bigint unsigned primary key, order_id bigint unsigned not null, line_number smallint unsigned not null,
-    product_id bigint unsigned not null, quantity int not null, unit_price decimal(12, 2) not null,
-    line_total decimal(12, 2) not null, note varchar(60) not null, created_at datetime(6) not null,
-    updated_at datetime(6) not null)";
-const ROWS: &str = "insert into order_items
-    select seq, seq div 3, seq mod 3, seq * 7919 mod 500, 1 + seq mod 5, (seq mod 9973) / 100, (seq mod 49999) / 100,
-           concat('line ', seq, ' of an order'), '2026-01-01' + interval seq second,
-           '2026-01-01' + interval seq * 1000003 microsecond
-    from seq_1_to_";
-
-/// A database with so many rows in its table `order_items`.
-pub(crate) async fn filled(url: &str, rows: u64) -> MySqlConnection {
+/// A database with one table of so many rows. `rows` is the statement that makes them, up to their number.
+pub(crate) async fn filled(url: &str, table: &str, rows: &str, count: u64) -> MySqlConnection {
     let mut shop = MySqlConnection::connect(url).await.expect("connect to MariaDB");
-    sqlx::raw_sql(AssertSqlSafe(format!("{TABLE}; {ROWS}{rows}"))).execute(&mut shop).await.expect("fill the table");
+    sqlx::raw_sql(AssertSqlSafe(format!("{table}; {rows}{count}"))).execute(&mut shop).await.expect("fill the table");
     shop
 }
 
