@@ -34,12 +34,7 @@ use workflow::{
     template,
 };
 
-use self::{
-    bounds::Window,
-    columns::SourceColumn,
-    decode::{Decoder, RowFault},
-    sink::Sink,
-};
+use self::{bounds::Window, columns::SourceColumn, sink::Sink};
 use crate::mysql;
 
 /// Rows of one row group, and of what is decoded before it is handed on.
@@ -257,7 +252,7 @@ impl ExtractMysql {
         );
         let stem = format!("{folder}/{}", attempt_stem(task));
         let source = format!("{}.{}", config.connection, config.table);
-        let sink = Sink::start(self.lake.clone(), stem, source.clone(), columns::schema(&columns));
+        let sink = Sink::start(self.lake.clone(), stem, source.clone(), &columns, config.zero_dates);
         let (written, mark) = stream(connection, config, &columns, window.as_ref(), sink, task).await?;
         let batch_id = match &window {
             Some(window) => window.batch_id(),
@@ -295,40 +290,21 @@ async fn stream(
     for argument in arguments {
         query = query.bind(argument);
     }
-    let mut decoder = Decoder::new(columns, config.zero_dates, ROW_GROUP);
-    let mut last: Option<sqlx::mysql::MySqlRow> = None;
     {
         let mut rows = query.fetch(&mut *connection);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
-            match decoder.push(&row) {
-                Ok(()) => {}
-                Err(RowFault::Rejected { text, reason }) => sink.reject(text, reason),
-                Err(RowFault::Broken(reason)) => {
-                    return Err(TaskError::internal(format!("cannot read `{}`: {reason}", config.table)));
-                }
-            }
-            if window.is_some() {
-                last = Some(row);
-            }
-            if decoder.rows() >= ROW_GROUP {
-                if task.cancel.is_cancelled() {
-                    return Err(TaskError::external(format!("reading `{}` was cancelled", config.table)));
-                }
-                sink.write(decoder.take()?).await?;
-            }
+            sink.push(row).await?;
         }
     }
-    if decoder.rows() > 0 {
-        sink.write(decoder.take()?).await?;
-    }
-    for (column, count) in decoder.nulled() {
+    let written = sink.finish().await?;
+    for (column, count) in &written.nulled {
         task.log.warn(format!("`{column}`: {count} values are no dates, and became null (`zero_dates: null`)"));
     }
-    let mark = match (window, last) {
-        (Some(window), Some(row)) => Some(window.mark_at(&row, columns).map_err(TaskError::internal)?),
+    let mark = match (window, &written.last) {
+        (Some(window), Some(row)) => Some(window.mark_at(row, columns).map_err(TaskError::internal)?),
         _ => None,
     };
-    Ok((sink.finish().await?, mark))
+    Ok((written, mark))
 }
 
 /// An error of the source's server: a table or right that is missing is the user's, the rest may pass.

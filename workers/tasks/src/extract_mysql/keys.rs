@@ -9,9 +9,8 @@ use warehouse::{
 use workflow::error::TaskError;
 
 use super::{
-    ROW_GROUP, ZeroDates,
+    ZeroDates,
     columns::{self, SourceColumn},
-    decode::{Decoder, RowFault},
     failed,
     sink::Sink,
 };
@@ -44,9 +43,8 @@ pub(crate) struct Wanted<'a> {
 /// Reads the rows, in the snapshot that the connection is in.
 pub(crate) async fn read(connection: &mut MySqlConnection, wanted: Wanted<'_>) -> Result<Manifest, TaskError> {
     let Wanted { lake, stem, dataset, table, columns, key, keys, zero_dates, batch_id } = wanted;
-    let mut sink = Sink::start(lake, stem, dataset.clone(), columns::schema(columns));
+    let mut sink = Sink::start(lake, stem, dataset.clone(), columns, zero_dates);
     let names: Vec<String> = columns.iter().map(|column| columns::quote(&column.name)).collect();
-    let mut decoder = Decoder::new(columns, zero_dates, ROW_GROUP);
     for some in keys.chunks(NAMED) {
         let named: Vec<String> = some.iter().map(ToString::to_string).collect();
         let sql = format!(
@@ -58,21 +56,8 @@ pub(crate) async fn read(connection: &mut MySqlConnection, wanted: Wanted<'_>) -
         );
         let mut rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch(&mut *connection);
         while let Some(row) = rows.try_next().await.map_err(failed)? {
-            match decoder.push(&row) {
-                Ok(()) => {}
-                Err(RowFault::Rejected { text, reason }) => sink.reject(text, reason),
-                Err(RowFault::Broken(reason)) => {
-                    return Err(TaskError::internal(format!("cannot read `{table}`: {reason}")));
-                }
-            }
+            sink.push(row).await?;
         }
-        drop(rows);
-        if decoder.rows() >= ROW_GROUP {
-            sink.write(decoder.take()?).await?;
-        }
-    }
-    if decoder.rows() > 0 {
-        sink.write(decoder.take()?).await?;
     }
     let written = sink.finish().await?;
     let rows = |files: &[LakeFile]| files.iter().map(|file| file.rows).sum();
