@@ -174,7 +174,9 @@ impl Staged {
         let files: Vec<String> = self.request.manifest.files.iter().map(|file| file.path.clone()).collect();
         let frames = files.into_iter().flat_map(move |path| row_groups(&lake, &path));
         let report = copy_frames(&mut *connection, &target, frames).await?;
-        if report.rows >= ANALYZE_FROM {
+        // Rows that are appended as they are go by in one scan, which no statistics would change.
+        let is_plain = self.request.key.is_empty() && matches!(self.request.deduplicate, Deduplicate::Never);
+        if report.rows >= ANALYZE_FROM && !is_plain {
             let sql = format!("analyze {}", self.table.quoted());
             sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection).await?;
         }
