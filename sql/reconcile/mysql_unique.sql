@@ -1,8 +1,8 @@
--- Whether a unique index is on just this column.
+-- Whether a unique index is on just these columns, which are sorted and joined by commas.
 select exists (
     select 1
     from information_schema.statistics s
     where s.table_schema = database() and s.table_name = ? and s.non_unique = 0
     group by s.index_name
-    having count(*) = 1 and max(s.column_name) = ? and max(s.sub_part is not null) = 0
+    having group_concat(s.column_name order by binary s.column_name separator ',') = ? and max(s.sub_part is not null) = 0
 )

@@ -6,26 +6,25 @@
 //! through the gate, the ledger and the fence, rows that the source no longer has among it, in one transaction.
 
 mod compare;
+mod key;
+mod mend;
 mod pairs;
 mod ranges;
+mod samples;
 mod sides;
+mod sums;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{Connection, MySqlConnection, PgPool};
 use warehouse::{
-    WarehouseError,
-    copy::PgType,
-    fence,
+    WarehouseError, fence,
     ident::TableName,
-    lake::{Lake, attempt_stem},
-    load::{Audit, Deduplicate, LoadRequest, Outcome, Repair, Seen, Staged, Verdict},
+    lake::Lake,
+    load::{Outcome, Seen, Verdict},
 };
 use workflow::{
     datasets::{Dataset, Datasets, Touched},
@@ -33,18 +32,22 @@ use workflow::{
     endpoint::Endpoint,
     error::TaskError,
     kind::{Reference, Target as Named, TaskContext, TaskKind},
+    span::Span,
 };
 
+pub use self::key::Names;
 use self::{
-    compare::{Differences, KEPT},
+    compare::Differences,
+    key::Key,
     pairs::Pair,
+    samples::{first_keys, samples},
     sides::{Source, Target},
+    sums::Sum,
 };
 use crate::{
     extract_mysql::{
         ZeroDates,
-        columns::{self, SourceColumn},
-        keys, path_part,
+        columns::{self, SourceColumn, SourceType},
     },
     load::Gate,
     mysql,
@@ -76,8 +79,8 @@ pub struct Config {
     pub table: String,
     /// `schema.table` of the warehouse, which should hold the same.
     pub target: String,
-    /// The column of whole numbers that names a row, unique in the source.
-    pub key: String,
+    /// What names a row, unique in the source: best a column of whole numbers, else any column, or several.
+    pub key: Names,
     /// Which columns the target has of the source; all of them if not said.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
@@ -87,6 +90,12 @@ pub struct Config {
     /// As the extract has it.
     #[serde(default)]
     pub zero_dates: ZeroDates,
+    /// Columns whose sums are told.
+    #[serde(default)]
+    pub sums: Vec<String>,
+    /// Rows that the source has just changed do not count.
+    #[serde(default)]
+    pub grace: Option<Grace>,
     /// So many rows may differ.
     #[serde(default)]
     pub tolerate: u64,
@@ -101,6 +110,17 @@ pub struct Config {
     pub gate: Option<Gate>,
 }
 
+/// For how long a change may be on its way.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grace {
+    /// A `datetime` (in UTC) or `timestamp` column that every change of a row moves forward.
+    pub column: String,
+    /// How long before the comparison a change does not count yet.
+    #[serde(rename = "for")]
+    pub span: Span,
+}
+
 fn shop() -> String {
     "shop".to_owned()
 }
@@ -111,8 +131,6 @@ fn twenty() -> usize {
 
 /// Samples that an output has room for.
 const MOST_SAMPLES: usize = 100;
-/// Characters of a value that a sample shows.
-const SHOWN: usize = 200;
 
 /// What was found, as the task's output has it and `sluice.reconciliation` keeps it.
 #[derive(Debug, Serialize)]
@@ -128,6 +146,11 @@ struct Report {
     missing: u64,
     extra: u64,
     different: u64,
+    /// Rows that differ, and changed in the source within the grace period.
+    recent: u64,
+    /// By column, where asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sums: BTreeMap<String, Sum>,
     /// Columns that were compared.
     compared: Vec<String>,
     /// Statements that each side was asked.
@@ -157,13 +180,17 @@ impl TaskKind for Reconcile {
         if let Err(error) = TableName::parse(&config.target) {
             problems.push(Problem::new("target", error.to_string()).hint("write it as `schema.table`"));
         }
-        if config.columns.as_ref().is_some_and(|columns| !columns.contains(&config.key)) {
-            problems.push(
-                Problem::new("columns", format!("the key `{}` is not among them", config.key)).hint("add it there"),
-            );
+        if config.key.all().is_empty() {
+            problems.push(Problem::new("key", "no column is named"));
         }
-        if config.except.contains(&config.key) {
-            problems.push(Problem::new("except", format!("`{}` is the key, and always compared", config.key)));
+        for name in config.key.all() {
+            if config.columns.as_ref().is_some_and(|columns| !columns.contains(name)) {
+                problems
+                    .push(Problem::new("columns", format!("the key `{name}` is not among them")).hint("add it there"));
+            }
+            if config.except.contains(name) {
+                problems.push(Problem::new("except", format!("`{name}` is the key, and always compared")));
+            }
         }
         if config.samples > MOST_SAMPLES {
             problems.push(Problem::new("samples", format!("{} is more than {MOST_SAMPLES}", config.samples)));
@@ -211,6 +238,13 @@ impl TaskKind for Reconcile {
             report.different,
             report.source_rows
         );
+        let found = match report.recent {
+            0 => found,
+            recent => format!("{found}, and {recent} that changed just now"),
+        };
+        for (column, sum) in &report.sums {
+            task.log.info(sum.told(column));
+        }
         if let Some(load) = &report.repair {
             task.log.info(format!("{found}; mended by load {}, {} left", load.load_id, report.left));
         } else if report.left > 0 {
@@ -234,6 +268,7 @@ impl TaskKind for Reconcile {
 /// What both sides say of themselves before rows are compared.
 struct Setting {
     columns: Vec<SourceColumn>,
+    key: Key,
     pairs: Vec<Pair>,
     seen: Seen,
     source_at: String,
@@ -250,7 +285,7 @@ impl Reconcile {
         let table = TableName::parse(&config.target)?;
         let mut transaction = self.pool.begin().await.map_err(WarehouseError::from)?;
         // First the target, then the source: what is published in between could not be told from rows that got lost.
-        let opened = Target::begin(&mut transaction, &table, &config.key).await?;
+        let opened = Target::begin(&mut transaction, &table, config.key.all()).await?;
         let source_at = Source::begin(connection).await?;
         let mut columns = columns::read(connection, &config.table, config.columns.as_deref()).await?;
         if config.zero_dates == ZeroDates::Text {
@@ -258,23 +293,28 @@ impl Reconcile {
                 column.kind = column.kind.dates_as_text();
             }
         }
-        let key = check_key(connection, config, &columns, &opened).await?;
+        let key = Key::find(connection, config, &columns, &opened).await?;
         let pairs = pairs::pairs(&columns, &opened.types, &config.except, config.zero_dates)?;
+        sums::check(&config.sums, &columns)?;
         let (mine, theirs) = pairs::row_texts(&pairs);
-        let mut source = Source { connection: &mut *connection, table: config.table.clone(), key, text: mine };
-        let mut target =
-            Target { connection: &mut transaction, table: table.clone(), key: config.key.clone(), text: theirs };
+        let mut source =
+            Source { connection: &mut *connection, table: config.table.clone(), key: key.clone(), text: mine };
+        let mut target = Target { connection: &mut transaction, table: table.clone(), key: key.clone(), text: theirs };
         let keyless = target.keyless().await?;
         if keyless > 0 {
-            return Err(TaskError::user(format!("{keyless} rows of {table} have no `{}`", config.key)));
+            return Err(TaskError::user(format!("{keyless} rows of {table} have no `{}`", key.names.join(", "))));
         }
-        let found = compare::compare(&mut source, &mut target, &task.cancel).await?;
-        let samples = samples(&mut source, &mut target, &pairs, &found, config.samples).await?;
+        let sums = sums::sums(&mut source, &mut target, &config.sums).await?;
+        let mut found = compare::compare(&mut source, &mut target, &task.cancel).await?;
+        if let Some(grace) = &config.grace {
+            set_aside(&mut source, grace, &columns, &source_at, &mut found).await?;
+        }
+        let samples = samples(&mut source, &mut target, (&key, &pairs), &found, config.samples).await?;
         transaction.rollback().await.map_err(WarehouseError::from)?;
 
-        let setting = Setting { columns, pairs, seen: opened.seen, source_at, target_at: opened.at };
+        let setting = Setting { columns, key, pairs, seen: opened.seen, source_at, target_at: opened.at };
         let repair = if config.repair && found.count() > 0 {
-            Some(self.repair(connection, config, task, &setting, &found).await?)
+            Some(self.mend(connection, config, task, &setting, &found).await?)
         } else {
             None
         };
@@ -293,6 +333,8 @@ impl Reconcile {
             missing: found.missing.count,
             extra: found.extra.count,
             different: found.different.count,
+            recent: found.recent,
+            sums,
             compared: setting.pairs.into_iter().map(|pair| pair.name).collect(),
             statements: found.statements,
             left,
@@ -306,78 +348,11 @@ impl Reconcile {
         Ok(report)
     }
 
-    /// Reads the rows that differ anew, from the snapshot that they were compared in, and publishes them.
-    async fn repair(
-        &self,
-        connection: &mut MySqlConnection,
-        config: &Config,
-        task: &TaskContext,
-        setting: &Setting,
-        found: &Differences,
-    ) -> Result<Outcome, TaskError> {
-        if ![&found.missing, &found.extra, &found.different].into_iter().all(compare::Keys::are_known) {
-            return Err(TaskError::user(format!(
-                "{} rows differ, and a repair mends {KEPT} of a sort at most: load the table whole",
-                found.count()
-            )));
-        }
-        let suite = match &config.gate {
-            Some(gate) => Some(gate.read_suite(&self.project).await?),
-            None => None,
-        };
-        let wrong: BTreeSet<i128> = found.missing.kept.iter().chain(&found.different.kept).copied().collect();
-        let gone: BTreeSet<i128> = found.extra.kept.iter().filter(|key| !wrong.contains(key)).copied().collect();
-        let folder = format!(
-            "raw/{}/{}/date={}",
-            path_part(&config.connection),
-            path_part(&config.table),
-            task.logical_time.with_timezone(&task.timezone).date_naive()
-        );
-        let manifest = keys::read(
-            connection,
-            keys::Wanted {
-                lake: self.lake.clone(),
-                stem: format!("{folder}/{}-repair", attempt_stem(task)),
-                dataset: format!("{}.{}", config.connection, config.table),
-                table: &config.table,
-                columns: &setting.columns,
-                key: &config.key,
-                keys: &wrong.into_iter().collect::<Vec<_>>(),
-                zero_dates: config.zero_dates,
-                batch_id: format!("reconcile@{}", setting.source_at),
-            },
-        )
-        .await?;
-        let request = LoadRequest {
-            target: TableName::parse(&config.target)?,
-            manifest,
-            key: vec![config.key.clone()],
-            deduplicate: Deduplicate::Never,
-            balance: Vec::new(),
-            run_id: task.run_id,
-            task: task.task.clone(),
-            interval: (task.interval.start, task.interval.end),
-            fence: task.fence,
-        };
-        let staged = Staged::stage(&self.pool, &self.lake, request.clone()).await?.repairing(Repair {
-            seen: setting.seen.clone(),
-            key: config.key.clone(),
-            gone: gone.iter().map(ToString::to_string).collect(),
-        });
-        let (audit, refusal) = match (&config.gate, suite) {
-            (Some(gate), Some(suite)) => gate.audit(suite, &self.lake, &staged, &request, task).await?,
-            _ => (Audit::unchecked(), String::new()),
-        };
-        let outcome = staged.publish(audit).await?;
-        if outcome.verdict == Verdict::Failed {
-            task.log.error(format!("the gate refused the repair: {refusal}"));
-        }
-        Ok(outcome)
-    }
-
     /// Keeps what was found where people look for it.
     async fn keep(&self, report: &Report, task: &TaskContext) -> Result<(), TaskError> {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let sums = serde_json::to_value(&report.sums)
+            .map_err(|error| TaskError::internal("cannot write the sums").because(error))?;
         let mut transaction = self.pool.begin().await.map_err(WarehouseError::from)?;
         fence::check(&mut transaction, task.fence).await?;
         sqlx::query(include_str!("../../../sql/reconcile/insert_reconciliation.sql"))
@@ -396,6 +371,8 @@ impl Reconcile {
             .bind(signed(report.left))
             .bind(report.repair.as_ref().map(|load| load.load_id))
             .bind(&report.samples)
+            .bind(signed(report.recent))
+            .bind(sums)
             .execute(&mut *transaction)
             .await
             .map_err(WarehouseError::from)?;
@@ -404,102 +381,23 @@ impl Reconcile {
     }
 }
 
-/// The source's key column, where rows can be told apart and put into ranges by it on both sides.
-async fn check_key(
-    connection: &mut MySqlConnection,
-    config: &Config,
-    columns: &[SourceColumn],
-    opened: &sides::Opened,
-) -> Result<SourceColumn, TaskError> {
-    let (key, table) = (&config.key, &config.table);
-    if opened.types.is_empty() {
-        return Err(TaskError::user(format!("the warehouse has no table {}", config.target)));
-    }
-    let Some(column) = columns.iter().find(|column| column.name == *key) else {
-        return Err(TaskError::user(format!("`{table}` has no column `{key}`")));
-    };
-    let theirs = opened.types.get(key).map(String::as_str);
-    let whole_there = theirs.and_then(PgType::parse).is_some_and(PgType::is_whole);
-    if !column.kind.is_whole() || !whole_there {
-        return Err(TaskError::user(format!(
-            "the key `{key}` is {:?} in the source and {} in the target; ranges are cut over one column of whole numbers: \
-             name another unique one, such as an auto_increment",
-            column.kind,
-            theirs.unwrap_or("absent")
-        )));
-    }
-    let unique: bool = sqlx::query_scalar(include_str!("../../../sql/reconcile/mysql_unique.sql"))
-        .bind(table)
-        .bind(key)
-        .fetch_one(connection)
-        .await
-        .map_err(crate::extract_mysql::failed)?;
-    if !unique || column.nullable {
-        return Err(TaskError::user(format!(
-            "`{table}` has no unique index on the key `{key}` alone, or it may be null: rows could not be told apart"
-        )));
-    }
-    if config.repair && !opened.unique {
-        return Err(TaskError::user(format!(
-            "{} has no unique index on `{key}`, by which a repair replaces rows; add one, or remove `repair`",
-            config.target
-        )));
-    }
-    Ok(column.clone())
-}
-
-/// The first keys of each sort with their values: of a row that differs, those that do.
-async fn samples(
+/// Takes rows that changed within the grace period out of what was found: the next load has them.
+async fn set_aside(
     source: &mut Source<'_>,
-    target: &mut Target<'_>,
-    pairs: &[Pair],
-    found: &Differences,
-    most: usize,
-) -> Result<Value, TaskError> {
-    let first = |keys: &compare::Keys| keys.kept.iter().take(most).copied().collect::<Vec<_>>();
-    let (missing, extra, different) = (first(&found.missing), first(&found.extra), first(&found.different));
-    let texts: Vec<String> = pairs.iter().map(Pair::source).collect();
-    let mine = source.values(&[missing.clone(), different.clone()].concat(), &texts).await?;
-    let texts: Vec<String> = pairs.iter().map(|pair| pair.target.clone()).collect();
-    let theirs = target.values(&[extra.clone(), different.clone()].concat(), &texts).await?;
-    let shown = |values: &[Option<String>], place: usize| match values.get(place).and_then(Option::as_ref) {
-        Some(text) => Value::String(text.chars().take(SHOWN).collect()),
-        None => Value::Null,
-    };
-    let row = |values: Option<&Vec<Option<String>>>, wanted: &dyn Fn(usize) -> bool| -> Value {
-        let values = values.map(Vec::as_slice).unwrap_or_default();
-        let fields = pairs.iter().enumerate().filter(|(place, _)| wanted(*place));
-        Value::Object(fields.map(|(place, pair)| (pair.name.clone(), shown(values, place))).collect())
-    };
-    let alone = |keys: &[i128], side: &str, values: &sides::Values| -> Vec<Value> {
-        keys.iter().map(|key| json!({ "key": key.to_string(), side: row(values.get(key), &|_| true) })).collect()
-    };
-    let both = different.iter().map(|key| {
-        let (left, right) = (mine.get(key), theirs.get(key));
-        let differs = |place: usize| left.and_then(|v| v.get(place)) != right.and_then(|v| v.get(place));
-        json!({ "key": key.to_string(), "source": row(left, &differs), "target": row(right, &differs) })
-    });
-    Ok(json!({
-        "missing": alone(&missing, "source", &mine),
-        "extra": alone(&extra, "target", &theirs),
-        "different": both.collect::<Vec<_>>(),
-    }))
-}
-
-/// Some keys for a message; no values, which may be personal.
-fn first_keys(samples: &Value) -> String {
-    let mut text = String::new();
-    for sort in ["missing", "extra", "different"] {
-        let keys: Vec<&str> = samples[sort]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .take(3)
-            .filter_map(|sample| sample["key"].as_str())
-            .collect();
-        if !keys.is_empty() {
-            text.push_str(&format!(", {sort} {}", keys.join(" ")));
-        }
+    grace: &Grace,
+    columns: &[SourceColumn],
+    at: &str,
+    found: &mut Differences,
+) -> Result<(), TaskError> {
+    let column = columns.iter().find(|column| column.name == grace.column);
+    if !column.is_some_and(|column| matches!(column.kind, SourceType::Datetime | SourceType::Timestamp)) {
+        return Err(TaskError::user(format!(
+            "`grace` names `{}`, which is no datetime or timestamp column that is read",
+            grace.column
+        )));
     }
-    text
+    let keys: Vec<i128> = found.missing.kept.iter().chain(&found.different.kept).copied().collect();
+    let changed = source.changed(&keys, &grace.column, (at, grace.span.0.as_secs())).await?;
+    found.set_aside(&changed.into_iter().collect());
+    Ok(())
 }

@@ -11,6 +11,7 @@ mod learning;
 mod online_retail;
 mod panels;
 mod project;
+mod reconcile;
 mod rehearsal;
 mod runs;
 mod service;

@@ -30,7 +30,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) table: &'a str,
     /// Its columns.
     pub(crate) columns: &'a [SourceColumn],
-    /// The integer column that names a row.
+    /// The whole number that names a row: a column, or an expression.
     pub(crate) key: &'a str,
     /// The keys to read.
     pub(crate) keys: &'a [i128],
@@ -51,7 +51,7 @@ pub(crate) async fn read(connection: &mut MySqlConnection, wanted: Wanted<'_>) -
             "select {} from {} where {} in ({})",
             names.join(", "),
             columns::quote(table),
-            columns::quote(key),
+            key,
             named.join(", ")
         );
         let mut rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch(&mut *connection);

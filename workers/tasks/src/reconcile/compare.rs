@@ -34,6 +34,8 @@ pub(super) struct Differences {
     pub(super) extra: Keys,
     /// In both, with other values.
     pub(super) different: Keys,
+    /// Rows that differ, and changed too lately to count.
+    pub(super) recent: u64,
     /// Statements that each side was asked.
     pub(super) statements: u64,
 }
@@ -46,6 +48,15 @@ impl Keys {
         }
     }
 
+    /// Forgets these.
+    fn forget(&mut self, keys: &BTreeSet<i128>) -> u64 {
+        let before = self.kept.len();
+        self.kept.retain(|key| !keys.contains(key));
+        let gone = u64::try_from(before - self.kept.len()).unwrap_or_default();
+        self.count -= gone;
+        gone
+    }
+
     /// Whether all of them are kept.
     pub(super) fn are_known(&self) -> bool {
         u64::try_from(self.kept.len()) == Ok(self.count)
@@ -53,6 +64,11 @@ impl Keys {
 }
 
 impl Differences {
+    /// Takes rows that the source has just changed out of the differences.
+    pub(super) fn set_aside(&mut self, keys: &BTreeSet<i128>) {
+        self.recent += self.missing.forget(keys) + self.different.forget(keys);
+    }
+
     /// Rows that differ in any way.
     pub(super) fn count(&self) -> u64 {
         self.missing.count + self.extra.count + self.different.count

@@ -147,13 +147,10 @@ fn trimmed(text: &str) -> String {
     format!("trim(trailing '.' from trim(trailing '0' from {text}))")
 }
 
-/// A moment with six digits of its second; or with none, where the source has none: a target that has some then differs.
+/// A moment without zeros behind its second, as Postgres prints it: `to_char` would take as long as all else of a row.
 fn moment(column: &SourceColumn, mine: &str, theirs: &str) -> (String, String) {
-    match column.print.fraction {
-        0 => (mine.to_owned(), format!("{theirs}::text")),
-        6 => (mine.to_owned(), format!("to_char({theirs}, 'YYYY-MM-DD HH24:MI:SS.US')")),
-        _ => (format!("cast({mine} as datetime(6))"), format!("to_char({theirs}, 'YYYY-MM-DD HH24:MI:SS.US')")),
-    }
+    let source = if column.print.fraction == 0 { mine.to_owned() } else { trimmed(mine) };
+    (source, format!("{theirs}::text"))
 }
 
 /// Null for what is no date, where the extract makes nulls of such values.

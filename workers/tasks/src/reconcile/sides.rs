@@ -11,11 +11,11 @@ use warehouse::{
 };
 use workflow::error::TaskError;
 
-use super::ranges::{Cut, Range, within};
-use crate::extract_mysql::{
-    columns::{SourceColumn, SourceType, quote},
-    failed,
+use super::{
+    key::Key,
+    ranges::{Cut, Range, within},
 };
+use crate::extract_mysql::{columns::quote, failed};
 
 /// Rows and checksum of the parts of some ranges, by number.
 pub(super) type Sums = BTreeMap<i128, (u64, i128)>;
@@ -23,6 +23,9 @@ pub(super) type Sums = BTreeMap<i128, (u64, i128)>;
 pub(super) type Rows = Vec<(i128, String)>;
 /// Values as text, by key.
 pub(super) type Values = BTreeMap<i128, Vec<Option<String>>>;
+
+/// Keys that one statement names.
+const NAMED: usize = 1_000;
 
 fn broken(error: sqlx::Error) -> TaskError {
     WarehouseError::from(error).into()
@@ -36,7 +39,7 @@ fn number(text: &str) -> Result<i128, TaskError> {
 pub(super) struct Source<'a> {
     pub(super) connection: &'a mut MySqlConnection,
     pub(super) table: String,
-    pub(super) key: SourceColumn,
+    pub(super) key: Key,
     /// A row as text.
     pub(super) text: String,
 }
@@ -54,7 +57,10 @@ impl Source<'_> {
     }
 
     pub(super) async fn ends(&mut self) -> Result<Option<(i128, i128)>, TaskError> {
-        let key = quote(&self.key.name);
+        if self.key.ends.is_some() {
+            return Ok(self.key.ends);
+        }
+        let key = &self.key.source;
         let sql = format!("select cast(min({key}) as char), cast(max({key}) as char) from {}", quote(&self.table));
         let row: (Option<String>, Option<String>) =
             sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *self.connection).await.map_err(failed)?;
@@ -62,12 +68,10 @@ impl Source<'_> {
     }
 
     pub(super) async fn sums(&mut self, cut: &Cut) -> Result<Sums, TaskError> {
-        let key = quote(&self.key.name);
-        let unsigned =
-            matches!(self.key.kind, SourceType::UInt8 | SourceType::UInt16 | SourceType::UInt32 | SourceType::UInt64);
-        let bucket = cut.bucket(&key, |range, width| {
+        let key = &self.key.source;
+        let bucket = cut.bucket(key, |range, width| {
             // A difference of signed numbers may need a bit more than they do.
-            if unsigned || range.high - range.low <= i128::from(i64::MAX) {
+            if self.key.unsigned || range.high - range.low <= i128::from(i64::MAX) {
                 format!("({key} - {}) div {width}", range.low)
             } else {
                 format!("(cast({key} as decimal(20, 0)) - {}) div {width}", range.low)
@@ -77,7 +81,7 @@ impl Source<'_> {
             .replace("{bucket}", &bucket)
             .replace("{text}", &self.text)
             .replace("{table}", &quote(&self.table))
-            .replace("{ranges}", &within(&key, cut.ranges()));
+            .replace("{ranges}", &self.key.within(key, cut.ranges()));
         let mut rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch(&mut *self.connection);
         let mut sums = Sums::new();
         while let Some(row) = rows.try_next().await.map_err(failed)? {
@@ -89,12 +93,12 @@ impl Source<'_> {
     }
 
     pub(super) async fn rows(&mut self, ranges: &[Range]) -> Result<Rows, TaskError> {
-        let key = quote(&self.key.name);
+        let key = &self.key.source;
         let sql = format!(
-            "select cast({key} + 0 as char), md5({}) from {} where {} order by {key}",
+            "select cast({key} + 0 as char), md5({}) from {} where {}",
             self.text,
             quote(&self.table),
-            within(&key, ranges.iter().copied())
+            within(key, ranges.iter().copied())
         );
         let mut found = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch(&mut *self.connection);
         let mut rows = Rows::new();
@@ -104,12 +108,49 @@ impl Source<'_> {
             let sum: Option<String> = row.try_get(1).map_err(failed)?;
             rows.push((number(&key)?, sum.unwrap_or_default()));
         }
+        // Rows of one number stand in one order on both sides.
+        rows.sort_unstable();
         Ok(rows)
     }
 
+    /// Which of these keys have a row that changed after so many seconds before `at`, by a column that says when.
+    pub(super) async fn changed(
+        &mut self,
+        keys: &[i128],
+        column: &str,
+        (at, seconds): (&str, u64),
+    ) -> Result<Vec<i128>, TaskError> {
+        let (key, column) = (&self.key.source, quote(column));
+        let mut changed = Vec::new();
+        for some in keys.chunks(NAMED) {
+            let named: Vec<String> = some.iter().map(ToString::to_string).collect();
+            let sql = format!(
+                "select cast({key} + 0 as char) from {} where {key} in ({}) and {column} > '{at}' - interval {seconds} second",
+                quote(&self.table),
+                named.join(", ")
+            );
+            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .persistent(false)
+                .fetch_all(&mut *self.connection)
+                .await
+                .map_err(failed)?;
+            changed.extend(found.iter().map(|key| number(key)).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(changed)
+    }
+
+    /// The sum of each column; none where it has no value.
+    pub(super) async fn totals(&mut self, names: &[String]) -> Result<Vec<Option<String>>, TaskError> {
+        let sums: Vec<String> = names.iter().map(|name| format!("cast(sum({}) as char)", quote(name))).collect();
+        let sql = format!("select {} from {}", sums.join(", "), quote(&self.table));
+        let row: MySqlRow =
+            sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *self.connection).await.map_err(failed)?;
+        (0..names.len()).map(|place| row.try_get(place).map_err(failed)).collect()
+    }
+
     pub(super) async fn values(&mut self, keys: &[i128], texts: &[String]) -> Result<Values, TaskError> {
-        let key = quote(&self.key.name);
-        let Some(sql) = values_of(&format!("cast({key} + 0 as char)"), &key, &quote(&self.table), keys, texts) else {
+        let key = &self.key.source;
+        let Some(sql) = values_of(&format!("cast({key} + 0 as char)"), key, &quote(&self.table), keys, texts) else {
             return Ok(Values::new());
         };
         let rows: Vec<MySqlRow> =
@@ -128,7 +169,7 @@ impl Source<'_> {
 pub(super) struct Target<'a> {
     pub(super) connection: &'a mut PgConnection,
     pub(super) table: TableName,
-    pub(super) key: String,
+    pub(super) key: Key,
     /// A row as text.
     pub(super) text: String,
 }
@@ -146,7 +187,7 @@ impl Target<'_> {
     pub(super) async fn begin(
         connection: &mut PgConnection,
         table: &TableName,
-        key: &str,
+        key: &[String],
     ) -> Result<Opened, TaskError> {
         for statement in [
             "set transaction isolation level repeatable read, read only",
@@ -161,30 +202,31 @@ impl Target<'_> {
             sqlx::query_scalar("select clock_timestamp()::text").fetch_one(&mut *connection).await.map_err(broken)?;
         let seen = Seen::of(connection, table).await?;
         let types = target::types(connection, table).await?;
-        let unique = target::is_unique(connection, table, &[key.to_owned()]).await?;
+        let unique = target::is_unique(connection, table, key).await?;
         Ok(Opened { at, seen, types, unique })
-    }
-
-    fn key(&self) -> Result<String, TaskError> {
-        Ok(ident::quote(&self.key)?)
     }
 
     /// Rows without a key.
     pub(super) async fn keyless(&mut self) -> Result<i64, TaskError> {
-        let sql = format!("select count(*) from {} where {} is null", self.table.quoted(), self.key()?);
+        let names = self.key.names.iter().map(|name| Ok(format!("{} is null", ident::quote(name)?)));
+        let missing = names.collect::<Result<Vec<_>, TaskError>>()?.join(" or ");
+        let sql = format!("select count(*) from {} where {missing}", self.table.quoted());
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.connection).await.map_err(broken)
     }
 
     pub(super) async fn ends(&mut self) -> Result<Option<(i128, i128)>, TaskError> {
-        let key = self.key()?;
+        if self.key.ends.is_some() {
+            return Ok(self.key.ends);
+        }
+        let key = &self.key.target;
         let sql = format!("select min({key})::text, max({key})::text from {}", self.table.quoted());
         let row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *self.connection).await.map_err(broken)?;
         ends(row)
     }
 
     pub(super) async fn sums(&mut self, cut: &Cut) -> Result<Sums, TaskError> {
-        let key = self.key()?;
-        let bucket = cut.bucket(&key, |range, width| {
+        let key = &self.key.target;
+        let bucket = cut.bucket(key, |range, width| {
             let fits = |number: i128| i64::try_from(number).is_ok();
             if fits(range.low) && fits(range.high) && fits(range.high - range.low) && fits(width) {
                 format!("({key}::bigint - ({})::bigint) / ({width})::bigint", range.low)
@@ -196,7 +238,7 @@ impl Target<'_> {
             .replace("{bucket}", &bucket)
             .replace("{text}", &self.text)
             .replace("{table}", &self.table.quoted())
-            .replace("{ranges}", &within(&key, cut.ranges()));
+            .replace("{ranges}", &self.key.within(key, cut.ranges()));
         let mut rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch(&mut *self.connection);
         let mut sums = Sums::new();
         while let Some(row) = rows.try_next().await.map_err(broken)? {
@@ -208,12 +250,12 @@ impl Target<'_> {
     }
 
     pub(super) async fn rows(&mut self, ranges: &[Range]) -> Result<Rows, TaskError> {
-        let key = self.key()?;
+        let key = &self.key.target;
         let sql = format!(
-            "select {key}::text, md5({}) from {table} where {} order by {table}.{key}",
+            "select ({key})::text, md5({}) from {} where {}",
             self.text,
-            within(&key, ranges.iter().copied()),
-            table = self.table.quoted()
+            self.table.quoted(),
+            within(key, ranges.iter().copied()),
         );
         let mut found = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch(&mut *self.connection);
         let mut rows = Rows::new();
@@ -221,12 +263,23 @@ impl Target<'_> {
             let (key, sum): (String, String) = (row.try_get(0).map_err(broken)?, row.try_get(1).map_err(broken)?);
             rows.push((number(&key)?, sum));
         }
+        rows.sort_unstable();
         Ok(rows)
     }
 
+    /// The sum of each column; none where it has no value.
+    pub(super) async fn totals(&mut self, names: &[String]) -> Result<Vec<Option<String>>, TaskError> {
+        let sums = names.iter().map(|name| Ok(format!("sum({})::text", ident::quote(name)?)));
+        let sums = sums.collect::<Result<Vec<_>, TaskError>>()?.join(", ");
+        let sql = format!("select {sums} from {}", self.table.quoted());
+        let row: PgRow =
+            sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *self.connection).await.map_err(broken)?;
+        (0..names.len()).map(|place| row.try_get(place).map_err(broken)).collect()
+    }
+
     pub(super) async fn values(&mut self, keys: &[i128], texts: &[String]) -> Result<Values, TaskError> {
-        let key = self.key()?;
-        let Some(sql) = values_of(&format!("{key}::text"), &key, &self.table.quoted(), keys, texts) else {
+        let key = &self.key.target;
+        let Some(sql) = values_of(&format!("({key})::text"), key, &self.table.quoted(), keys, texts) else {
             return Ok(Values::new());
         };
         let rows: Vec<PgRow> =

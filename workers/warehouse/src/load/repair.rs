@@ -3,11 +3,8 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{LoadRequest, target};
-use crate::{
-    error::WarehouseError,
-    ident::{TableName, quote},
-};
+use super::LoadRequest;
+use crate::{error::WarehouseError, ident::TableName};
 
 /// What was published into a table, as a snapshot sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +30,10 @@ pub struct Repair {
     /// What had been published when the rows were compared. Had another load published since, its newer rows might go
     /// under: so nothing is, and the next attempt compares anew.
     pub seen: Seen,
-    /// The key column.
+    /// What names a row, as SQL: a quoted column, or an expression.
     pub key: String,
+    /// Its type.
+    pub key_type: String,
     /// Keys of the rows to delete, as text.
     pub gone: Vec<String>,
 }
@@ -63,11 +62,10 @@ impl Repair {
         if self.gone.is_empty() {
             return Ok(());
         }
-        let kind = target::type_of(connection, &request.target, &self.key).await?;
         let sql = include_str!("../../../../sql/engine/delete_gone.sql")
             .replace("{target}", &request.target.quoted())
-            .replace("{key}", &quote(&self.key)?)
-            .replace("{type}", &kind);
+            .replace("{key}", &self.key)
+            .replace("{type}", &self.key_type);
         sqlx::query(AssertSqlSafe(sql)).bind(&self.gone).bind(load_id).execute(connection).await?;
         Ok(())
     }

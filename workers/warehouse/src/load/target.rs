@@ -128,18 +128,6 @@ pub async fn types(
     Ok(columns(connection, table).await?.into_iter().map(|(name, column)| (name, column.type_name)).collect())
 }
 
-/// The type of one column.
-pub(super) async fn type_of(
-    connection: &mut PgConnection,
-    table: &TableName,
-    column: &str,
-) -> Result<String, WarehouseError> {
-    types(connection, table).await?.remove(column).ok_or_else(|| WarehouseError::Contract {
-        table: table.to_string(),
-        problems: vec![format!("column `{column}` is gone")],
-    })
-}
-
 /// Whether a unique index is on just these columns.
 pub async fn is_unique(
     connection: &mut PgConnection,
