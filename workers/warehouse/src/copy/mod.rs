@@ -1,7 +1,7 @@
 //! Frames into Postgres by binary COPY: exact types, bounded memory.
 //!
-//! Frames come from an iterator on a thread of its own and are encoded there, while this side sends what is
-//! ready. At most a few megabytes of encoded rows are in flight.
+//! Frames come from an iterator on a thread of its own and are encoded on another, while this side sends what is
+//! ready. At most one frame waits, and a few megabytes of encoded rows are in flight.
 
 mod encode;
 mod json;
@@ -24,6 +24,8 @@ use crate::{
 const MESSAGE: usize = 512 * 1024;
 /// Rows that are brought into the form that is encoded in one go.
 const SLICE: usize = 64 * 1024;
+/// Frames that may wait to be encoded.
+const AHEAD: usize = 1;
 /// Messages that may wait for Postgres.
 const IN_FLIGHT: usize = 4;
 
@@ -88,7 +90,18 @@ where
     let (sender, mut receiver) = mpsc::channel(IN_FLIGHT);
     let columns = target.columns.clone();
     let numbered = target.sequence.is_some();
-    let encoder = tokio::task::spawn_blocking(move || encode_all(frames, &columns, numbered, &sender));
+    let (ahead, mut waiting) = mpsc::channel(AHEAD);
+    let reader = tokio::task::spawn_blocking(move || {
+        for frame in frames {
+            // Who does not take it has an error to tell, or is gone with the connection.
+            if ahead.blocking_send(frame).is_err() {
+                return;
+            }
+        }
+    });
+    let encoder = tokio::task::spawn_blocking(move || {
+        encode_all(std::iter::from_fn(|| waiting.blocking_recv()), &columns, numbered, &sender)
+    });
 
     let mut copy = connection.copy_in_raw(&statement).await?;
     while let Some(message) = receiver.recv().await {
@@ -98,7 +111,10 @@ where
             return Err(error.into());
         }
     }
-    match encoder.await? {
+    let encoded = encoder.await?;
+    // A reader that panicked looks like one at its end.
+    let encoded = reader.await.map_err(WarehouseError::from).and(encoded);
+    match encoded {
         Ok(report) => {
             copy.finish().await?;
             Ok(report)
