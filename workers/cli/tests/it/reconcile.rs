@@ -24,7 +24,7 @@ async fn shop(url: &str, sql: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_finds_source_and_warehouse_apart_ends_with_3_and_one_that_mends_with_0() {
     let (database, mysql) = (testkit::database().await, testkit::mysql_database().await);
-    let project = Project::example().with("SLUICE_POSTGRES_URL", &database.url).with("SLUICE_MYSQL_URL", &mysql);
+    let project = Project::shop().with("SLUICE_POSTGRES_URL", &database.url).with("SLUICE_MYSQL_URL", &mysql);
     let orders = "create table orders (id int primary key, amount decimal(12, 2));
                   insert into orders select seq, seq / 7 from seq_1_to_1000";
     shop(&mysql, orders).await;
