@@ -295,7 +295,7 @@ impl Reconcile {
         }
         let key = Key::find(connection, config, &columns, &opened).await?;
         let pairs = pairs::pairs(&columns, &opened.types, &config.except, config.zero_dates)?;
-        sums::check(&config.sums, &columns)?;
+        sums::check(&config.sums, &columns, &opened.types)?;
         let (mine, theirs) = pairs::row_texts(&pairs);
         let mut source =
             Source { connection: &mut *connection, table: config.table.clone(), key: key.clone(), text: mine };

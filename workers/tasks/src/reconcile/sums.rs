@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use warehouse::copy::PgType;
 use workflow::{diagnostic::did_you_mean, error::TaskError};
 
 use super::sides::{Source, Target};
@@ -29,8 +30,12 @@ impl Sum {
     }
 }
 
-/// Refuses columns that have no exact sum.
-pub(super) fn check(names: &[String], columns: &[SourceColumn]) -> Result<(), TaskError> {
+/// Refuses columns that have no exact sum on both sides.
+pub(super) fn check(
+    names: &[String],
+    columns: &[SourceColumn],
+    types: &BTreeMap<String, String>,
+) -> Result<(), TaskError> {
     for name in names {
         let Some(column) = columns.iter().find(|column| column.name == *name) else {
             let hint = did_you_mean(name, columns.iter().map(|column| column.name.as_str()));
@@ -38,10 +43,16 @@ pub(super) fn check(names: &[String], columns: &[SourceColumn]) -> Result<(), Ta
                 "`sums` names `{name}`, which is not a column of the source ({hint})"
             )));
         };
-        if !column.kind.is_whole() && !matches!(column.kind, SourceType::Decimal(..) | SourceType::WideDecimal(..)) {
+        let theirs = types.get(name).map(String::as_str);
+        let is_exact = |pg: PgType| pg.is_whole() || matches!(pg, PgType::Numeric(_));
+        if !(column.kind.is_whole() || matches!(column.kind, SourceType::Decimal(..) | SourceType::WideDecimal(..)))
+            || !theirs.and_then(PgType::parse).is_some_and(is_exact)
+        {
             return Err(TaskError::user(format!(
-                "`sums` names `{name}`, which is {:?}: only whole numbers and decimals have exact sums",
-                column.kind
+                "`sums` names `{name}`, which is {:?} in the source and {} in the target: only whole numbers and decimals have \
+                 exact sums",
+                column.kind,
+                theirs.unwrap_or("absent")
             )));
         }
     }
@@ -64,10 +75,7 @@ pub(super) async fn sums(
 
 /// `12.50` and `12.5` are the same number.
 fn plain(sum: Option<String>) -> Option<String> {
-    sum.map(|text| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    })
+    sum.map(|text| if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text })
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ async fn what_cannot_be_compared_is_refused_by_name() {
         (json!({"sums": ["idd"]}), "`sums` names `idd`, which is not a column of the source (did you mean `id`?)"),
         (
             json!({"sums": ["code"]}),
-            "`sums` names `code`, which is Text: only whole numbers and decimals have exact sums",
+            "`sums` names `code`, which is Text in the source and text in the target: only whole numbers",
         ),
         (
             json!({"grace": {"column": "part", "for": "5m"}}),
