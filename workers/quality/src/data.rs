@@ -7,8 +7,12 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
-use polars::prelude::{
-    CsvReadOptions, DataFrame, LazyFrame, PlRefPath, PolarsError, PolarsResult, ScanArgsParquet, SerReader,
+use polars::{
+    io::csv::read::schema_inference::infer_field_schema,
+    prelude::{
+        ChunkUnique, Column, CsvReadOptions, DataFrame, DataType, LazyFrame, PlRefPath, PolarsError, PolarsResult,
+        ScanArgsParquet, SchemaRef, SerReader,
+    },
 };
 
 /// Reads a Parquet file, a folder of Parquet files, or a CSV file (by its ending, `.gz` included) whose column types
@@ -37,18 +41,37 @@ fn read_csv(path: &Path) -> PolarsResult<DataFrame> {
         MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain)?;
         bytes = plain;
     }
-    let read = |dates: bool| {
-        CsvReadOptions::default()
-            .with_infer_schema_length(None)
-            .map_parse_options(|parse| parse.with_try_parse_dates(dates))
-            .into_reader_with_file_handle(Cursor::new(bytes.as_slice()))
-            .finish()
-    };
-    // Polars takes some texts for times that it then cannot read, such as `2024-01-01 10:00:00.5 UTC`: they stay texts.
-    read(true).or_else(|error| match error {
-        PolarsError::ComputeError(_) => read(false),
-        other => Err(other),
-    })
+    let options = || CsvReadOptions::default().with_infer_schema_length(None);
+    let read = |options: CsvReadOptions| options.into_reader_with_file_handle(Cursor::new(bytes.as_slice())).finish();
+    let mut frame = read(options())?;
+    let timed: Vec<_> = frame.columns().iter().enumerate().filter_map(|(at, c)| Some((at, as_time(c)?))).collect();
+    for (at, dtype) in timed {
+        let mut schema = (**frame.schema()).clone();
+        let Some((name, _)) = schema.get_at_index(at) else { continue };
+        let name = name.clone();
+        schema.set_dtype_at_index(at, dtype);
+        let only = options().with_schema(Some(SchemaRef::new(schema))).with_columns(Some([name].into()));
+        match read(only) {
+            Ok(read) => frame.replace_column(at, read.columns()[0].clone()).map(|_| ())?,
+            // Polars takes some texts for times that it then cannot read, such as `2024-01-01 10:00:00.5 UTC`.
+            Err(PolarsError::ComputeError(_)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(frame)
+}
+
+/// The date or time that Polars would take every text of a column for. It tries some twenty formats on each value, so
+/// the different ones are asked about, and a column of names no further than its first.
+fn as_time(column: &Column) -> Option<DataType> {
+    let texts = column.as_materialized_series().str().ok()?;
+    let one = |text: &str| infer_field_schema(text, true, false);
+    let first = one(texts.iter().flatten().next()?);
+    if !first.is_temporal() {
+        return None;
+    }
+    let different = texts.unique().ok()?;
+    different.iter().flatten().all(|text| one(text) == first).then_some(first)
 }
 
 #[cfg(test)]
@@ -79,5 +102,17 @@ mod tests {
         fs::write(&path, "id,at\n1,2020-04-20 01:47:00.000000 UTC\n").expect("written");
         let frame = read_file(&path).expect("a frame");
         assert_eq!(frame.dtypes(), [DataType::Int64, DataType::String]);
+    }
+
+    #[test]
+    fn a_column_is_of_times_where_all_of_its_texts_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.csv");
+        let rows = "at,day,mixed,clock\n2024-02-29 10:00:00,2024-02-29,2024-02-29,10:00:01\n,,,\n2024-03-01 00:00:00.25,2024-03-01,soon,23:59:59\n";
+        fs::write(&path, rows).expect("written");
+        let frame = read_file(&path).expect("a frame");
+        let times = DataType::Datetime(polars::prelude::TimeUnit::Microseconds, None);
+        assert_eq!(frame.dtypes(), [times, DataType::Date, DataType::String, DataType::Time]);
+        assert_eq!(frame.columns().iter().map(Column::null_count).collect::<Vec<_>>(), [1; 4]);
     }
 }
