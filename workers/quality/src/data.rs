@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{Cursor, Read},
-    path::Path,
+    io::{self, Cursor, Read},
+    path::{Path, PathBuf},
 };
 
 use flate2::read::MultiGzDecoder;
@@ -22,6 +22,33 @@ pub fn read_file(path: &Path) -> PolarsResult<DataFrame> {
         return read_csv(path);
     }
     LazyFrame::scan_parquet(PlRefPath::try_from_path(path)?, ScanArgsParquet::default())?.collect()
+}
+
+/// The Parquet files that a path stands for, in the order in which Polars reads them: itself, or all in the folder.
+/// Nothing where it is CSV, or where names of folders hold values (`day=2024-01-01`).
+pub(crate) fn parquet_files(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    if is_csv(path) {
+        return Ok(None);
+    }
+    if !path.is_dir() {
+        return Ok(Some(vec![path.to_owned()]));
+    }
+    let (mut files, mut folders) = (Vec::new(), vec![path.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let about = path.metadata()?;
+            match path.file_name().and_then(|name| name.to_str()) {
+                Some(name) if about.is_dir() && !name.contains('=') => folders.push(path),
+                // Polars, too, steps over files without a byte.
+                Some(_) if about.is_file() && about.len() == 0 => {}
+                Some(name) if name.ends_with(".parquet") && about.is_file() => files.push(path),
+                _ => return Ok(None),
+            }
+        }
+    }
+    files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    Ok(Some(files))
 }
 
 /// Whether the name of the file says that it is CSV.

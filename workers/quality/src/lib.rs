@@ -21,7 +21,7 @@ mod types;
 mod value;
 
 pub use data::read_file;
-pub use frame::{evaluate_frame, profile_file, profile_frame};
+pub use frame::{Opened, evaluate_file, evaluate_frame, profile_file, profile_frame};
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
 pub use postgres::{QualityError, Table, evaluate_table, profile_table};
 pub use record::{RunRef, record};

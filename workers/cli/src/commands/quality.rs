@@ -131,8 +131,7 @@ fn find_file(data: &str, dir: &Path) -> Option<PathBuf> {
 
 async fn on_file(suite: Suite, path: PathBuf) -> anyhow::Result<Evaluation> {
     let evaluated = tokio::task::spawn_blocking(move || {
-        let frame = quality::read_file(&path).map_err(|error| unreadable(&path, &error))?;
-        Ok::<_, Failure>(quality::evaluate_frame(&suite, &frame))
+        quality::evaluate_file(&suite, &path).map_err(|error| unreadable(&path, &error))
     });
     Ok(evaluated.await??)
 }

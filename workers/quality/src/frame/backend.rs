@@ -90,8 +90,13 @@ pub(super) fn positional(index: usize) -> String {
     format!("c{index}")
 }
 
+/// The index that a positional name stands for.
+pub(super) fn position(name: &str) -> Option<usize> {
+    name.strip_prefix('c')?.parse().ok()
+}
+
 impl Frames<'_> {
-    fn index(&self, name: &str) -> usize {
+    pub(super) fn index(&self, name: &str) -> usize {
         self.schema.names().position(|known| known == name).unwrap_or_default()
     }
 

@@ -2,13 +2,15 @@
 //! second look, for their rows.
 
 mod backend;
+mod batches;
+mod opened;
 mod profile;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use polars::prelude::{
-    AnyValue, DataFrame, DataType, Expr, FillNullStrategy, IntoLazy, LazyFrame, NULL, PolarsResult, QuantileMethod,
-    SortOptions, WindowMapping, col, len, lit, when,
+    AnyValue, DataFrame, DataType, Expr, FillNullStrategy, IntoLazy, LazyFrame, NULL, OptFlags, PolarsResult,
+    QuantileMethod, SortOptions, WindowMapping, col, len, lit, when,
 };
 use serde_json::Value;
 
@@ -25,6 +27,8 @@ use crate::{
     value::Scalar,
 };
 use backend::{Frames, kind, positional, scalar, stored};
+pub use batches::evaluate_file;
+pub use opened::Opened;
 pub use profile::{profile_file, profile_frame};
 
 /// Checks a batch that is in memory. Blocking: it keeps all cores busy, so call it where that may be.
@@ -305,7 +309,7 @@ impl Engine {
         }
         let named: Vec<_> =
             expressions.iter().enumerate().map(|(slot, e)| e.clone().alias(format!("v{slot}"))).collect();
-        let row = self.lazy().select(named).collect()?;
+        let row = as_written(self.lazy()).select(named).collect()?;
         row.columns().iter().map(|column| Ok(scalar(&column.get(0)?))).collect()
     }
 
@@ -386,7 +390,7 @@ impl Engine {
     }
 
     fn indexes(&self, bad: &Expr) -> PolarsResult<Vec<usize>> {
-        let mask = self.lazy().select([bad.clone().alias("bad")]).collect()?;
+        let mask = as_written(self.lazy()).select([bad.clone().alias("bad")]).collect()?;
         let mask = mask.column("bad")?.bool()?.clone();
         Ok(mask.iter().enumerate().filter(|(_, bad)| *bad == Some(true)).map(|(row, _)| row).collect())
     }
@@ -400,6 +404,13 @@ impl Engine {
         };
         crate::probe::sample(columns, value)
     }
+}
+
+/// Expressions are evaluated as they stand, and common parts of them each time: where debug assertions are on, Polars
+/// panics over a common part that is one value of many rows, such as a deviation.
+fn as_written(rows: LazyFrame) -> LazyFrame {
+    let allowed = rows.get_current_optimizations().difference(OptFlags::COMM_SUBEXPR_ELIM);
+    rows.with_optimizations(allowed)
 }
 
 /// How many rows there are, or how many a mask lets in.

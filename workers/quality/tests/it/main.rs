@@ -3,6 +3,7 @@
 mod agreement;
 mod cases;
 mod conformance;
+mod memory;
 mod nan;
 mod postgres;
 mod profile;

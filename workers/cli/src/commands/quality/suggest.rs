@@ -1,10 +1,10 @@
 //! `sluice quality suggest`: a suite to begin with, held to the data before it is printed.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
-use quality::Suggestion;
+use quality::{Evaluation, Opened, Suggestion, Suite, profile::Profile};
 
-use super::{evaluate_data, profile::profile_data};
+use super::{evaluate_data, find_file, profile::profile_data, unreadable};
 use crate::{context::Context, exit::Failure, output};
 
 #[derive(clap::Args)]
@@ -22,7 +22,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.data));
-    let profile = profile_data(&args.data, ctx).await?;
+    let mut batches = Vec::new();
+    for data in std::iter::once(&args.data).chain(&args.against) {
+        batches.push(Batch::open(data, ctx).await?);
+    }
+    let profile = batches[0].profile(ctx).await?;
     let mut suggestion = Suggestion::new(&name, &args.data, &profile);
     loop {
         if suggestion.checks() == 0 {
@@ -31,8 +35,8 @@ pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> 
         }
         let suite = suggestion.suite().map_err(Failure::Files)?;
         let mut found = Vec::new();
-        for data in std::iter::once(&args.data).chain(&args.against) {
-            found.push((data.clone(), evaluate_data(&suite, data, ctx).await?));
+        for batch in &batches {
+            found.push((batch.name.clone(), batch.evaluate(&suite, ctx).await?));
         }
         if !suggestion.learn(&found) {
             break;
@@ -40,6 +44,39 @@ pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> 
     }
     output::line(suggestion.yaml().trim_end());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Data that the suite is held to, as often as it changes.
+struct Batch {
+    name: String,
+    /// Where it is a file.
+    file: Option<Arc<Opened>>,
+}
+
+impl Batch {
+    async fn open(data: &str, ctx: &Context) -> anyhow::Result<Self> {
+        let file = match find_file(data, &ctx.dir) {
+            Some(path) => {
+                let open = move || Opened::open(&path).map_err(|error| unreadable(&path, &error));
+                Some(Arc::new(tokio::task::spawn_blocking(open).await??))
+            }
+            None => None,
+        };
+        Ok(Self { name: data.to_owned(), file })
+    }
+
+    async fn profile(&self, ctx: &Context) -> anyhow::Result<Profile> {
+        let Some(file) = self.file.clone() else { return profile_data(&self.name, ctx).await };
+        let profile = tokio::task::spawn_blocking(move || file.profile()).await?;
+        Ok(profile.map_err(|error| unreadable(Path::new(&self.name), &error))?)
+    }
+
+    async fn evaluate(&self, suite: &Suite, ctx: &Context) -> anyhow::Result<Evaluation> {
+        let Some(file) = self.file.clone() else { return evaluate_data(suite, &self.name, ctx).await };
+        let suite = suite.clone();
+        let evaluation = tokio::task::spawn_blocking(move || file.evaluate(&suite)).await?;
+        Ok(evaluation.map_err(|error| unreadable(Path::new(&self.name), &error))?)
+    }
 }
 
 /// A suite's name for a file or a table: without folder, schema and endings.
