@@ -150,6 +150,21 @@ impl Expression {
         self.is_null().negated()
     }
 
+    /// The column, where this says that it has a value and no more.
+    pub(crate) fn only_present(&self) -> Option<&str> {
+        match self {
+            Self::And(parts) | Self::Or(parts) if parts.len() == 1 => parts[0].only_present(),
+            Self::Not(inner) => match &**inner {
+                Self::IsNull(inner) => match &**inner {
+                    Self::Column(name) => Some(name),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// `self is not true`: true where a condition is false or null.
     #[must_use]
     pub fn is_not_true(self) -> Self {

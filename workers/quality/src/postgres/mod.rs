@@ -185,7 +185,8 @@ impl Engine<'_> {
     /// The rows of a row check that are bad, as a condition; duplicates are counted elsewhere.
     fn considered(&self, check: &Check, rows: &RowProbe, statement: &mut Statement) -> Result<String, String> {
         let within = self.within(check, statement)?;
-        Ok(format!("({within} and {})", self.condition(&rows.considered, statement)?))
+        let considered = self.condition(&rows.considered, statement)?;
+        Ok(if check.when.is_none() { considered } else { format!("({within} and {considered})") })
     }
 
     fn keys(columns: &[String]) -> String {
@@ -194,7 +195,6 @@ impl Engine<'_> {
 
     /// The expressions that give the check's numbers, each one value.
     fn counts(&self, check: &Check, probe: &Probe, statement: &mut Statement) -> Result<Vec<String>, String> {
-        let filtered = |mask: &str| format!("count(*) filter (where {mask})");
         Ok(match probe {
             Probe::Decided(..) | Probe::UnexpectedRows(_) => Vec::new(),
             Probe::RowCount(_) | Probe::OtherRowCount(_) | Probe::Frequencies { .. } => {
@@ -227,12 +227,11 @@ impl Engine<'_> {
                         filtered(&format!("({considered} and {})", self.condition(bad, statement)?))
                     }
                     Unexpected::Duplicates(columns) => {
-                        let (from, keys) = (self.from(), Self::keys(columns));
-                        let considered = self.considered(check, rows, statement)?;
-                        format!(
-                            "(select coalesce(sum(n), 0) from (select count(*) as n from {from} where {considered} \
-                             group by {keys} having count(*) > 1) as duplicates)"
-                        )
+                        if let Some(different) = self.different(check, rows, statement)? {
+                            different
+                        } else {
+                            self.repeated(check, rows, columns, statement)?
+                        }
                     }
                     Unexpected::Outliers { .. } => filtered(&self.marked(check, rows, statement)?.bad),
                     Unexpected::Disordered { .. } => {
@@ -240,7 +239,11 @@ impl Engine<'_> {
                         format!("(select count(*) from {from} where {bad})")
                     }
                 };
-                vec![elements, filtered(&considered), unexpected]
+                let present = match (&check.when, rows.considered.only_present()) {
+                    (None, Some(column)) => format!("count({})", quote(column)),
+                    _ => filtered(&considered),
+                };
+                vec![elements, present, unexpected]
             }
             Probe::Aggregate { column, metric, .. } => {
                 let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
@@ -271,6 +274,62 @@ impl Engine<'_> {
                 vec![elements, format!("count({value}){filter}"), format!("{computed}{filter}")]
             }
         })
+    }
+
+    /// How many values of the one column differ that a check wants to be unique: told in the same scan. Where some repeat,
+    /// [`Self::repeated`] is asked.
+    fn different(&self, check: &Check, rows: &RowProbe, statement: &mut Statement) -> Result<Option<String>, String> {
+        let (Unexpected::Duplicates(columns), Some(_)) = (&rows.unexpected, rows.considered.only_present()) else {
+            return Ok(None);
+        };
+        let filter = match &check.when {
+            Some(_) => format!(" filter (where {})", self.within(check, statement)?),
+            None => String::new(),
+        };
+        let text = columns.iter().any(|name| self.schema.get(name) == Ok(Type::Text));
+        // Sorted byte by byte, which is faster than in a language's order.
+        let key = if text { format!("{}::text collate \"C\"", Self::keys(columns)) } else { Self::keys(columns) };
+        Ok(Some(format!("count(distinct {key}){filter}")))
+    }
+
+    /// How many rows share their keys with another.
+    fn repeated(
+        &self,
+        check: &Check,
+        rows: &RowProbe,
+        columns: &[String],
+        statement: &mut Statement,
+    ) -> Result<String, String> {
+        let (from, keys) = (self.from(), Self::keys(columns));
+        let considered = self.considered(check, rows, statement)?;
+        Ok(format!(
+            "(select coalesce(sum(n), 0) from (select count(*) as n from {from} where {considered} \
+             group by {keys} having count(*) > 1) as duplicates)"
+        ))
+    }
+
+    /// The counts of a row check, and where only different values were counted and some repeat, of the rows that do.
+    async fn row_counts(
+        &self,
+        connection: &mut PgConnection,
+        check: &Check,
+        rows: &RowProbe,
+        [elements, considered, unexpected]: [u64; 3],
+    ) -> Result<Result<RowCounts, String>, QualityError> {
+        let counts = |unexpected| RowCounts { elements, considered, unexpected };
+        let (Unexpected::Duplicates(columns), Some(_)) = (&rows.unexpected, rows.considered.only_present()) else {
+            return Ok(Ok(counts(unexpected)));
+        };
+        if considered == unexpected {
+            return Ok(Ok(counts(0)));
+        }
+        let mut statement = self.statement();
+        let repeated = match self.repeated(check, rows, columns, &mut statement) {
+            Ok(repeated) => repeated,
+            Err(error) => return Ok(Err(error)),
+        };
+        let told = self.values(connection, &[repeated], statement).await?;
+        Ok(told.map(|told| counts(told.into_iter().flatten().next().and_then(|n| n.parse().ok()).unwrap_or(0))))
     }
 
     /// The numbers of all checks from one query; where that fails, from one query a check, so that a fault stays
@@ -378,7 +437,10 @@ impl Engine<'_> {
                 found.map(|(count, samples)| judge_unexpected_rows(count, samples))
             }
             Probe::Rows(rows) => {
-                let counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
+                let counts = match self.row_counts(connection, check, rows, [number(0), number(1), number(2)]).await? {
+                    Ok(counts) => counts,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let samples =
                     if counts.unexpected > 0 { self.samples(connection, check, rows).await? } else { Ok(Vec::new()) };
                 samples.map(|samples| judge_rows(check, rows, counts, samples, None))
@@ -576,4 +638,9 @@ fn read(text: &str, kind: Type) -> Option<Scalar> {
         Type::Time => read_time(text).map(Scalar::Time),
         Type::Text | Type::Null | Type::Other => Some(Scalar::Text(text.to_owned())),
     }
+}
+
+/// How many rows meet a condition.
+fn filtered(mask: &str) -> String {
+    if mask == "true" { "count(*)".to_owned() } else { format!("count(*) filter (where {mask})") }
 }
