@@ -145,6 +145,7 @@ impl Gate {
         let audit = Audit {
             verdict,
             suite: Some((suite.name.clone(), suite.hash.clone())),
+            on_fail: Some(self.on_fail.as_str()),
             failed,
             record: Some(record),
             alert,

@@ -2,17 +2,16 @@
 //!
 //! The expression is a user's; it is parsed, found harmless, and printed again before it becomes SQL.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::collections::BTreeSet;
 
-use sqlparser::{
-    ast::{Expr, Visit, Visitor},
-    dialect::PostgreSqlDialect,
-    parser::Parser,
-    tokenizer::Token,
+use super::expression::{self, Allowed};
+
+/// What a balanced sum may be made of.
+const ALLOWED: Allowed = Allowed {
+    what: "a balanced sum",
+    functions: &["abs", "ceil", "coalesce", "floor", "greatest", "least", "nullif", "round"],
+    texts: false,
 };
-
-/// Functions that a balanced sum may use.
-const FUNCTIONS: &[&str] = &["abs", "ceil", "coalesce", "floor", "greatest", "least", "nullif", "round"];
 
 /// A named sum over the rows of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,20 +24,8 @@ pub struct Balance {
 impl Balance {
     /// Reads one. The error says what is not allowed.
     pub fn parse(name: &str, expression: &str) -> Result<Self, String> {
-        let mut parser = Parser::new(&PostgreSqlDialect {})
-            .try_with_sql(expression)
-            .map_err(|error| format!("`{expression}` is not a SQL expression: {error}"))?;
-        let parsed = parser.parse_expr().map_err(|error| format!("`{expression}` is not a SQL expression: {error}"))?;
-        if parser.peek_token().token != Token::EOF {
-            return Err(format!("`{expression}` goes on after its end, at `{}`", parser.peek_token()));
-        }
-        let mut harmless = Harmless::default();
-        match parsed.visit(&mut harmless) {
-            ControlFlow::Continue(()) => {
-                Ok(Self { name: name.to_owned(), sql: parsed.to_string(), columns: harmless.columns })
-            }
-            ControlFlow::Break(what) => Err(format!("{what} cannot be part of a balanced sum")),
-        }
+        let (sql, columns) = expression::read(expression, ALLOWED)?;
+        Ok(Self { name: name.to_owned(), sql, columns })
     }
 
     /// The sum's name.
@@ -54,47 +41,6 @@ impl Balance {
     /// The expression.
     pub(super) fn sql(&self) -> &str {
         &self.sql
-    }
-}
-
-#[derive(Default)]
-struct Harmless {
-    columns: BTreeSet<String>,
-}
-
-impl Visitor for Harmless {
-    type Break = String;
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<String> {
-        match expr {
-            Expr::Function(function) => {
-                let name = function.name.to_string().to_lowercase();
-                if !FUNCTIONS.contains(&name.as_str()) {
-                    return ControlFlow::Break(format!("the function `{name}`"));
-                }
-            }
-            // As Postgres stores it.
-            Expr::Identifier(name) if name.quote_style.is_none() => {
-                self.columns.insert(name.value.to_lowercase());
-            }
-            Expr::Identifier(name) => {
-                self.columns.insert(name.value.clone());
-            }
-            Expr::Value(_)
-            | Expr::Nested(_)
-            | Expr::BinaryOp { .. }
-            | Expr::UnaryOp { .. }
-            | Expr::Cast { .. }
-            | Expr::Case { .. }
-            | Expr::IsNull(_)
-            | Expr::IsNotNull(_)
-            | Expr::Between { .. }
-            | Expr::InList { .. }
-            | Expr::Ceil { .. }
-            | Expr::Floor { .. } => {}
-            other => return ControlFlow::Break(format!("`{other}`")),
-        }
-        ControlFlow::Continue(())
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{Audit, LoadRequest, Outcome, Verdict, publish::Tally};
+use super::{Audit, LoadRequest, Outcome, Verdict, publish::Tally, terms::Terms};
 use crate::error::WarehouseError;
 
 #[derive(sqlx::FromRow)]
@@ -98,12 +98,14 @@ pub(super) async fn find_on(
     Ok(row.map(Row::into_outcome))
 }
 
-/// Claims the batch: its new ledger row, or `None` where another load has published it.
+/// Claims the batch: its new ledger row, or `None` where another load has published it. A replay names the load whose rows
+/// it took up, and has no lease.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     request: &LoadRequest,
     audit: &Audit,
     tally: &Tally,
+    replay_of: Option<i64>,
 ) -> Result<Option<i64>, WarehouseError> {
     let suite = audit.suite.as_ref();
     let id = sqlx::query_scalar(include_str!("../../../../sql/engine/insert_load.sql"))
@@ -121,7 +123,9 @@ pub(super) async fn insert(
         .bind(tally.quarantined)
         .bind(tally.deduplicated)
         .bind(Json(&tally.sums))
-        .bind(request.fence.token)
+        .bind(replay_of.is_none().then_some(request.fence.token))
+        .bind(Json(Terms::of(request, audit)))
+        .bind(replay_of)
         .fetch_optional(connection)
         .await?;
     Ok(id)

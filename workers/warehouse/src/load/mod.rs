@@ -11,12 +11,15 @@
 //! Always: read = loaded + quarantined + deduplicated, for rows and for every balanced sum.
 
 mod balance;
+mod expression;
 pub mod ledger;
 pub mod marks;
 mod publish;
 mod repair;
+pub mod replay;
 mod staging;
 pub mod target;
+mod terms;
 
 use std::collections::BTreeMap;
 
@@ -40,7 +43,8 @@ pub const SOURCE_FILE: &str = "_source_file";
 pub const SOURCE_LINE: &str = "_source_line";
 
 /// Which rows of a batch say the same twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Deduplicate {
     /// None.
     #[default]
@@ -113,6 +117,8 @@ pub struct Audit {
     pub verdict: Verdict,
     /// Name and content hash of the suite that judged.
     pub suite: Option<(String, String)>,
+    /// What a failed check does that does not say so itself, in the suite's words; a replay judges by the same.
+    pub on_fail: Option<&'static str>,
     /// Rows to hold back, by their place in the batch, with every rule that each broke.
     pub failed: Vec<(i64, Vec<String>)>,
     /// Writes the outcomes of the checks.
@@ -124,7 +130,7 @@ pub struct Audit {
 impl Audit {
     /// No gate: everything goes through.
     pub fn unchecked() -> Self {
-        Self { verdict: Verdict::Unchecked, suite: None, failed: Vec::new(), record: None, alert: None }
+        Self { verdict: Verdict::Unchecked, suite: None, on_fail: None, failed: Vec::new(), record: None, alert: None }
     }
 }
 

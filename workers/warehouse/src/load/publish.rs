@@ -58,7 +58,7 @@ impl Staged {
             // Rows may stay out without a gate: unreadable, without a key, or too large for the target.
             audit.verdict = Verdict::Quarantined;
         }
-        let Some(load_id) = ledger::insert(&mut transaction, request, &audit, &tally).await? else {
+        let Some(load_id) = ledger::insert(&mut transaction, request, &audit, &tally, None).await? else {
             let dataset = request.target.to_string();
             let found =
                 ledger::find_on(&mut transaction, &dataset, request.interval, &request.manifest.batch_id).await?;
@@ -124,7 +124,7 @@ impl Staged {
 
     /// Counts where the rows go. Staging tables are unlogged, so that a crash of the server empties them: a batch of
     /// which a row is missing is not published.
-    async fn tally(&self, connection: &mut PgConnection) -> Result<Tally, WarehouseError> {
+    pub(super) async fn tally(&self, connection: &mut PgConnection) -> Result<Tally, WarehouseError> {
         let balance = &self.request.balance;
         let mut inner = String::new();
         let mut outer = String::new();
@@ -162,7 +162,7 @@ impl Staged {
         Ok(tally)
     }
 
-    async fn insert_rows(&self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
+    pub(super) async fn insert_rows(&self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
         if self.columns.is_empty() {
             return Ok(());
         }
@@ -244,7 +244,7 @@ impl Staged {
         first: i64,
         path: &str,
     ) -> Result<i64, WarehouseError> {
-        let frame = self.lake.read_parquet(path).await?;
+        let frame = self.lake()?.read_parquet(path).await?;
         let failed = || WarehouseError::frame(format!("`{path}` is not a file of rejected rows"));
         let text = |name: &str| -> Result<Vec<Option<String>>, WarehouseError> {
             let column = frame.column(name).and_then(|c| c.str()).map_err(failed())?;

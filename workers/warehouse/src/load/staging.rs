@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Schema of all staging tables.
-const SCHEMA: &str = "sluice_staging";
+pub(super) const SCHEMA: &str = "sluice_staging";
 /// Numbers the rows of the batch from 0.
 pub(super) const SEQUENCE: &str = "_sluice_seq";
 /// Rows below which the planner does well enough without statistics.
@@ -27,7 +27,8 @@ const ANALYZE_FROM: u64 = 10_000;
 #[derive(Debug)]
 pub struct Staged {
     pub(super) pool: PgPool,
-    pub(super) lake: Lake,
+    /// Where its files are; rows of a replay come from the quarantine instead.
+    lake: Option<Lake>,
     pub(super) request: LoadRequest,
     /// The rows.
     pub(super) table: TableName,
@@ -62,7 +63,7 @@ impl Staged {
         let (table, out) = names(&request)?;
         let mut staged = Self {
             pool: pool.clone(),
-            lake: lake.clone(),
+            lake: Some(lake.clone()),
             has_source: (has(SOURCE_FILE), has(SOURCE_LINE)),
             request,
             table,
@@ -79,6 +80,32 @@ impl Staged {
         staged.fill(&mut connection).await?;
         staged.mark(&mut connection).await?;
         Ok(staged)
+    }
+
+    /// A batch of rows that come from no file, as yet without its tables.
+    pub(super) fn from_quarantine(
+        pool: &PgPool,
+        request: LoadRequest,
+        columns: Vec<CopyColumn>,
+        (table, out): (TableName, TableName),
+    ) -> Self {
+        Self {
+            pool: pool.clone(),
+            lake: None,
+            request,
+            table,
+            out,
+            columns,
+            has_source: (false, false),
+            repair: None,
+            dropped: Vec::new(),
+            held: Vec::new(),
+            faults: 0,
+        }
+    }
+
+    pub(super) fn lake(&self) -> Result<&Lake, WarehouseError> {
+        self.lake.as_ref().ok_or_else(|| WarehouseError::Missing(self.table.to_string()))
     }
 
     /// Places in the batch of the rows that are duplicates: an audit need not look at them.
@@ -134,7 +161,7 @@ impl Staged {
             .replace("{target}", &self.request.target.quoted())
     }
 
-    async fn create(&self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
+    pub(super) async fn create(&self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
         let mut lines = vec![format!("{SEQUENCE} bigint not null")];
         for column in self.staged_columns() {
             lines.push(format!("{} {}", quote(&column.name)?, column.pg));
@@ -170,7 +197,7 @@ impl Staged {
             columns: self.staged_columns(),
             sequence: Some(SEQUENCE.to_owned()),
         };
-        let lake = self.lake.clone();
+        let lake = self.lake()?.clone();
         let files: Vec<String> = self.request.manifest.files.iter().map(|file| file.path.clone()).collect();
         let frames = files.into_iter().flat_map(move |path| row_groups(&lake, &path));
         let report = copy_frames(&mut *connection, &target, frames).await?;
@@ -185,7 +212,7 @@ impl Staged {
     }
 
     /// Finds the rows that stay out whatever an audit says: without a key, and said before.
-    async fn mark(&mut self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
+    pub(super) async fn mark(&mut self, connection: &mut PgConnection) -> Result<(), WarehouseError> {
         if self.columns.is_empty() {
             return Ok(());
         }
