@@ -23,7 +23,7 @@ mod value;
 pub use data::read_file;
 pub use frame::{Opened, evaluate_file, evaluate_frame, profile_file, profile_frame};
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
-pub use postgres::{QualityError, Table, evaluate_table, profile_table};
+pub use postgres::{BrokenRows, QualityError, Table, broken_rows, evaluate_table, profile_table};
 pub use record::{RunRef, record};
 pub use report::validation_result;
 pub use suggest::Suggestion;

@@ -3,6 +3,7 @@
 mod great_expectations;
 mod parameter;
 mod read;
+mod rows;
 
 use std::{borrow::Cow, fmt};
 

@@ -14,6 +14,7 @@ async fn main() {
         bind,
         hosts: Vec::new(),
         pool: seed::database().await.pool,
+        folder: ".".into(),
         project: "SimMart".to_owned(),
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,

@@ -89,6 +89,9 @@ const ROUTES: &[(&str, &str, Need)] = &[
     (GET, "/api/v1/loads", LOOK),
     (GET, "/api/v1/checks", LOOK),
     (GET, "/api/v1/quarantine", LOOK),
+    // A preview takes the act's locks.
+    (POST, "/api/v1/quarantine/replay", ACT),
+    (POST, "/api/v1/quarantine/dismiss", ACT),
     (GET, "/api/v1/alerts", LOOK),
     (GET, "/api/v1/streams", LOOK),
     (GET, "/api/v1/dead-letters", LOOK),

@@ -14,6 +14,7 @@ mod events;
 mod guard;
 mod health;
 mod metrics;
+mod replay;
 mod state;
 #[expect(clippy::struct_field_names, reason = "rows keep the names of the views' columns")]
 mod store;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use access::{Need, need};
 pub use api::openapi;
 pub use error::ServeError;
+pub use replay::SuiteJudge;
 pub use state::{ServerOptions, State};
 
 /// Everything the server answers, without a socket.

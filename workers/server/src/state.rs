@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono_tz::Tz;
 use secrecy::SecretString;
@@ -19,6 +19,8 @@ pub struct ServerOptions {
     pub hosts: Vec<String>,
     /// Sluice's tables and the warehouse.
     pub pool: PgPool,
+    /// The project's folder; its suites judge rows that are replayed.
+    pub folder: PathBuf,
     /// The project's name, shown on every page.
     pub project: String,
     /// ISO 4217 code of the money that the board shows.

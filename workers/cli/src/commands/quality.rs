@@ -2,6 +2,7 @@
 
 mod profile;
 mod quarantine;
+mod replay;
 mod suggest;
 
 use std::{
@@ -38,6 +39,10 @@ enum Command {
     Suggest(suggest::Args),
     /// Show the rows that gates held back, with every rule that they broke
     Quarantine(quarantine::Args),
+    /// Take rows that a gate held back through it again, corrected or judged by a suite that has changed: 3 if some stay
+    Replay(replay::ReplayArgs),
+    /// Give up rows that a gate held back, with a reason
+    Dismiss(replay::DismissArgs),
     /// List the project's suites
     List(ListArgs),
     /// Show how a suite's last evaluations went
@@ -81,6 +86,8 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Profile(args) => profile::run(&args, ctx).await,
         Command::Suggest(args) => suggest::run(&args, ctx).await,
         Command::Quarantine(args) => Box::pin(ctx.answered(quarantine::run(&args, ctx))).await,
+        Command::Replay(args) => Box::pin(ctx.answered(replay::replay(&args, ctx))).await,
+        Command::Dismiss(args) => Box::pin(ctx.answered(replay::dismiss(&args, ctx))).await,
         Command::List(args) => list(&args, ctx),
         Command::History(args) => Box::pin(ctx.answered(history(&args, ctx))).await,
     }

@@ -55,6 +55,7 @@ pub(crate) async fn serve(
         bind: listener.local_addr()?,
         hosts: ctx.project.web.names(),
         pool,
+        folder: ctx.dir.clone(),
         project: ctx.project.project.clone(),
         currency: ctx.project.currency.clone(),
         timezone: ctx.project.timezone,

@@ -2,6 +2,7 @@
 //! another, for samples.
 
 mod backend;
+mod broken;
 mod profile;
 mod regex;
 mod tests;
@@ -29,6 +30,7 @@ use crate::{
     value::{Scalar, read_date, read_instant, read_time, read_timestamp},
 };
 use backend::{Parameter, Statement, kind, quote, stored};
+pub use broken::{BrokenRows, broken_rows};
 pub use profile::profile_table;
 use tests::Answers;
 

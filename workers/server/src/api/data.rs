@@ -93,13 +93,15 @@ pub(super) struct QuarantineQuery {
     load_id: Option<i64>,
     /// Rows that broke this rule only.
     rule: Option<String>,
+    /// Rows in this state only: `open`, `replayed` or `dismissed`.
+    state: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// How many rows, 1 to 200. Default 50.
     limit: Option<i64>,
 }
 
-/// Rows that gates held back, newest load first, each with every rule that it broke.
+/// Rows that gates held back, newest load first, each with every rule that it broke and what became of it.
 #[utoipa::path(get, path = "/api/v1/quarantine", tag = "data", params(QuarantineQuery),
     responses((status = 200, body = Page<QuarantinedRow>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list_quarantine(
@@ -110,6 +112,7 @@ pub(super) async fn list_quarantine(
         dataset: query.dataset,
         load_id: query.load_id,
         rule: query.rule,
+        state: query.state,
         after: cursor_pair(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };

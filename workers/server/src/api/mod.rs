@@ -8,6 +8,7 @@ mod hooks;
 mod items;
 mod marks;
 mod pauses;
+mod replays;
 pub(crate) mod runs;
 mod security;
 mod streams;
@@ -64,6 +65,8 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(data::list_loads))
         .routes(routes!(data::list_checks))
         .routes(routes!(data::list_quarantine))
+        .routes(routes!(replays::replay))
+        .routes(routes!(replays::dismiss))
         .routes(routes!(streams::list_alerts))
         .routes(routes!(streams::list_streams))
         .routes(routes!(streams::list_dead_letters))

@@ -68,8 +68,17 @@ pub(crate) struct QuarantinedRow {
     pub(crate) dataset: String,
     #[schema(value_type = Object)]
     pub(crate) row: Value,
-    /// Every rule that it broke.
+    /// Every rule that it broke when it last stood at its gate.
     pub(crate) rules: Vec<String>,
+    /// `open`, `replayed` or `dismissed`.
+    pub(crate) state: String,
+    /// The load that a replay of it was, which published it.
+    pub(crate) settled_by: Option<i64>,
+    /// Why it was dismissed.
+    pub(crate) reason: Option<String>,
+    /// The row as it last went through the gate, where it was corrected.
+    #[schema(value_type = Object)]
+    pub(crate) corrected: Option<Value>,
     pub(crate) source_file: Option<String>,
     pub(crate) source_line: Option<i64>,
 }
@@ -127,6 +136,7 @@ pub(crate) struct QuarantineFilter {
     pub(crate) dataset: Option<String>,
     pub(crate) load_id: Option<i64>,
     pub(crate) rule: Option<String>,
+    pub(crate) state: Option<String>,
     /// Load and row after which the page begins.
     pub(crate) after: Option<(i64, i64)>,
     pub(crate) limit: i64,
@@ -167,6 +177,7 @@ pub(crate) async fn quarantine(pool: &PgPool, filter: &QuarantineFilter) -> Resu
         .bind(filter.after.map(|(load_id, _)| load_id))
         .bind(filter.after.map(|(_, seq)| seq))
         .bind(filter.limit + 1)
+        .bind(&filter.state)
         .fetch_all(pool)
         .await?;
     Ok(Page::cut(rows, filter.limit, |row: &QuarantinedRow| format!("{}.{}", row.load_id, row.seq)))

@@ -22,7 +22,7 @@ const BANG: &str = r#"<path d="M8 3.5v5.5M8 12v.200"/>"#;
 /// How any state of the platform looks.
 pub(super) fn look(state: &str) -> Look {
     let (tone, icon) = match state {
-        "success" | "passed" | "delivered" | "closed" | "balanced" => ("ok", CHECK),
+        "success" | "passed" | "delivered" | "closed" | "balanced" | "replayed" => ("ok", CHECK),
         "failed" | "timed_out" | "lost" | "errored" | "unbalanced" => ("bad", CROSS),
         "critical" | "high" => ("bad", BANG),
         "running" | "sending" => ("run", PLAY),

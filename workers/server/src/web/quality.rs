@@ -193,18 +193,23 @@ pub(super) struct RowsQuery {
     dataset: Option<String>,
     load_id: Option<i64>,
     rule: Option<String>,
+    state: Option<String>,
     cursor: Option<String>,
 }
 
 pub(super) async fn rows(Extract(state): Extract<State>, Query(query): Query<RowsQuery>) -> Result<Markup, WebError> {
     let after = cursor_pair(query.cursor.as_deref()).or_page(&state)?;
     let (dataset, rule) = (query.dataset.clone(), query.rule.clone());
-    let filter = QuarantineFilter { dataset, load_id: query.load_id, rule, after, limit: 50 };
+    let held = query.state.clone();
+    let filter = QuarantineFilter { dataset, load_id: query.load_id, rule, state: held, after, limit: 50 };
     let page = data::quarantine(state.pool(), &filter).await.or_page(&state)?;
     let mut narrowed = Vec::new();
-    for (name, value) in
-        [("dataset", &query.dataset), ("rule", &query.rule), ("load_id", &query.load_id.map(|id| id.to_string()))]
-    {
+    for (name, value) in [
+        ("dataset", &query.dataset),
+        ("rule", &query.rule),
+        ("state", &query.state),
+        ("load_id", &query.load_id.map(|id| id.to_string())),
+    ] {
         narrowed.extend(value.as_ref().map(|value| (name, value.clone())));
     }
     let terms: Vec<_> = narrowed.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
@@ -217,14 +222,17 @@ pub(super) async fn rows(Extract(state): Extract<State>, Query(query): Query<Row
             } @else {
                 div.scroll {
                     table.rows {
-                        thead { tr { th { "Dataset" } th { "Broke" } th { "Row" } } }
+                        thead { tr { th { "Dataset" } th { "State" } th { "Broke" } th { "Row" } } }
                         tbody {
                             @for row in &page.items {
                                 tr {
                                     td.nowrap { span.strong { (row.dataset) }
                                         div.sub { "load " (row.load_id) @if let Some(line) = row.source_line { " · line " (line) } } }
+                                    td.nowrap { a href={ "/quality/rows?state=" (row.state) } { (badge(&row.state)) }
+                                        @if let Some(load) = row.settled_by { div.sub { "by load " (load) } }
+                                        @if let Some(reason) = &row.reason { div.sub { (reason) } } }
                                     td { @for rule in &row.rules { span.chip { (rule) } } }
-                                    td { (facts(&row.row)) }
+                                    td { (facts(row.corrected.as_ref().unwrap_or(&row.row))) }
                                 }
                             }
                         }

@@ -115,6 +115,7 @@ pub(crate) fn options(bind: SocketAddr, pool: PgPool) -> ServerOptions {
         bind,
         hosts: Vec::new(),
         pool,
+        folder: ".".into(),
         project: "SimMart".to_owned(),
         currency: "EUR".to_owned(),
         timezone: chrono_tz::Tz::Europe__Berlin,
