@@ -1,6 +1,6 @@
 //! Write, audit, publish.
 
-use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, Series};
+use polars::prelude::DataFrame;
 use serde_json::json;
 use sqlx::PgPool;
 use warehouse::{
@@ -12,14 +12,7 @@ use warehouse::{
 use testkit::attempt;
 use workflow::error::{ErrorDomain, RetryHint, TaskError};
 
-use crate::support::{batch, frame, interval, lake, lose, request};
-
-fn column<T, P: ?Sized>(name: &str, values: T) -> Column
-where
-    Series: NamedFrom<T, P>,
-{
-    Series::new(name.into(), values).into_column()
-}
+use crate::support::{batch, column, frame, interval, lake, lose, request};
 
 fn orders(ids: &[i64], quantities: &[i32]) -> DataFrame {
     frame(vec![column("id", ids), column("quantity", quantities)])

@@ -4,6 +4,7 @@ mod lake;
 mod load;
 mod models;
 mod pool;
+mod replay;
 mod scratch;
 mod support;
 mod trail;

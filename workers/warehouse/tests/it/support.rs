@@ -1,7 +1,7 @@
 //! Runs and attempts to load on behalf of.
 
 use chrono::{DateTime, TimeZone, Utc};
-use polars::prelude::{Column, DataFrame};
+use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, Series};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use warehouse::{
@@ -32,6 +32,14 @@ pub(crate) fn lake() -> (TempDir, Lake) {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = Lake::open(folder.path().to_str().expect("a UTF-8 path")).expect("a lake");
     (folder, lake)
+}
+
+/// A column of these values.
+pub(crate) fn column<T, P: ?Sized>(name: &str, values: T) -> Column
+where
+    Series: NamedFrom<T, P>,
+{
+    Series::new(name.into(), values).into_column()
 }
 
 /// A frame of these columns.
