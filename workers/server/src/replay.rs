@@ -18,7 +18,9 @@ impl SuiteJudge {
     async fn suite(&self, name: &str) -> Result<Suite, ReplayError> {
         let file = format!("quality/{name}.yaml");
         let text = tokio::fs::read_to_string(self.project.join(&file)).await.map_err(|error| {
-            ReplayError::Refused(format!("the suite `{name}`, which held the rows back, cannot be read from {file}: {error}"))
+            ReplayError::Refused(format!(
+                "the suite `{name}`, which held the rows back, cannot be read from {file}: {error}"
+            ))
         })?;
         Suite::parse(&file, &text).map_err(|faults| {
             ReplayError::Refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
@@ -30,13 +32,15 @@ impl SuiteJudge {
 impl RowJudge for SuiteJudge {
     async fn judge(&self, connection: &mut PgConnection, asked: Asked<'_>) -> Result<Judged, ReplayError> {
         let suite = self.suite(asked.suite).await?;
-        let on_fail = [OnFail::Warn, OnFail::Quarantine].into_iter().find(|policy| Some(policy.as_str()) == asked.on_fail);
+        let on_fail =
+            [OnFail::Warn, OnFail::Quarantine].into_iter().find(|policy| Some(policy.as_str()) == asked.on_fail);
         let suite = suite.with_default(on_fail.unwrap_or(OnFail::Fail));
         let table = Table { schema: asked.rows.schema().to_owned(), name: asked.rows.table().to_owned() };
-        let broken = quality::broken_rows(connection, &suite, &table, asked.number).await.map_err(|error| match error {
-            QualityError::Database(error) => error.into(),
-            error => ReplayError::Refused(error.to_string()),
-        })?;
+        let broken =
+            quality::broken_rows(connection, &suite, &table, asked.number).await.map_err(|error| match error {
+                QualityError::Database(error) => error.into(),
+                error => ReplayError::Refused(error.to_string()),
+            })?;
         if !broken.errored.is_empty() {
             let checks = broken.errored.join("; ");
             return Err(ReplayError::Refused(format!(

@@ -3,6 +3,7 @@
 //! Readers see the whole batch or nothing of it, and a batch is published once however often the task runs:
 //! `warehouse::load` does both. Here the task's keys become a request, and the gate's suite judges the rows.
 
+mod block;
 mod gate;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -118,6 +119,9 @@ impl TaskKind for Load {
         let batch = request.manifest.batch_id.clone();
         if let Some(done) = ledger::find(&self.pool, &dataset, request.interval, &batch).await? {
             task.log.info(format!("{dataset}: batch {batch} is published already, as load {}", done.load_id));
+            if let Some(gate) = &config.gate {
+                gate.still_blocks(&self.pool, &done).await?;
+            }
             return output(&done);
         }
         let suite = match &config.gate {
@@ -140,6 +144,9 @@ impl TaskKind for Load {
         ));
         if outcome.verdict == Verdict::Failed {
             return Err(TaskError::gate(format!("the gate of {dataset} refused the batch: {refusal}")));
+        }
+        if config.gate.as_ref().is_some_and(|gate| gate.blocks(&outcome)) {
+            return Err(block::blocked(&outcome, &refusal));
         }
         output(&outcome)
     }

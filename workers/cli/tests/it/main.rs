@@ -7,6 +7,7 @@ mod compose;
 mod day;
 mod example;
 mod faults;
+mod gate;
 mod learning;
 mod online_retail;
 mod panels;

@@ -196,7 +196,9 @@ fn refused(error: ReplayError) -> ApiError {
         ReplayError::Refused(_) | ReplayError::NoReason => ApiError::BadRequest(error.to_string()),
         ReplayError::NotOpen(_) => ApiError::Conflict(error.to_string()),
         ReplayError::Warehouse(warehouse::WarehouseError::Database(error)) => ApiError::Store(error),
-        ReplayError::Warehouse(error @ warehouse::WarehouseError::Name { .. }) => ApiError::BadRequest(error.to_string()),
+        ReplayError::Warehouse(error @ warehouse::WarehouseError::Name { .. }) => {
+            ApiError::BadRequest(error.to_string())
+        }
         ReplayError::Warehouse(error) => ApiError::Internal(Box::new(error)),
     }
 }

@@ -35,7 +35,11 @@ pub struct Gate {
     /// The most rows that may be held back; more refuse the batch.
     #[serde(default)]
     pub max_failed_rows: Option<usize>,
-    /// Channels that are told when the batch is refused.
+    /// Whether nothing behind the load runs where a check failed or rows are held back: what may be published is, and the
+    /// task fails. Once the rows are replayed or dismissed a retry goes on; past a check that only warns, a mark does.
+    #[serde(default)]
+    pub block_downstream: bool,
+    /// Channels that are told when the batch is refused, or what is behind it blocked.
     #[serde(default)]
     pub notify: Vec<String>,
 }
@@ -99,7 +103,8 @@ impl Gate {
         }
     }
 
-    /// Judges the batch, its duplicates aside. Gives the audit, and why it refuses if it does.
+    /// Judges the batch, its duplicates aside. Gives the audit, and what stops the batch, or what is behind it, if
+    /// something does.
     pub(crate) async fn audit(
         &self,
         suite: Suite,
@@ -132,8 +137,15 @@ impl Gate {
             .collect();
         let rejected = usize::try_from(request.manifest.rejected_rows()).unwrap_or(usize::MAX);
         let held: BTreeSet<i64> = failed.iter().map(|(place, _)| *place).chain(staged.held().iter().copied()).collect();
-        let (verdict, refusal) = self.judge(&evaluation, held.len() + rejected, evaluation.rows + rejected);
-        let alert = (verdict == Verdict::Failed).then(|| (self.alert(request, task, &refusal), self.notify.clone()));
+        let held = held.len() + rejected;
+        let (verdict, refusal) = self.judge(&evaluation, held, evaluation.rows + rejected);
+        let refused = verdict == Verdict::Failed;
+        let stops = refused || (self.block_downstream && (verdict != Verdict::Passed || held > 0));
+        let refusal = match (refused, stops) {
+            (false, true) => because(&evaluation, held),
+            _ => refusal,
+        };
+        let alert = stops.then(|| (self.alert(request, task, refused, &refusal), self.notify.clone()));
         let run = RunRef { run_id: Some(task.run_id), task: Some(task.task.clone()), load_id: None };
         let (dataset, judged) = (request.target.to_string(), suite.clone());
         let record: RecordChecks = Box::new(move |connection, load_id| {
@@ -159,26 +171,22 @@ impl Gate {
         if let Some(most) = self.max_failed_rows
             && held > most
         {
-            return (Verdict::Failed, format!("{held} rows are held back, more than {most}"));
+            return (Verdict::Failed, format!("more than {most}: {}", because(evaluation, held)));
         }
         if let Some(most) = self.max_failed_percent
             && percent > most
         {
-            return (Verdict::Failed, format!("{percent:.2} % of the rows are held back, more than {most} %"));
+            return (Verdict::Failed, format!("{percent:.2} %, more than {most} %: {}", because(evaluation, held)));
         }
         match evaluation.verdict {
             quality::Verdict::Passed => (Verdict::Passed, String::new()),
             quality::Verdict::Warned => (Verdict::Warned, String::new()),
             quality::Verdict::Quarantined => (Verdict::Quarantined, String::new()),
-            quality::Verdict::Failed => {
-                let failed = evaluation.checks.iter().filter(|c| c.verdict() == quality::Verdict::Failed);
-                let all: Vec<String> = failed.map(quality::CheckOutcome::summary).collect();
-                (Verdict::Failed, all.join("; "))
-            }
+            quality::Verdict::Failed => (Verdict::Failed, summaries(evaluation, quality::Verdict::Failed).join("; ")),
         }
     }
 
-    fn alert(&self, request: &LoadRequest, task: &TaskContext, refusal: &str) -> Alert {
+    fn alert(&self, request: &LoadRequest, task: &TaskContext, refused: bool, refusal: &str) -> Alert {
         let dataset = request.target.to_string();
         Alert {
             dedupe_key: format!("gate:{dataset}:{}:{}", task.run_id, request.manifest.batch_id),
@@ -187,7 +195,11 @@ impl Gate {
             severity: Severity::High,
             key: dataset.clone(),
             event_time: Utc::now(),
-            message: format!("the gate of {dataset} refused a batch"),
+            message: if refused {
+                format!("the gate of {dataset} refused a batch")
+            } else {
+                format!("the gate of {dataset} lets nothing behind it run")
+            },
             detail: json!({ "run_id": task.run_id, "task": task.task, "reason": refusal }),
             fields: vec![
                 ("Run".to_owned(), task.run_id.to_string()),
@@ -197,6 +209,20 @@ impl Gate {
             link: None,
         }
     }
+}
+
+/// The checks of that verdict or a worse one, with the numbers that matter.
+fn summaries(evaluation: &Evaluation, verdict: quality::Verdict) -> Vec<String> {
+    let stopped = evaluation.checks.iter().filter(|check| check.verdict() >= verdict);
+    stopped.map(quality::CheckOutcome::summary).collect()
+}
+
+/// How many rows are held back, and which checks were broken. Rows are held back for other reasons, too.
+fn because(evaluation: &Evaluation, held: usize) -> String {
+    let (rows, are) = if held == 1 { ("row", "is") } else { ("rows", "are") };
+    let mut all = vec![format!("{held} {rows} {are} held back")];
+    all.extend(summaries(evaluation, quality::Verdict::Warned));
+    all.join("; ")
 }
 
 /// From rows of the frame that was judged to places in the batch.

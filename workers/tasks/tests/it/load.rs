@@ -100,3 +100,47 @@ async fn a_limit_counts_every_row_that_is_held_back() {
         }
     }
 }
+
+/// What is published is there, the task fails, and a repeat goes on once nothing of it is open.
+#[tokio::test]
+async fn a_gate_that_blocks_lets_nothing_behind_it_run_until_its_rows_are_settled() {
+    let world = World::new(ORDERS).await;
+    world.suite("orders", SUITE);
+    let gate = json!({"suite": "orders", "on_fail": "quarantine", "block_downstream": true, "notify": ["ops_mail"]});
+    let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"], "gate": gate});
+    let manifest = world.run("extract_mysql", json!({"table": "orders"}), &[]).await.expect("extract");
+    let again = async || world.run("load", load.clone(), &[("extract", &manifest)]).await;
+    let error = again().await.expect_err("blocked");
+    assert!(error.gate, "{}", error.chain());
+    assert_eq!(
+        error.to_string(),
+        "staging.orders is published as load 1, and its gate lets nothing behind it run: 2 rows are held back; \
+         quantity.between failed: 2 of 3 rows; city.not_null failed: 1 of 3 rows"
+    );
+    assert_eq!(world.texts("select id::text from staging.orders").await, [Some("1".to_owned())]);
+    assert_eq!(world.texts("select channel from sluice.outbox").await, [Some("ops_mail".to_owned())]);
+    let error = again().await.expect_err("blocked still");
+    assert!(error.gate && error.to_string().ends_with("2 rows of it are still held back"), "{}", error.chain());
+    world
+        .texts(
+            "update sluice.quarantined_row set state = 'dismissed', settled_at = now(), reason = 'x' returning state",
+        )
+        .await;
+    assert_eq!(again().await.expect("go on")["repeated"], json!(true));
+    assert_eq!(world.texts("select count(*)::text from sluice.outbox").await, [Some("1".to_owned())], "told once");
+}
+
+/// There is nothing to settle about a check that warns: a person marks the task.
+#[tokio::test]
+async fn a_gate_that_blocks_for_a_warning_blocks_every_repeat() {
+    let world = World::new(ORDERS).await;
+    world.suite("orders", SUITE);
+    let gate = json!({"suite": "orders", "on_fail": "warn", "block_downstream": true});
+    let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"], "gate": gate});
+    let manifest = world.run("extract_mysql", json!({"table": "orders"}), &[]).await.expect("extract");
+    for _ in 0..2 {
+        let error = world.run("load", load.clone(), &[("extract", &manifest)]).await.expect_err("blocked");
+        assert!(error.gate, "{}", error.chain());
+        assert_eq!(world.texts("select count(*)::text from staging.orders").await, [Some("3".to_owned())]);
+    }
+}

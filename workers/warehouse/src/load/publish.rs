@@ -79,7 +79,9 @@ impl Staged {
         if let Some(record) = audit.record {
             record(&mut transaction, load_id).await?;
         }
-        if let Some((alert, channels)) = &audit.alert {
+        // Rows that an earlier batch held back are no news.
+        let news = audit.verdict != Verdict::Quarantined || tally.quarantined > 0;
+        if let Some((alert, channels)) = audit.alert.as_ref().filter(|_| news) {
             alerts::raise(&mut transaction, alert, channels).await?;
         }
         // Last, because it keeps the lease from being renewed until the transaction ends: a long publication

@@ -24,8 +24,7 @@ pub(crate) struct Above(pub(crate) i32);
 impl RowJudge for Above {
     async fn judge(&self, connection: &mut PgConnection, asked: Asked<'_>) -> Result<Judged, ReplayError> {
         let sql = format!("select {} from {} where quantity <= $1", asked.number, asked.rows.quoted());
-        let failed: Vec<i64> =
-            sqlx::query_scalar(AssertSqlSafe(sql)).bind(self.0).fetch_all(connection).await?;
+        let failed: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(self.0).fetch_all(connection).await?;
         let failed = failed.into_iter().map(|seq| (seq, vec!["quantity".to_owned()])).collect();
         Ok(Judged { suite_hash: format!("above {}", self.0), failed, ..Judged::default() })
     }
@@ -71,10 +70,12 @@ impl World {
         let mut audit = Audit::unchecked();
         audit.suite = Some(("orders".to_owned(), "above 0".to_owned()));
         audit.verdict = Verdict::Passed;
-        let bad = rows.iter().enumerate().filter(|(place, row)| {
-            row.1 <= 0 && !staged.dropped().contains(&i64::try_from(*place).expect("few"))
-        });
-        audit.failed = bad.map(|(place, _)| (i64::try_from(place).expect("few"), vec!["quantity".to_owned()])).collect();
+        let bad = rows
+            .iter()
+            .enumerate()
+            .filter(|(place, row)| row.1 <= 0 && !staged.dropped().contains(&i64::try_from(*place).expect("few")));
+        audit.failed =
+            bad.map(|(place, _)| (i64::try_from(place).expect("few"), vec!["quantity".to_owned()])).collect();
         staged.publish(audit).await.expect("publish").load_id
     }
 
@@ -127,7 +128,11 @@ pub(crate) async fn balances(pool: &PgPool) {
          where not balanced or all_of_them <> quarantined or open <> quarantined - settled - dismissed",
     )
     .await;
-    assert_eq!(wrong, [] as [&str; 0], "dataset, held, open, dismissed; quarantined, settled and balanced by the ledger");
+    assert_eq!(
+        wrong,
+        [] as [&str; 0],
+        "dataset, held, open, dismissed; quarantined, settled and balanced by the ledger"
+    );
 }
 
 fn corrected(load_id: i64, seq: i64, row: &str) -> CorrectedRow {
@@ -170,7 +175,11 @@ async fn corrected_rows_are_published_once_and_the_others_stay_with_what_they_br
         [r#"ada replay 2 {"quantity": "-quantity"}"#]
     );
     assert_eq!(
-        world.texts("select concat(row ->> 'quantity', ' ', corrected ->> 'quantity') from sluice.quarantine order by seq").await,
+        world
+            .texts(
+                "select concat(row ->> 'quantity', ' ', corrected ->> 'quantity') from sluice.quarantine order by seq"
+            )
+            .await,
         ["-2 2", "-3 3", "0 "],
         "the row is kept as its source had it"
     );
@@ -218,13 +227,12 @@ async fn rows_come_back_from_a_file_to_the_last_digit_or_are_named() {
         (vec![corrected(load, 7, "{}")], format!("load {load} holds no row 7")),
         (
             vec![corrected(load, 2, r#"{"id": 3, "quantty": 3}"#)],
-            format!("row 2 of load {load} names `quantty`, which is not a column of staging.orders (did you mean `quantity`?)"),
+            format!(
+                "row 2 of load {load} names `quantty`, which is not a column of staging.orders (did you mean `quantity`?)"
+            ),
         ),
         (vec![corrected(load, 2, "[]")], format!("row 2 of load {load} is not an object of columns")),
-        (
-            vec![corrected(load, 2, r#"{"version": "a\u0000"}"#)],
-            format!("row 2 of load {load} holds a NUL character"),
-        ),
+        (vec![corrected(load, 2, r#"{"version": "a\u0000"}"#)], format!("row 2 of load {load} holds a NUL character")),
         (vec![corrected(load, 2, "{}"), corrected(load, 2, "{}")], format!("row 2 of load {load} is given twice")),
     ] {
         wish.corrected = Some(rows);
@@ -327,7 +335,9 @@ async fn an_older_row_replaces_a_newer_one_only_when_told() {
     let world = World::new().await;
     world.load(&[(1, 1, "a"), (2, 1, "a")], keyed).await;
     world.load(&[(1, -1, "b"), (3, -1, "b")], keyed).await;
-    let done = world.replay(&Replay { chosen: Chosen { rule: Some("quantity".to_owned()), ..all().chosen }, ..fixed.clone() }).await;
+    let done = world
+        .replay(&Replay { chosen: Chosen { rule: Some("quantity".to_owned()), ..all().chosen }, ..fixed.clone() })
+        .await;
     assert_eq!(done.loads[0].loaded, 2, "nothing came after it");
     world.load(&[(2, -1, "c"), (4, -1, "c")], keyed).await;
     world.load(&[(2, 9, "d")], keyed).await;
@@ -368,7 +378,11 @@ async fn a_dismissal_needs_a_reason_and_is_final() {
     assert_eq!(world.replay(&wish).await.loads[0].read, 1);
     assert_eq!(world.rows().await, ["1 7 a"]);
     assert_eq!(
-        world.texts("select concat_ws(' ', act, reason, detail ->> 'loads') from sluice.audit_log order by audit_id limit 1").await,
+        world
+            .texts(
+                "select concat_ws(' ', act, reason, detail ->> 'loads') from sluice.audit_log order by audit_id limit 1"
+            )
+            .await,
         [format!("dismiss a test order {}", json!({ load.to_string(): 1 }).to_string().replace(':', ": "))]
     );
     balances(&world.db.pool).await;

@@ -68,7 +68,10 @@ pub(super) struct ReplayArgs {
 pub(super) async fn replay(args: &ReplayArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     let set = args.set.iter().map(|text| {
         Correction::parse(text).map_err(|message| {
-            Failure::usage_hint(message, "use arithmetic, `case` and functions on texts and dates, over columns of the row")
+            Failure::usage_hint(
+                message,
+                "use arithmetic, `case` and functions on texts and dates, over columns of the row",
+            )
         })
     });
     let set = set.collect::<Result<Vec<_>, _>>()?;
@@ -172,7 +175,8 @@ fn read(path: &std::path::Path) -> Result<Vec<CorrectedRow>, Failure> {
 fn refused(error: ReplayError) -> anyhow::Error {
     match error {
         ReplayError::NotOpen(_) => {
-            Failure::usage_hint(error.to_string(), "`sluice quality quarantine --json` prints the rows that are held").into()
+            Failure::usage_hint(error.to_string(), "`sluice quality quarantine --json` prints the rows that are held")
+                .into()
         }
         ReplayError::Refused(_) | ReplayError::NoReason => Failure::usage(error.to_string()).into(),
         ReplayError::Warehouse(error @ WarehouseError::Name { .. }) => Failure::usage(error.to_string()).into(),

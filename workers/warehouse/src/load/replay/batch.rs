@@ -73,11 +73,8 @@ impl Batch {
         let standing = standing(&rows, &rewritten, &wish.set)?;
         let unreadable: Vec<i64> =
             rows.iter().filter(|row| row.unreadable && !rewritten.contains_key(&row.seq)).map(|row| row.seq).collect();
-        let held: Vec<i64> = rows
-            .iter()
-            .filter(|row| !row.unreadable && !rewritten.contains_key(&row.seq))
-            .map(|row| row.seq)
-            .collect();
+        let held: Vec<i64> =
+            rows.iter().filter(|row| !row.unreadable && !rewritten.contains_key(&row.seq)).map(|row| row.seq).collect();
         let columns = columns(connection, target, load_id, &held, &rewritten, &wish.set).await?;
         let request = request(target, &origin, &terms, load_id, rows.len())?;
         let name = |what: &str| TableName::parse(&format!("{SCHEMA}.replay{what}_{load_id}"));
@@ -229,7 +226,9 @@ impl Batch {
         );
         let done = sqlx::query(AssertSqlSafe(sql)).bind(&self.unreadable).execute(connection).await;
         done.map(drop).map_err(|error| match error.as_database_error() {
-            Some(said) => ReplayError::Refused(format!("the correction {}: {}", assignments.join(", "), said.message())),
+            Some(said) => {
+                ReplayError::Refused(format!("the correction {}: {}", assignments.join(", "), said.message()))
+            }
             None => error.into(),
         })
     }

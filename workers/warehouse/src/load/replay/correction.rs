@@ -14,10 +14,44 @@ use super::{
 const ALLOWED: Allowed = Allowed {
     what: "a correction",
     functions: &[
-        "abs", "btrim", "ceil", "coalesce", "concat", "concat_ws", "date_trunc", "floor", "greatest", "initcap", "least",
-        "left", "length", "lower", "lpad", "ltrim", "make_date", "mod", "nullif", "regexp_replace", "repeat", "replace",
-        "reverse", "right", "round", "rpad", "rtrim", "sign", "split_part", "strpos", "substr", "to_char", "to_date",
-        "to_number", "to_timestamp", "translate", "trunc", "upper",
+        "abs",
+        "btrim",
+        "ceil",
+        "coalesce",
+        "concat",
+        "concat_ws",
+        "date_trunc",
+        "floor",
+        "greatest",
+        "initcap",
+        "least",
+        "left",
+        "length",
+        "lower",
+        "lpad",
+        "ltrim",
+        "make_date",
+        "mod",
+        "nullif",
+        "regexp_replace",
+        "repeat",
+        "replace",
+        "reverse",
+        "right",
+        "round",
+        "rpad",
+        "rtrim",
+        "sign",
+        "split_part",
+        "strpos",
+        "substr",
+        "to_char",
+        "to_date",
+        "to_number",
+        "to_timestamp",
+        "translate",
+        "trunc",
+        "upper",
     ],
     texts: true,
 };
@@ -82,7 +116,10 @@ impl CorrectedRow {
         let place = || format!("row {} of load {}", self.seq, self.load_id);
         // An escape that stands for itself has two backslashes before the `u`, or four.
         if self.row.get().replace("\\\\", "").contains("\\u0000") {
-            return Err(ReplayError::Refused(format!("{} holds a NUL character, which no text of Postgres can", place())));
+            return Err(ReplayError::Refused(format!(
+                "{} holds a NUL character, which no text of Postgres can",
+                place()
+            )));
         }
         serde_json::from_str(self.row.get())
             .map_err(|error| ReplayError::Refused(format!("{} is not an object of columns: {error}", place())))
@@ -106,10 +143,13 @@ mod tests {
 
     #[test]
     fn a_correction_is_an_expression_over_the_row() {
-        let set = Correction::parse("Quantity = abs(quantity) + case when note like 'x%' then 1 else 0 end").expect("one");
+        let set =
+            Correction::parse("Quantity = abs(quantity) + case when note like 'x%' then 1 else 0 end").expect("one");
         assert_eq!(set.column(), "Quantity");
         assert_eq!(set.names().collect::<Vec<_>>(), ["note", "quantity", "Quantity"]);
-        for good in ["day = null", "day = date '2026-01-01'", "city = trim(upper(city))", "at = to_date(text, 'DD.MM.YYYY')"] {
+        for good in
+            ["day = null", "day = date '2026-01-01'", "city = trim(upper(city))", "at = to_date(text, 'DD.MM.YYYY')"]
+        {
             assert!(Correction::parse(good).is_ok(), "{good}: {:?}", Correction::parse(good));
         }
         for bad in ["quantity", "= 1", "a = (select 1)", "a = pg_read_file('x')", "a = b; drop table x", "a = now()"] {

@@ -19,11 +19,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
+use self::batch::Batch;
 pub use self::{
     correction::{CorrectedRow, Correction},
     dismiss::{Dismissed, dismiss},
 };
-use self::batch::Batch;
 use super::target;
 use crate::{
     error::WarehouseError,
