@@ -5,6 +5,7 @@
 //! tests run side by side.
 
 pub mod bench;
+pub mod cutter;
 mod dice;
 pub mod grafana;
 pub mod prometheus;

@@ -144,3 +144,21 @@ async fn a_gate_that_blocks_for_a_warning_blocks_every_repeat() {
         assert_eq!(world.texts("select count(*)::text from staging.orders").await, [Some("3".to_owned())]);
     }
 }
+
+/// What could not be checked was not passed: whatever a failure would do, short of a warning, nothing is published.
+#[tokio::test]
+async fn a_suite_that_names_a_missing_column_is_errored_and_publishes_nothing() {
+    for (policy, published) in [("fail", "0"), ("quarantine", "0"), ("warn", "3")] {
+        let world = World::new(ORDERS).await;
+        world.suite("orders", "suite: orders\nchecks:\n  - expect_column_values_to_not_be_null: { column: colour }\n");
+        let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"],
+                          "gate": {"suite": "orders", "on_fail": policy}});
+        let outcome = world.move_rows(json!({"table": "orders"}), load).await;
+        match outcome {
+            Ok(outcome) => assert_eq!((policy, &outcome["verdict"]), ("warn", &json!("warned"))),
+            Err(error) => assert!(error.gate && error.to_string().contains("colour"), "{}", error.chain()),
+        }
+        assert_eq!(world.texts("select outcome from sluice.check_results").await, [Some("errored".to_owned())]);
+        assert_eq!(world.texts("select count(*)::text from staging.orders").await, [Some(published.to_owned())]);
+    }
+}

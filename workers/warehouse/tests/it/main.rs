@@ -1,5 +1,6 @@
 //! The warehouse against a real Postgres.
 
+mod cut;
 mod lake;
 mod load;
 mod models;
