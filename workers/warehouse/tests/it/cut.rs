@@ -193,7 +193,10 @@ const CHILD: &str = "SLUICE_TEST_FULL_DISK_CHILD";
 const BIG: &str = "raw/big.parquet";
 
 fn big() -> DataFrame {
-    frame(vec![column("id", (0..200_000i64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())).collect::<Vec<_>>())])
+    frame(vec![column(
+        "id",
+        (0..200_000i64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())).collect::<Vec<_>>(),
+    )])
 }
 
 /// What the test below runs as a process that may write no long file.

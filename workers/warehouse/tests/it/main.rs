@@ -5,6 +5,7 @@ mod lake;
 mod load;
 mod models;
 mod pool;
+mod random_loads;
 mod replay;
 mod scratch;
 mod support;
