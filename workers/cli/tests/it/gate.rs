@@ -130,7 +130,7 @@ async fn a_gate_that_blocks_publishes_and_goes_on_once_its_rows_are_settled() {
     let all = outputs.iter().map(text).collect::<Vec<_>>().join("\n");
     assert_eq!(codes, [3, 0, 0, 2, 0, 0, 0, 0, 0], "{all}");
     for (place, words) in [
-        (0, r#"fits(quantity): invalid input syntax for type integer: "two" (1)"#),
+        (0, r#"fits(quantity): invalid input syntax for type bigint: "two" (1)"#),
         (1, "1 would be published, 0 would stay; add --yes to do it"),
         (2, "1 published, 0 still held"),
         (3, "was replayed, by load 2"),

@@ -16,6 +16,7 @@ mod marts;
 mod metrics;
 mod openapi;
 mod page;
+mod replay;
 mod seed;
 mod starts;
 
