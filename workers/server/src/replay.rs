@@ -39,7 +39,7 @@ impl RowJudge for SuiteJudge {
         let broken =
             quality::broken_rows(connection, &suite, &table, asked.number).await.map_err(|error| match error {
                 QualityError::Database(error) => error.into(),
-                error => ReplayError::Refused(error.to_string()),
+                error @ QualityError::NoTable(_) => ReplayError::Refused(error.to_string()),
             })?;
         if !broken.errored.is_empty() {
             let checks = broken.errored.join("; ");
