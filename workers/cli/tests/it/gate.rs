@@ -133,11 +133,11 @@ async fn a_gate_that_blocks_publishes_and_goes_on_once_its_rows_are_settled() {
         (0, r#"fits(quantity): invalid input syntax for type bigint: "two" (1)"#),
         (1, "1 would be published, 0 would stay; add --yes to do it"),
         (2, "1 published, 0 still held"),
-        (3, "was replayed, by load 2"),
+        (3, "was replayed, by load "),
         (4, "1 row would be dismissed; add --yes to do it"),
         (5, "1 row dismissed"),
         (6, "dismissed: nobody knows what it was"),
-        (6, "replayed by load 2"),
+        (6, "replayed by load "),
         (8, "dismiss"),
     ] {
         assert!(text(&outputs[place]).contains(words), "no `{words}` in:\n{}", text(&outputs[place]));
@@ -148,8 +148,8 @@ async fn a_gate_that_blocks_publishes_and_goes_on_once_its_rows_are_settled() {
         texts(&database.pool, "select product || ' ' || units from marts.sales_by_product order by 1").await,
         ["Espresso cup 6", "Milk jug 4", "Tea pot 3"]
     );
-    let ledger = "select concat_ws(' ', load_id, replay_of, read, loaded, quarantined, deduplicated, sums -> 'revenue' ->> 'loaded') from sluice.loads where dataset = 'staging.sales' order by load_id";
-    assert_eq!(texts(&database.pool, ledger).await, ["1 7 5 2 0 189.60", "2 1 1 1 0 0 17.00"]);
+    let ledger = "select concat_ws(' ', replay_of, read, loaded, quarantined, deduplicated, sums -> 'revenue' ->> 'loaded') from sluice.loads where dataset = 'staging.sales' order by load_id";
+    assert_eq!(texts(&database.pool, ledger).await, ["7 5 2 0 189.60", "1 1 1 0 0 17.00"]);
 }
 
 /// A number that a double would round is printed, edited around, and replayed as it was.
