@@ -19,6 +19,7 @@ mod suite;
 mod text;
 mod types;
 mod value;
+pub mod versions;
 
 pub use data::read_file;
 pub use frame::{evaluate_frame, profile_file, profile_frame};

@@ -4,7 +4,7 @@ mod great_expectations;
 mod parameter;
 mod read;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ pub struct Suite {
     pub on_fail: Option<OnFail>,
     /// SHA-256 of its content, in hex: which version of the suite a load passed. Comments and layout do not count.
     pub hash: String,
+    /// Its file, as it stands.
+    pub text: Arc<str>,
+    /// What its file says beside the checks.
+    pub(crate) head: Arc<Value>,
     /// Values that arguments may name as `{ $PARAMETER: … }`.
     pub parameters: Map<String, Value>,
     /// In the order of the file. Ids are unique.

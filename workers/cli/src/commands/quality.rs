@@ -1,18 +1,18 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
+mod history;
 mod profile;
 mod quarantine;
 mod suggest;
+mod versions;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use quality::{CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -40,8 +40,12 @@ enum Command {
     Quarantine(quarantine::Args),
     /// List the project's suites
     List(ListArgs),
-    /// Show how a suite's last evaluations went
-    History(HistoryArgs),
+    /// Show how a suite's last evaluations went, and who changed it
+    History(history::Args),
+    /// List the versions of a suite that were ever deployed or used
+    Versions(versions::VersionsArgs),
+    /// Show what changed between two versions of a suite
+    Diff(versions::DiffArgs),
 }
 
 #[derive(clap::Args)]
@@ -63,18 +67,6 @@ struct ListArgs {
     json: bool,
 }
 
-#[derive(clap::Args)]
-struct HistoryArgs {
-    /// A suite
-    suite: String,
-    /// How many evaluations
-    #[arg(long, default_value_t = 20)]
-    limit: u32,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => evaluate(&args, ctx).await,
@@ -82,7 +74,9 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Suggest(args) => suggest::run(&args, ctx).await,
         Command::Quarantine(args) => Box::pin(ctx.answered(quarantine::run(&args, ctx))).await,
         Command::List(args) => list(&args, ctx),
-        Command::History(args) => Box::pin(ctx.answered(history(&args, ctx))).await,
+        Command::History(args) => Box::pin(ctx.answered(history::run(&args, ctx))).await,
+        Command::Versions(args) => Box::pin(ctx.answered(versions::list(&args, ctx))).await,
+        Command::Diff(args) => Box::pin(ctx.answered(versions::diff(&args, ctx))).await,
     }
 }
 
@@ -238,51 +232,5 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
             .collect();
         output::table(&["suite", "checks", "description"], &rows);
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-#[derive(sqlx::FromRow, Serialize)]
-struct Past {
-    at: DateTime<Utc>,
-    run_id: Option<i64>,
-    task: Option<String>,
-    load_id: Option<i64>,
-    dataset: String,
-    suite_hash: String,
-    passed: i64,
-    failed: i64,
-    errored: i64,
-    vacuous: i64,
-    not_held: Vec<String>,
-}
-
-async fn history(args: &HistoryArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let pool = ctx.postgres().await?;
-    let past: Vec<Past> = sqlx::query_as(include_str!("../../../../sql/quality/history.sql"))
-        .bind(&args.suite)
-        .bind(i64::from(args.limit))
-        .fetch_all(&pool)
-        .await?;
-    if args.json {
-        output::json(&past)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rows: Vec<_> = past
-        .iter()
-        .map(|p| {
-            vec![
-                p.at.format("%Y-%m-%d %H:%M:%S").to_string(),
-                p.run_id.map(|id| id.to_string()).unwrap_or_default(),
-                p.dataset.clone(),
-                p.passed.to_string(),
-                p.failed.to_string(),
-                p.errored.to_string(),
-                p.vacuous.to_string(),
-                p.not_held.join(", "),
-            ]
-        })
-        .collect();
-    let headings = ["at", "run", "dataset", "passed", "failed", "errored", "vacuous", "not held"];
-    output::table(&headings, &rows);
     Ok(ExitCode::SUCCESS)
 }

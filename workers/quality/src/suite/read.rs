@@ -69,11 +69,12 @@ struct Common {
 impl Suite {
     /// Reads the text of `file`, whose stem the suite's name must be.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
-        Self::read(&Document::parse(file, text).map_err(|fault| vec![fault])?)
+        let suite = Self::read(&Document::parse(file, text).map_err(|fault| vec![fault])?)?;
+        Ok(Self { text: text.into(), ..suite })
     }
 
     /// Reads a parsed document.
-    pub fn read(document: &Document) -> Result<Self, Vec<Diagnostic>> {
+    fn read(document: &Document) -> Result<Self, Vec<Diagnostic>> {
         let mut faults = Vec::new();
         let (file, written) = if great_expectations::is_one(document) {
             great_expectations::read(document)?
@@ -124,6 +125,8 @@ impl Suite {
             owner: file.owner,
             on_fail: file.on_fail,
             hash: hash(&document.value),
+            text: document.value.to_string().into(),
+            head: head(&document.value).into(),
             parameters: file.parameters,
             checks,
         })
@@ -132,6 +135,15 @@ impl Suite {
 
 fn hash(content: &Value) -> String {
     workflow::hex::encode(&Sha256::digest(content.to_string()))
+}
+
+/// A suite's document without its checks, under the name that either format has for them.
+fn head(content: &Value) -> Value {
+    let mut head = content.clone();
+    if let Some(keys) = head.as_object_mut() {
+        keys.retain(|key, _| key != "checks" && key != "expectations");
+    }
+    head
 }
 
 impl Check {
