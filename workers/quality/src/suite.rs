@@ -3,12 +3,15 @@
 mod great_expectations;
 mod parameter;
 mod read;
+mod watched;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use watched::{Profiled, Watched};
 
 use crate::{expectation::Expectation, expression::Expression};
 
@@ -33,6 +36,8 @@ pub struct Suite {
     pub parameters: Map<String, Value>,
     /// In the order of the file. Ids are unique.
     pub checks: Vec<Check>,
+    /// What is compared from batch to batch.
+    pub watched: Watched,
 }
 
 /// One expectation and what follows from it.
@@ -118,6 +123,9 @@ impl Suite {
         self.on_fail = Some(OnFail::Warn);
         for check in &mut self.checks {
             check.on_fail = None;
+        }
+        for rule in &mut self.watched.rules {
+            rule.on_fail = OnFail::Warn;
         }
         self
     }

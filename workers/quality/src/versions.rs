@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use workflow::plan::{Change, changes};
 
-use crate::Suite;
+use crate::{Suite, watch::ANOMALY};
 
 /// A content that a suite had.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
@@ -60,7 +60,7 @@ pub struct SuiteDiff {
     pub new: String,
     /// Keys of the suite itself.
     pub changes: Vec<Change>,
-    /// Checks that only the new version has, by id, in its order.
+    /// Checks and anomalies that only the new version has, by id, in its order.
     pub added: Vec<String>,
     /// Checks that only the old version has, by id, in its order.
     pub removed: Vec<String>,
@@ -90,7 +90,9 @@ impl Version {
         let checks = suite.checks.iter().map(|check| {
             json!({ "id": check.id, "expectation": check.expectation_type, "arguments": check.arguments })
         });
-        let definition = json!({ "head": *suite.head, "checks": checks.collect::<Vec<_>>() });
+        let rules = suite.watched.rules.iter();
+        let rules = rules.map(|rule| json!({ "id": rule.id, "expectation": ANOMALY, "arguments": rule.arguments }));
+        let definition = json!({ "head": *suite.head, "checks": checks.chain(rules).collect::<Vec<_>>() });
         Self { hash: suite.hash.clone(), definition, text: suite.text.to_string() }
     }
 

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "counted", include_str!("../../../sql/platform/0011_counted.sql")),
     (12, "reconcile", include_str!("../../../sql/platform/0012_reconcile.sql")),
     (15, "suites", include_str!("../../../sql/platform/0015_suites.sql")),
+    (16, "profiles", include_str!("../../../sql/platform/0016_profiles.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.

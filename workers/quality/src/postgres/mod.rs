@@ -29,7 +29,7 @@ use crate::{
     value::{Scalar, read_date, read_instant, read_time, read_timestamp},
 };
 use backend::{Parameter, Statement, kind, quote, stored};
-pub use profile::profile_table;
+pub use profile::{profile_columns, profile_table};
 use tests::Answers;
 
 /// Why a suite could not be run on a table at all.

@@ -1,6 +1,7 @@
 //! The engines against each other and against what they must find.
 
 mod agreement;
+mod anomaly;
 mod cases;
 mod conformance;
 mod nan;
@@ -9,3 +10,4 @@ mod profile;
 mod regex;
 mod suggest;
 mod suites;
+mod versions;

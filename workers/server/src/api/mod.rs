@@ -11,6 +11,7 @@ mod pauses;
 pub(crate) mod runs;
 mod security;
 mod streams;
+mod suites;
 mod versions;
 mod why;
 
@@ -63,6 +64,8 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(versions::list_workers))
         .routes(routes!(data::list_loads))
         .routes(routes!(data::list_checks))
+        .routes(routes!(suites::list_suite_versions))
+        .routes(routes!(suites::suite_diff))
         .routes(routes!(data::list_quarantine))
         .routes(routes!(streams::list_alerts))
         .routes(routes!(streams::list_streams))

@@ -18,6 +18,7 @@ mod openapi;
 mod page;
 mod seed;
 mod starts;
+mod suites;
 
 use std::net::SocketAddr;
 
