@@ -18,6 +18,7 @@ create table sluice.profile (
     at          timestamptz not null default now()
 );
 create index profile_history on sluice.profile (dataset, suite, task, "column", data_at desc, profile_id desc);
+create index profile_suite on sluice.profile (suite, data_at desc, profile_id desc) where "column" = '';
 create index profile_load on sluice.profile (load_id);
 create index profile_run on sluice.profile (run_id);
 

@@ -144,11 +144,7 @@ impl Validate {
         })
     }
 
-    async fn evaluate_table(
-        &self,
-        suite: &Suite,
-        table: &str,
-    ) -> Result<(LookedAt<'static>, Evaluation), TaskError> {
+    async fn evaluate_table(&self, suite: &Suite, table: &str) -> Result<(LookedAt<'static>, Evaluation), TaskError> {
         let refused = |error| match error {
             quality::QualityError::NoTable(_) => TaskError::user(error.to_string()),
             quality::QualityError::Database(error) => WarehouseError::from(error).into(),

@@ -11,3 +11,4 @@ mod regex;
 mod suggest;
 mod suites;
 mod versions;
+mod watch;

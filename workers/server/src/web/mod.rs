@@ -19,6 +19,7 @@ mod spans;
 mod start;
 mod starts;
 mod streams;
+pub(crate) mod suite;
 
 use axum::{
     Router,

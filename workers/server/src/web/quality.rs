@@ -10,11 +10,12 @@ use super::{
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, bar, card, empty, pager, strip},
 };
+use super::suite::{self, Shown};
 use crate::{
     api::extract::cursor_pair,
     error::ApiError,
     state::State,
-    store::data::{self, CheckFilter, CheckResult, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
+    store::data::{self, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
 };
 
 pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebError> {
@@ -121,54 +122,18 @@ fn rule_list(rules: &[RuleCount]) -> Markup {
 }
 
 pub(super) async fn suite(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Markup, WebError> {
-    let filter = CheckFilter { suite: Some(name.clone()), limit: 200, ..CheckFilter::default() };
-    let results = data::checks(state.pool(), &filter).await.or_page(&state)?.items;
-    let Some(newest) = results.first() else {
-        let error = ApiError::NotFound(format!("no suite `{name}` has been evaluated"));
+    let view = SuiteView::read(state.pool(), &name).await.or_page(&state)?;
+    if view.is_unknown() {
+        let error = ApiError::NotFound(format!("no suite `{name}` was ever deployed or evaluated"));
         return Err(error).or_page(&state);
-    };
-    // Of each dataset, the checks that were evaluated together with its newest one.
-    let mut datasets: Vec<&str> = Vec::new();
-    for result in &results {
-        if !datasets.contains(&result.dataset.as_str()) {
-            datasets.push(&result.dataset);
-        }
     }
-    let lead = html! { "Last evaluated " (ago(newest.at, state.timezone())) };
-    let body = html! {
-        @for dataset in datasets {
-            @let all: Vec<_> = results.iter().filter(|result| result.dataset == dataset).collect();
-            @let latest = all.iter().take_while(|r| (r.run_id, &r.task, r.load_id) == (all[0].run_id, &all[0].task, all[0].load_id));
-            (card(dataset, html! { @if let Some(run_id) = all[0].run_id { a href={ "/runs/" (run_id) } { "run #" (run_id) } " · " } (ago(all[0].at, state.timezone())) },
-                check_table(latest.copied())))
-        }
-    };
+    let shown = Shown { zone: state.timezone(), live: true };
+    let (lead, body) = (suite::lead(&view), suite::body(&view, shown));
     Ok(Page { lead, body, ..Page::new(Section::Quality, format!("Suite {name}")) }.render(&state))
 }
 
-fn check_table<'a>(results: impl Iterator<Item = &'a CheckResult>) -> Markup {
-    html! {
-        div.scroll {
-            table {
-                thead { tr { th { "Check" } th { "Outcome" } th { "On failure" } th { "Observed" } th.end { "Took" } } }
-                tbody {
-                    @for result in results {
-                        tr {
-                            td { code { (result.check_id) } }
-                            td { (badge(&result.outcome)) }
-                            td.sub { (result.on_fail) }
-                            td { (facts(&result.observed)) }
-                            td.num { (duration(result.duration_ms / 1000.0)) }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// A JSON object as name and value pairs.
-fn facts(value: &Value) -> Markup {
+pub(super) fn facts(value: &Value) -> Markup {
     html! {
         @match value {
             Value::Object(fields) => span.pairs {

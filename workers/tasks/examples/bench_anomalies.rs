@@ -1,0 +1,173 @@
+//! How well anomalies are told: a year of the synthetic shop's order lines, day by day, with faults of known days. Writes
+//! `target/bench/anomalies.json`.
+//!
+//! `cargo run -p tasks --example bench_anomalies [seed]`. The rules are the defaults, the history is kept in Postgres as by a
+//! gate. A day counts as told where any of the rules speaks up.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, TimeZone, Utc};
+use polars::prelude::{Column, DataFrame};
+use quality::{Batch, Outcome, RunRef, Suite, evaluate_frame, keep_numbers, watch};
+use simshop::{Settings, Shop};
+use sqlx::PgConnection;
+use testkit::bench::{Figure, report};
+
+const SUITE: &str = "suite: lines
+checks:
+  - expect_column_values_to_be_between: { column: quantity, min_value: 1, on_fail: quarantine }
+  - expect_column_values_to_be_between: { column: unit_price, min_value: 0, strict_min: true, on_fail: quarantine }
+anomalies:
+  - { metric: row_count, season: weekday }
+  - { metric: failed_share, direction: up }
+  - { metric: null_share, column: customer, direction: up }
+  - { metric: mean, column: unit_price }
+  - { metric: top_share, column: category }
+";
+
+/// What goes wrong on a day.
+const FAULTS: [&str; 6] =
+    ["dirty rows", "half is lost", "all is there twice", "no customers", "cents for euros", "one category"];
+
+/// Days before any is counted.
+const HISTORY: usize = 120;
+
+#[derive(Clone)]
+struct Line {
+    customer: Option<i64>,
+    category: &'static str,
+    quantity: i64,
+    unit_price: f64,
+}
+
+/// The lines of each day of the shop's past.
+fn days(settings: &Settings) -> BTreeMap<NaiveDate, Vec<Line>> {
+    let shop = Shop::new(settings.clone());
+    let mut days: BTreeMap<_, Vec<Line>> = BTreeMap::new();
+    for index in 0..settings.orders() {
+        let sale = shop.sale(index);
+        let day = sale.order.ordered_at.with_timezone(&chrono_tz::Europe::Berlin).date_naive();
+        let lines = sale.items.iter().map(|item| Line {
+            customer: i64::try_from(sale.order.customer_id).ok(),
+            category: item.category,
+            quantity: item.quantity,
+            unit_price: item.unit_price.0 as f64 / 100.0,
+        });
+        days.entry(day).or_default().extend(lines);
+    }
+    days
+}
+
+fn spoil(fault: &str, lines: &[Line], dirty: &[Line], chance: &mut impl FnMut() -> f64) -> Vec<Line> {
+    match fault {
+        "dirty rows" => dirty.to_vec(),
+        "half is lost" => lines[..lines.len() / 2].to_vec(),
+        "all is there twice" => [lines, lines].concat(),
+        "one category" => {
+            let lines = lines
+                .iter()
+                .map(|line| if chance() < 0.5 { Line { category: "Other", ..line.clone() } } else { line.clone() });
+            lines.collect()
+        }
+        "no customers" => {
+            let lines = lines
+                .iter()
+                .map(|line| if chance() < 0.1 { Line { customer: None, ..line.clone() } } else { line.clone() });
+            lines.collect()
+        }
+        _ => {
+            let cents = |line: &Line| Line { unit_price: line.unit_price * 100.0, ..line.clone() };
+            lines.iter().map(|line| if chance() < 0.05 { cents(line) } else { line.clone() }).collect()
+        }
+    }
+}
+
+fn frame(lines: &[Line]) -> DataFrame {
+    let columns = vec![
+        Column::new("customer".into(), lines.iter().map(|line| line.customer).collect::<Vec<_>>()),
+        Column::new("category".into(), lines.iter().map(|line| line.category).collect::<Vec<_>>()),
+        Column::new("quantity".into(), lines.iter().map(|line| line.quantity).collect::<Vec<_>>()),
+        Column::new("unit_price".into(), lines.iter().map(|line| line.unit_price).collect::<Vec<_>>()),
+    ];
+    DataFrame::new(lines.len(), columns).expect("a frame")
+}
+
+/// The anomalies of a batch, whose numbers are kept.
+async fn judge(connection: &mut PgConnection, suite: &Suite, day: NaiveDate, lines: &[Line]) -> Vec<String> {
+    let frame = frame(lines);
+    let (watched, judged, owned) = (suite.clone(), suite.clone(), frame.clone());
+    let profile = tokio::task::spawn_blocking(move || watched.watched.profile_frame(&owned)).await.expect("a profile");
+    let evaluated = tokio::task::spawn_blocking(move || evaluate_frame(&judged, &frame)).await;
+    let mut evaluation = evaluated.expect("an evaluation");
+    let at = Utc.from_utc_datetime(&day.and_hms_opt(0, 0, 0).expect("midnight"));
+    let batch = Batch { dataset: "staging.lines".into(), task: "load".into(), at, day };
+    let found = watch(connection, suite, &batch, None, profile.as_ref(), &mut evaluation).await;
+    keep_numbers(connection, &RunRef::default(), suite, &batch, &found.expect("numbers")).await.expect("kept");
+    let odd = evaluation
+        .checks
+        .iter()
+        .filter(|check| check.expectation == quality::ANOMALY && check.outcome == Outcome::Failed);
+    odd.map(quality::CheckOutcome::summary).collect()
+}
+
+#[tokio::main]
+async fn main() {
+    let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let until = Utc.with_ymd_and_hms(2026, 10, 31, 0, 0, 0).single().expect("an instant");
+    let settings = Settings { scale: 2.0, ..Settings::new(seed, until) };
+    let (clean, dirty) = (days(&settings), days(&Settings { dirty_rate: 0.08, ..settings.clone() }));
+    let suite = Suite::parse("lines.yaml", SUITE).expect("a suite");
+    let database = testkit::database().await;
+    let mut connection = database.pool.acquire().await.expect("a connection");
+
+    // Knuth's MMIX; the same seed spoils the same days.
+    let mut state = seed;
+    let mut chance = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut told: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    let (mut calm, mut false_alarms) = (0_u32, 0_u32);
+    // The first and the last day are not whole.
+    let whole = clean.iter().skip(1).take(clean.len().saturating_sub(2));
+    for (number, (day, lines)) in whole.enumerate() {
+        let spoilt = number >= HISTORY && chance() < 0.12;
+        if spoilt {
+            let fault = FAULTS[(chance() * FAULTS.len() as f64) as usize % FAULTS.len()];
+            let found = judge(&mut connection, &suite, *day, &spoil(fault, lines, &dirty[day], &mut chance)).await;
+            let (days, hits) = told.entry(fault).or_default();
+            (*days, *hits) = (*days + 1, *hits + u32::from(!found.is_empty()));
+            if found.is_empty() {
+                println!("missed on {day}: {fault}");
+            }
+        } else {
+            let found = judge(&mut connection, &suite, *day, lines).await;
+            if number >= HISTORY {
+                (calm, false_alarms) = (calm + 1, false_alarms + u32::from(!found.is_empty()));
+                found.iter().for_each(|told| println!("false alarm on {day}: {told}"));
+            }
+        }
+    }
+    for (fault, (days, hits)) in &told {
+        println!("{fault}: told on {hits} of {days} days");
+    }
+    let (days, hits) = told.values().fold((0, 0), |(days, hits), (d, h)| (days + d, hits + h));
+    let ratio = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
+    let note = format!(
+        "{days} days with one of {} faults among {} of a shop with some 270 orders a day",
+        FAULTS.len(),
+        days + calm
+    );
+    report(
+        "anomalies",
+        &[
+            Figure::new("anomaly_recall", ratio(hits, days), "ratio", note),
+            Figure::new(
+                "anomaly_precision",
+                ratio(hits, hits + false_alarms),
+                "ratio",
+                format!("{false_alarms} false alarms on {calm} clean days"),
+            ),
+        ],
+    );
+}
