@@ -9,6 +9,7 @@ mod access;
 mod actions;
 mod api;
 mod demo;
+mod docs;
 mod error;
 mod events;
 mod guard;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Need, need};
 pub use api::openapi;
+pub use docs::{Docs, DocsFile, docs};
 pub use error::ServeError;
 pub use state::{ServerOptions, State};
 

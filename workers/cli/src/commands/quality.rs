@@ -1,5 +1,6 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
+mod docs;
 mod history;
 mod profile;
 mod quarantine;
@@ -40,6 +41,8 @@ enum Command {
     Quarantine(quarantine::Args),
     /// List the project's suites
     List(ListArgs),
+    /// Write what the suites say and how they went as a site, to be read from a folder
+    Docs(docs::Args),
     /// Show how a suite's last evaluations went, and who changed it
     History(history::Args),
     /// List the versions of a suite that were ever deployed or used
@@ -74,6 +77,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Suggest(args) => suggest::run(&args, ctx).await,
         Command::Quarantine(args) => Box::pin(ctx.answered(quarantine::run(&args, ctx))).await,
         Command::List(args) => list(&args, ctx),
+        Command::Docs(args) => Box::pin(ctx.answered(docs::run(&args, ctx))).await,
         Command::History(args) => Box::pin(ctx.answered(history::run(&args, ctx))).await,
         Command::Versions(args) => Box::pin(ctx.answered(versions::list(&args, ctx))).await,
         Command::Diff(args) => Box::pin(ctx.answered(versions::diff(&args, ctx))).await,

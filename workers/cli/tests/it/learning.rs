@@ -58,6 +58,11 @@ fn a_suite_that_changes_is_told_version_by_version() {
     assert_eq!(String::from_utf8(kept.stdout).expect("UTF-8").trim_end(), file.trim_end());
     let history = text(&project.sluice(["quality", "history", "sales"]));
     assert!(history.contains(&old[..12]), "{history}");
+    let folder = project.path("site");
+    let made = project.sluice(["quality", "docs", "--out", folder.to_str().expect("a UTF-8 path")]);
+    assert!(made.status.success(), "{}", text(&made));
+    let page = std::fs::read_to_string(folder.join("suites/sales.html")).expect("a page");
+    assert!(page.contains("Versions") && folder.join("assets/style.css").is_file() && folder.join("index.html").is_file());
     let unknown = project.sluice(["quality", "diff", "sales", "zzz"]);
     assert!(text(&unknown).contains("`sluice quality versions sales` lists them"), "{}", text(&unknown));
 }

@@ -3,7 +3,7 @@
 
 mod again;
 mod alerts;
-mod assets;
+pub(crate) mod assets;
 mod board;
 mod charts;
 mod dags;
@@ -13,7 +13,7 @@ mod graph;
 mod layout;
 mod login;
 mod parts;
-mod quality;
+pub(crate) mod quality;
 mod runs;
 mod spans;
 mod start;

@@ -6,16 +6,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    format::{ago, count, duration, encode, percent},
+    format::{ago, count, encode, percent},
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, bar, card, empty, pager, strip},
+    suite::{self, Shown},
 };
-use super::suite::{self, Shown};
 use crate::{
     api::extract::cursor_pair,
     error::ApiError,
     state::State,
-    store::data::{self, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
+    store::{
+        data::{self, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
+        suites::SuiteView,
+    },
 };
 
 pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebError> {
@@ -61,6 +64,54 @@ fn suite_table(suites: &[SuiteStatus], state: &State) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The list of suites for a site that is read from a folder.
+pub(crate) fn site_list(views: &[SuiteView], suites: &[SuiteStatus], shown: Shown) -> Markup {
+    if views.is_empty() {
+        return empty("There is no suite", "A suite is a file in quality/.", None);
+    }
+    let head = |view: &SuiteView, key: &str| {
+        view.version.as_ref().and_then(|version| version.definition["head"][key].as_str().map(str::to_owned))
+    };
+    html! {
+        section.card.flush {
+            div.scroll {
+                table {
+                    thead { tr { th { "Suite" } th { "Dataset" } th { "Result" } th.end { "Passed" } th { "History" } th.end { "Evaluated" } } }
+                    tbody {
+                        @for view in views {
+                            @let found: Vec<_> = suites.iter().filter(|status| status.suite == view.name).collect();
+                            @let link = format!("suites/{}.html", crate::docs::file_name(&view.name));
+                            @for status in &found {
+                                tr {
+                                    td { a.strong href=(link) { (view.name) } (about(head(view, "description"), head(view, "owner"))) }
+                                    td { (status.dataset) }
+                                    td { (badge(&status.verdict)) }
+                                    td.num { (status.passed) "/" (status.checks) }
+                                    td { (strip(status.history.iter().map(String::as_str))) }
+                                    td.end.sub.nowrap { (shown.when(status.at)) }
+                                }
+                            }
+                            @if found.is_empty() {
+                                tr {
+                                    td { a.strong href=(link) { (view.name) } (about(head(view, "description"), head(view, "owner"))) }
+                                    td { "–" } td { (badge("unchecked")) } td.num { "–" } td {} td.end.sub.nowrap { "not in the last 30 days" }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn about(description: Option<String>, owner: Option<String>) -> Markup {
+    html! {
+        @if let Some(text) = description.filter(|text| !text.is_empty()) { div.sub.message { (text) } }
+        @if let Some(owner) = owner { div.sub { (owner) } }
     }
 }
 

@@ -6,6 +6,7 @@ mod api;
 mod archive;
 mod browser;
 mod control;
+mod docs;
 mod events;
 mod grafana;
 mod growth;

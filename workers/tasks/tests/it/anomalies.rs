@@ -38,7 +38,7 @@ async fn an_anomaly_is_told_with_its_numbers_to_the_channels_of_the_gate() {
     let checks = world.texts("select check_id || ' ' || outcome from sluice.check_results order by result_id").await;
     let checks: Vec<_> = checks.iter().flatten().collect();
     assert_eq!(checks, ["id.not_null passed", "row_count.anomaly failed", "revenue passed"]);
-    let message = "staging.orders: row_count 3; the median of 14 batches is 1,008, MAD 3.5, taken as 1 % of the median, 10.07, \
+    let message = "staging.orders: row_count 3; the median of 14 batches is 1,008, MAD 3.5, taken as 1 % of the median, 10.08, \
                    limit 8.57: 99.7 below";
     let alerts = world.texts("select severity || ' ' || message from sluice.alerts").await;
     assert_eq!(alerts, [Some(format!("medium {message}"))]);

@@ -35,11 +35,12 @@ impl Defined<'_> {
 /// The checks of a version, anomalies too, in its order.
 pub(super) fn defined(version: Option<&Version>) -> Vec<Defined<'_>> {
     let checks = version.and_then(|version| version.definition["checks"].as_array()).map(Vec::as_slice);
-    let one = |check| {
-        let text = |key: &str| Value::as_str(&check[key]);
-        Some(Defined { id: text("id")?, expectation: text("expectation")?, arguments: check["arguments"].as_object()? })
-    };
     checks.unwrap_or_default().iter().filter_map(one).collect()
+}
+
+fn one(check: &Value) -> Option<Defined<'_>> {
+    let arguments = check["arguments"].as_object()?;
+    Some(Defined { id: check["id"].as_str()?, expectation: check["expectation"].as_str()?, arguments })
 }
 
 /// Checks without results.
