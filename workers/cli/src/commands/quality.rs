@@ -225,6 +225,12 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
                         "on_fail": suite.policy(check),
                         "severity": check.severity,
                     })).collect::<Vec<_>>(),
+                    "anomalies": suite.watched.rules.iter().map(|rule| json!({
+                        "id": rule.id,
+                        "watches": rule.subject(),
+                        "on_fail": rule.on_fail,
+                        "severity": rule.severity,
+                    })).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -232,9 +238,12 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     } else {
         let rows: Vec<_> = suites
             .values()
-            .map(|suite| vec![suite.name.clone(), suite.checks.len().to_string(), suite.description.clone()])
+            .map(|suite| {
+                let (checks, anomalies) = (suite.checks.len(), suite.watched.rules.len());
+                vec![suite.name.clone(), checks.to_string(), anomalies.to_string(), suite.description.clone()]
+            })
             .collect();
-        output::table(&["suite", "checks", "description"], &rows);
+        output::table(&["suite", "checks", "anomalies", "description"], &rows);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,7 @@ pub(super) fn card(view: &SuiteView, shown: Shown) -> Markup {
                         tbody {
                             @for row in &view.versions {
                                 tr {
-                                    td { code { (short(&row.hash)) } @if row.current { " " span.chip { "deployed" } } }
+                                    td { span.deployed { code { (short(&row.hash)) } @if row.current { span.chip { "deployed" } } } }
                                     td.nowrap { (time(row.seen_at, shown.zone)) }
                                     td { (row.actor.as_deref().unwrap_or("a task")) }
                                     td.num { (count(row.loads)) }
