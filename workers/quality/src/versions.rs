@@ -199,8 +199,7 @@ pub async fn find(connection: &mut PgConnection, suite: &str, text: &str) -> Res
 /// The version of a suite that was deployed last.
 pub async fn current(connection: &mut PgConnection, suite: &str) -> Result<Option<Version>, sqlx::Error> {
     let latest = "select hash from sluice.suite_change where suite = $1 order by change_id desc limit 1";
-    let hash: Option<Option<String>> =
-        sqlx::query_scalar(latest).bind(suite).fetch_optional(&mut *connection).await?;
+    let hash = sqlx::query_scalar::<_, Option<String>>(latest).bind(suite).fetch_optional(&mut *connection).await?;
     match hash.flatten() {
         Some(hash) => find(connection, suite, &hash).await,
         None => Ok(None),

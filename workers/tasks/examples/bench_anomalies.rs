@@ -58,7 +58,7 @@ fn days(settings: &Settings) -> BTreeMap<NaiveDate, Vec<Line>> {
     days
 }
 
-fn spoil(fault: &str, lines: &[Line], dirty: &[Line], chance: &mut impl FnMut() -> f64) -> Vec<Line> {
+fn spoil(fault: &str, lines: &[Line], dirty: &[Line], next: &mut impl FnMut() -> u64) -> Vec<Line> {
     match fault {
         "dirty rows" => dirty.to_vec(),
         "half is lost" => lines[..lines.len() / 2].to_vec(),
@@ -66,18 +66,18 @@ fn spoil(fault: &str, lines: &[Line], dirty: &[Line], chance: &mut impl FnMut() 
         "one category" => {
             let lines = lines
                 .iter()
-                .map(|line| if chance() < 0.5 { Line { category: "Other", ..line.clone() } } else { line.clone() });
+                .map(|line| if next() % 100 < 50 { Line { category: "Other", ..line.clone() } } else { line.clone() });
             lines.collect()
         }
         "no customers" => {
             let lines = lines
                 .iter()
-                .map(|line| if chance() < 0.1 { Line { customer: None, ..line.clone() } } else { line.clone() });
+                .map(|line| if next() % 100 < 10 { Line { customer: None, ..line.clone() } } else { line.clone() });
             lines.collect()
         }
         _ => {
             let cents = |line: &Line| Line { unit_price: line.unit_price * 100.0, ..line.clone() };
-            lines.iter().map(|line| if chance() < 0.05 { cents(line) } else { line.clone() }).collect()
+            lines.iter().map(|line| if next() % 100 < 5 { cents(line) } else { line.clone() }).collect()
         }
     }
 }
@@ -112,7 +112,7 @@ async fn judge(connection: &mut PgConnection, suite: &Suite, day: NaiveDate, lin
 
 #[tokio::main]
 async fn main() {
-    let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed: u64 = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let until = Utc.with_ymd_and_hms(2026, 10, 31, 0, 0, 0).single().expect("an instant");
     let settings = Settings { scale: 2.0, ..Settings::new(seed, until) };
     let (clean, dirty) = (days(&settings), days(&Settings { dirty_rate: 0.08, ..settings.clone() }));
@@ -122,19 +122,19 @@ async fn main() {
 
     // Knuth's MMIX; the same seed spoils the same days.
     let mut state = seed;
-    let mut chance = move || {
+    let mut next = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1_u64 << 53) as f64
+        state >> 11
     };
     let mut told: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     let (mut calm, mut false_alarms) = (0_u32, 0_u32);
     // The first and the last day are not whole.
     let whole = clean.iter().skip(1).take(clean.len().saturating_sub(2));
     for (number, (day, lines)) in whole.enumerate() {
-        let spoilt = number >= HISTORY && chance() < 0.12;
+        let spoilt = number >= HISTORY && next() % 100 < 12;
         if spoilt {
-            let fault = FAULTS[(chance() * FAULTS.len() as f64) as usize % FAULTS.len()];
-            let found = judge(&mut connection, &suite, *day, &spoil(fault, lines, &dirty[day], &mut chance)).await;
+            let fault = FAULTS[usize::try_from(next() % FAULTS.len() as u64).expect("few")];
+            let found = judge(&mut connection, &suite, *day, &spoil(fault, lines, &dirty[day], &mut next)).await;
             let (days, hits) = told.entry(fault).or_default();
             (*days, *hits) = (*days + 1, *hits + u32::from(!found.is_empty()));
             if found.is_empty() {

@@ -39,11 +39,11 @@ fn around(last: f64) -> Vec<f64> {
     (0..28).map(|n| 1020.0 + 8.0 * f64::from(n * 37 % 29 - 14)).chain([last]).collect()
 }
 
-/// Numbers that look random and are the same each time (Steele, Lea and Flood's SplitMix64, 2014).
-pub(crate) struct Chance(pub(crate) u64);
+/// Numbers that look random and are the same each time (Steele, Lea and Flood's `SplitMix64`, 2014).
+struct Chance(u64);
 
 impl Chance {
-    pub(crate) fn next(&mut self) -> f64 {
+    fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -52,7 +52,7 @@ impl Chance {
     }
 
     /// Of a normal distribution, by the sum of twelve.
-    pub(crate) fn normal(&mut self, mean: f64, deviation: f64) -> f64 {
+    fn normal(&mut self, mean: f64, deviation: f64) -> f64 {
         mean + deviation * ((0..12).map(|_| self.next()).sum::<f64>() - 6.0)
     }
 }

@@ -58,9 +58,9 @@ async fn load(connection: &mut PgConnection, verdict: &str) -> i64 {
 
 #[tokio::test]
 async fn a_batch_is_judged_by_those_that_were_published_before_it() {
+    use Outcome::{Errored, Failed, Passed, Vacuous};
     let database = testkit::database().await;
     let mut connection = database.pool.acquire().await.expect("a connection");
-    use Outcome::{Errored, Failed, Passed, Vacuous};
     let wanted = |count, mean, revenue| {
         let fixed = [("total.mean.anomaly", mean), ("missing.null_share.anomaly", Errored), ("revenue", revenue)];
         [vec![("row_count.anomaly", count)], fixed.to_vec(), vec![("broken", Errored)]].concat()

@@ -106,12 +106,16 @@ fn verdict(lines: &[CheckLine]) -> &'static str {
     let any = |outcome: &str, on_fail: Option<&str>| {
         lines.iter().any(|line| line.outcome == outcome && on_fail.is_none_or(|policy| line.on_fail == policy))
     };
-    match () {
-        () if any("errored", None) => "errored",
-        () if any("failed", Some("fail")) => "failed",
-        () if any("failed", Some("quarantine")) => "quarantined",
-        () if any("failed", None) => "warned",
-        () => "passed",
+    if any("errored", None) {
+        "errored"
+    } else if any("failed", Some("fail")) {
+        "failed"
+    } else if any("failed", Some("quarantine")) {
+        "quarantined"
+    } else if any("failed", None) {
+        "warned"
+    } else {
+        "passed"
     }
 }
 
