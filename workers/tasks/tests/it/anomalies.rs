@@ -52,5 +52,5 @@ async fn an_anomaly_is_told_with_its_numbers_to_the_channels_of_the_gate() {
     let revenue = world
         .texts("select metrics ->> 'sql.revenue' from sluice.profiles where load_id is not null and place = 0")
         .await;
-    assert_eq!(revenue, [Some("13".to_owned())]);
+    assert_eq!(revenue, [Some("13.0".to_owned())]);
 }
