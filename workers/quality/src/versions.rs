@@ -87,9 +87,9 @@ impl SuiteDiff {
 impl Version {
     /// A suite as its file has it now.
     pub fn of(suite: &Suite) -> Self {
-        let checks = suite.checks.iter().map(|check| {
-            json!({ "id": check.id, "expectation": check.expectation_type, "arguments": check.arguments })
-        });
+        let checks = suite.checks.iter().map(
+            |check| json!({ "id": check.id, "expectation": check.expectation_type, "arguments": check.arguments }),
+        );
         let rules = suite.watched.rules.iter();
         let rules = rules.map(|rule| json!({ "id": rule.id, "expectation": ANOMALY, "arguments": rule.arguments }));
         let definition = json!({ "head": *suite.head, "checks": checks.chain(rules).collect::<Vec<_>>() });

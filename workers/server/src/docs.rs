@@ -62,7 +62,9 @@ pub async fn docs(pool: &PgPool, docs: &Docs<'_>) -> Result<Vec<DocsFile>, sqlx:
         let path = format!("suites/{}.html", file_name(&view.name));
         files.push(docs.page(&path, "../", &view.name, suite::lead(view), suite::body(view, shown)));
     }
-    files.extend(web::assets::site().into_iter().map(|(name, content)| DocsFile { path: format!("assets/{name}"), content }));
+    files.extend(
+        web::assets::site().into_iter().map(|(name, content)| DocsFile { path: format!("assets/{name}"), content }),
+    );
     Ok(files)
 }
 

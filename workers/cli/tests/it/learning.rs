@@ -51,7 +51,8 @@ fn a_suite_that_changes_is_told_version_by_version() {
 
     let old = versions[0]["hash"].as_str().expect("a hash").to_owned();
     let file = std::fs::read_to_string(project.path("quality/sales.yaml")).expect("the suite");
-    project.write("quality/sales.yaml", &format!("{file}  - expect_table_row_count_to_be_between: {{ min_value: 1 }}\n"));
+    project
+        .write("quality/sales.yaml", &format!("{file}  - expect_table_row_count_to_be_between: {{ min_value: 1 }}\n"));
     let diff = project.json(["quality", "diff", "sales", &old[..8], "--json"]);
     assert_eq!((&diff["added"][0], &diff["old"]), (&"table.row_count".into(), &old.clone().into()), "{diff}");
     let kept = project.sluice(["quality", "versions", "sales", "--text", &old]);
@@ -62,7 +63,9 @@ fn a_suite_that_changes_is_told_version_by_version() {
     let made = project.sluice(["quality", "docs", "--out", folder.to_str().expect("a UTF-8 path")]);
     assert!(made.status.success(), "{}", text(&made));
     let page = std::fs::read_to_string(folder.join("suites/sales.html")).expect("a page");
-    assert!(page.contains("Versions") && folder.join("assets/style.css").is_file() && folder.join("index.html").is_file());
+    assert!(
+        page.contains("Versions") && folder.join("assets/style.css").is_file() && folder.join("index.html").is_file()
+    );
     let unknown = project.sluice(["quality", "diff", "sales", "zzz"]);
     assert!(text(&unknown).contains("`sluice quality versions sales` lists them"), "{}", text(&unknown));
 }

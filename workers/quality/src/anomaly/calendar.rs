@@ -68,7 +68,9 @@ impl Event {
             (None, Some(from), Some(to)) => vec![span(&from, &to)?],
             _ => {
                 let hint = "write `on: 2026-12-24`, or `from: 2026-11-23` and `to: 2026-11-30`";
-                return Err(vec![Problem::new("", "an event is `on` days, or goes `from` one `to` another").hint(hint)]);
+                return Err(vec![
+                    Problem::new("", "an event is `on` days, or goes `from` one `to` another").hint(hint),
+                ]);
             }
         };
         Ok(Self { name: written.name, spans })

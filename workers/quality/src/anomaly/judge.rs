@@ -86,11 +86,8 @@ impl Rule {
             None => format!("{side}, and none ever was"),
         };
         let those = self.those(tested.day, count);
-        let reason = format!(
-            "{told}; the median of {those} is {}, {how}, limit {}: {far}",
-            self.figure(median),
-            round(limit)
-        );
+        let reason =
+            format!("{told}; the median of {those} is {}, {how}, limit {}: {far}", self.figure(median), round(limit));
         Judgement {
             outcome: if odd { Outcome::Failed } else { Outcome::Passed },
             observed: json!({

@@ -105,7 +105,8 @@ fn rule(value: &Value) -> Result<Rule, Vec<Problem>> {
         problems.push(Problem::new("minimum", format!("at least 3 points are needed, found {minimum}")).hint(hint));
     }
     if !(minimum..=crate::watch::MOST_POINTS / 7).contains(&window) {
-        let message = format!("must be from {minimum} (`minimum`) to {}, found {window}", crate::watch::MOST_POINTS / 7);
+        let message =
+            format!("must be from {minimum} (`minimum`) to {}, found {window}", crate::watch::MOST_POINTS / 7);
         problems.push(Problem::new("window", message));
     }
     if written.on_fail == Some(OnFail::Quarantine) {

@@ -32,11 +32,7 @@ pub async fn profile_columns(
     profile_schema(connection, table, schema).await.map(Some)
 }
 
-async fn profile_schema(
-    connection: &mut PgConnection,
-    table: &Table,
-    schema: Schema,
-) -> Result<Profile, QualityError> {
+async fn profile_schema(connection: &mut PgConnection, table: &Table, schema: Schema) -> Result<Profile, QualityError> {
     // JSON writes times in ISO 8601 and floats in full, whatever the session's settings are.
     let selected: Vec<_> = schema.names().map(|name| format!("to_jsonb({}) #>> '{{}}'", quote(name))).collect();
     let sql = format!("select {} from {}.{}", selected.join(", "), quote(&table.schema), quote(&table.name));

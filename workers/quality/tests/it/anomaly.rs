@@ -214,10 +214,16 @@ fn a_rule_that_makes_no_sense_is_refused_with_a_hint() {
         ("  - { metric: row_count }\nevents:\n  - { name: x }\n", "`on: 2026-12-24`"),
         ("  - { metric: row_count }\nevents:\n  - { name: x, on: Friday }\n", "`Friday` is no day"),
         ("  - { metric: row_count }\nevents:\n  - { name: x, from: 2026-02-01, to: 2026-01-01 }\n", "is before"),
-        ("  - { id: a.not_null, metric: row_count }\nchecks:\n  - expect_column_values_to_not_be_null: { column: a }\n", "a check and an anomaly"),
+        (
+            "  - { id: a.not_null, metric: row_count }\nchecks:\n  - expect_column_values_to_not_be_null: { column: a }\n",
+            "a check and an anomaly",
+        ),
     ] {
         let found = faults(written);
-        assert!(found.iter().any(|fault| fault.contains(told) && fault.starts_with("quality/s.yaml:")), "{written}{found:#?}");
+        assert!(
+            found.iter().any(|fault| fault.contains(told) && fault.starts_with("quality/s.yaml:")),
+            "{written}{found:#?}"
+        );
     }
 }
 

@@ -45,7 +45,8 @@ fn a_difference_is_told_check_by_check() {
 async fn who_deployed_which_version_when_is_written_down_once() {
     let database = testkit::database().await;
     let mut connection = database.pool.acquire().await.expect("a connection");
-    let (first, second, other) = (read(FIRST), read(SECOND), suite("  - expect_table_row_count_to_be_between: { min_value: 1 }\n"));
+    let (first, second, other) =
+        (read(FIRST), read(SECOND), suite("  - expect_table_row_count_to_be_between: { min_value: 1 }\n"));
     let mut changed = Vec::new();
     for (suites, actor) in [
         (vec![&first, &other], "ada"),

@@ -78,7 +78,10 @@ async fn a_batch_is_judged_by_those_that_were_published_before_it() {
         assert_eq!(ended(&found), wanted(Failed, Passed, Failed), "day {day}");
         assert_eq!(found.verdict, quality::Verdict::Failed);
         let reason = found.checks[0].summary();
-        assert!(reason.starts_with("row_count.anomaly failed: row_count 3; the median of 14 batches is 102"), "{reason}");
+        assert!(
+            reason.starts_with("row_count.anomaly failed: row_count 3; the median of 14 batches is 102"),
+            "{reason}"
+        );
     }
     let error = |found: &Evaluation, place: usize| found.checks[place].observed["error"].as_str().map(str::to_owned);
     let found = judge(&mut connection, 41, 101, None).await;
@@ -106,10 +109,11 @@ async fn a_repeat_takes_the_place_of_what_was_kept_and_is_judged_by_what_came_be
     .await
     .expect("rows");
     assert_eq!(kept, [(String::new(), 1), ("total".to_owned(), 1)]);
-    let mean: f64 = sqlx::query_scalar("select (metrics ->> 'mean')::float8 from sluice.profiles where place = 1 limit 1")
-        .fetch_one(&mut *connection)
-        .await
-        .expect("a mean");
+    let mean: f64 =
+        sqlx::query_scalar("select (metrics ->> 'mean')::float8 from sluice.profiles where place = 1 limit 1")
+            .fetch_one(&mut *connection)
+            .await
+            .expect("a mean");
     assert!((mean - 10.0).abs() < 1e-9, "{mean}");
 }
 

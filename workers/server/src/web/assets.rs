@@ -34,7 +34,8 @@ pub(crate) fn site() -> Vec<(&'static str, Vec<u8>)> {
         ("inter-500.woff2", include_bytes!("../assets/fonts/inter-500.woff2")),
         ("inter-600.woff2", include_bytes!("../assets/fonts/inter-600.woff2")),
     ];
-    let mut files = vec![("style.css", style.into_bytes()), ("icon.svg", include_bytes!("../assets/icon.svg").to_vec())];
+    let mut files =
+        vec![("style.css", style.into_bytes()), ("icon.svg", include_bytes!("../assets/icon.svg").to_vec())];
     files.extend(fonts.map(|(name, content)| (name, content.to_vec())));
     files
 }

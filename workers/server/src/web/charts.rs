@@ -96,7 +96,8 @@ pub(super) fn trend(title: &str, marks: &[Mark], band: Option<(Option<f64>, Opti
     let room = if most > least { (most - least) * 0.08 } else { most.abs().max(1.0) * 0.08 };
     let (floor, ceiling) = (if least >= 0.0 { (least - room).max(0.0) } else { least - room }, most + room);
     let x = |index: usize| LEFT + index as f64 * (WIDE - LEFT - RIGHT) / (marks.len().max(2) - 1) as f64;
-    let y = |value: f64| TOP + (HIGH - TOP - BOTTOM) * (1.0 - (value.clamp(floor, ceiling) - floor) / (ceiling - floor));
+    let y =
+        |value: f64| TOP + (HIGH - TOP - BOTTOM) * (1.0 - (value.clamp(floor, ceiling) - floor) / (ceiling - floor));
     let points: Vec<String> =
         marks.iter().enumerate().map(|(index, mark)| format!("{} {}", place(x(index)), place(y(mark.value)))).collect();
     let write = |value: f64| if is_share { format!("{} %", number(value * 100.0)) } else { number(value) };

@@ -19,7 +19,10 @@ async fn site(server: &TestServer) -> BTreeMap<String, String> {
 /// What a page refers to.
 fn references(page: &str) -> Vec<&str> {
     let parts = page.split(" href=\"").chain(page.split(" src=\"")).chain(page.split("url(\""));
-    parts.filter(|part| !part.starts_with("<!DOCTYPE") && !part.starts_with("/*")).filter_map(|part| part.split('"').next()).collect()
+    parts
+        .filter(|part| !part.starts_with("<!DOCTYPE") && !part.starts_with("/*"))
+        .filter_map(|part| part.split('"').next())
+        .collect()
 }
 
 #[tokio::test]
@@ -28,7 +31,10 @@ async fn everything_that_a_page_of_the_site_needs_is_in_its_folder() {
     let site = site(&server).await;
     let mut followed = 0;
     for (path, content) in site.iter().filter(|(path, _)| path.ends_with(".html") || path.ends_with(".css")) {
-        assert!(!content.contains("/static/") && !content.contains("<script") && !content.contains(" style=\""), "{path}");
+        assert!(
+            !content.contains("/static/") && !content.contains("<script") && !content.contains(" style=\""),
+            "{path}"
+        );
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for reference in references(content) {
             let target = match reference.strip_prefix("../") {
@@ -73,6 +79,10 @@ async fn a_suite_that_is_deployed_and_never_evaluated_is_a_page() {
     let mut connection = server.pool().acquire().await.expect("a connection");
     quality::versions::deploy(&mut connection, [&suite], "ada").await.expect("deployed");
     let page = server.get("/quality/suites/s").await;
-    assert!(page.status == 200 && page.text.contains("row_count.anomaly") && page.text.contains("ada"), "{}", page.text);
+    assert!(
+        page.status == 200 && page.text.contains("row_count.anomaly") && page.text.contains("ada"),
+        "{}",
+        page.text
+    );
     assert_eq!(server.get("/quality/suites/t").await.status, 404);
 }

@@ -120,7 +120,11 @@ fn words(expectation: &str) -> String {
 
 fn cut(text: &str) -> String {
     const LENGTH: usize = 160;
-    if text.chars().nth(LENGTH).is_none() { text.to_owned() } else { text.chars().take(LENGTH).chain(['…']).collect() }
+    if text.chars().nth(LENGTH).is_none() {
+        text.to_owned()
+    } else {
+        text.chars().take(LENGTH).chain(['…']).collect()
+    }
 }
 
 /// What was seen, in words where it has them.

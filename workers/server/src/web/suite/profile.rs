@@ -37,7 +37,8 @@ pub(super) fn card(dataset: &DatasetView) -> Markup {
 
 fn row(series: &Series) -> Markup {
     let metrics = &series.metrics;
-    let past = |metric: &str| series.points.iter().filter_map(|batch| batch.metrics[metric].as_f64()).collect::<Vec<_>>();
+    let past =
+        |metric: &str| series.points.iter().filter_map(|batch| batch.metrics[metric].as_f64()).collect::<Vec<_>>();
     let top = metrics["top"].as_array().map(Vec::as_slice).unwrap_or_default();
     html! {
         tr {

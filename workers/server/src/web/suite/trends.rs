@@ -30,7 +30,8 @@ pub(super) fn card(defined: &[Defined<'_>], dataset: &DatasetView) -> Markup {
     for check in defined.iter().filter(|check| check.expectation == ANOMALY) {
         let (column, metric) = (check.text("column").unwrap_or_default(), check.text("metric"));
         let key = metric.map_or_else(|| format!("sql.{}", check.id), str::to_owned);
-        let title = if column.is_empty() { check.id.to_owned() } else { format!("{} of {column}", metric.unwrap_or("")) };
+        let title =
+            if column.is_empty() { check.id.to_owned() } else { format!("{} of {column}", metric.unwrap_or("")) };
         let line = dataset.checks.iter().find(|line| line.check_id == check.id);
         let bound = |name: &str| line.and_then(|line| line.observed[name].as_f64());
         let band = (bound("low"), bound("high"));
