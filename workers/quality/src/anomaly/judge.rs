@@ -54,7 +54,7 @@ impl Rule {
     pub fn judge(&self, tested: Point, rows: u64, before: &[Point], calendar: &Calendar) -> Judgement {
         let told = self.told(tested.value);
         if let Some(event) = calendar.event(tested.day) {
-            return self.unjudged(tested, format!("{told}; not judged: {} is {}", tested.day, event.name));
+            return unjudged(tested, format!("{told}; not judged: {} is {}", tested.day, event.name));
         }
         let alike = |point: &&Point| {
             let same_day = point.day.weekday() == tested.day.weekday();
@@ -65,7 +65,7 @@ impl Rule {
         if count < self.minimum || count == 0 {
             let those = self.those(tested.day, count);
             let reason = format!("{told}; not judged: {those} before it, {} are needed", self.minimum);
-            return self.unjudged(tested, reason);
+            return unjudged(tested, reason);
         }
         let median = median(&values);
         let (spread, how) = self.spread(&values, median, rows);
@@ -133,11 +133,6 @@ impl Rule {
         found
     }
 
-    fn unjudged(&self, tested: Point, reason: String) -> Judgement {
-        let observed = json!({ "observed_value": tested.value, "reason": reason, "day": tested.day });
-        Judgement { outcome: Outcome::Vacuous, reason, median: None, tolerance: None, observed }
-    }
-
     /// `row_count 120`.
     fn told(&self, value: f64) -> String {
         format!("{} {}", self.subject(), self.figure(value))
@@ -163,6 +158,11 @@ impl Rule {
             _ => round(value),
         }
     }
+}
+
+fn unjudged(tested: Point, reason: String) -> Judgement {
+    let observed = json!({ "observed_value": tested.value, "reason": reason, "day": tested.day });
+    Judgement { outcome: Outcome::Vacuous, reason, median: None, tolerance: None, observed }
 }
 
 fn day_name(day: NaiveDate) -> &'static str {

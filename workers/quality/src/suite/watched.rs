@@ -1,6 +1,6 @@
 //! What of a suite's batches is kept and compared from one to the next.
 
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, PlSmallStr};
 use serde::Deserialize;
 
 use crate::{
@@ -50,7 +50,7 @@ impl Watched {
 
     /// Profiles what is wanted of a batch that is in memory; nothing where nothing is. Blocking.
     pub fn profile_frame(&self, frame: &DataFrame) -> Option<Profile> {
-        let names = self.columns(frame.get_column_names().into_iter().map(|name| name.as_str()));
+        let names = self.columns(frame.get_column_names().into_iter().map(PlSmallStr::as_str));
         if names.is_empty() {
             return None;
         }
