@@ -101,6 +101,13 @@ pub(super) fn trend(title: &str, marks: &[Mark], band: Option<(Option<f64>, Opti
     let points: Vec<String> =
         marks.iter().enumerate().map(|(index, mark)| format!("{} {}", place(x(index)), place(y(mark.value)))).collect();
     let write = |value: f64| if is_share { format!("{} %", number(value * 100.0)) } else { number(value) };
+    // Beside the axis there is room for six characters.
+    let tick = |value: f64| match value.abs() {
+        _ if is_share => write(value),
+        size if size >= 999_500.0 => format!("{}M", number((value / 1e5).round() / 10.0)),
+        size if size >= 10_000.0 => format!("{}k", number((value / 1e3).round())),
+        _ => number(value),
+    };
     html! {
         svg.trend-chart viewBox={ "0 0 " (WIDE) " " (HIGH) } role="img" aria-label={ (title) ", batch by batch" } {
             @if let Some((low, high)) = band.filter(|(low, high)| low.is_some() || high.is_some()) {
@@ -109,7 +116,7 @@ pub(super) fn trend(title: &str, marks: &[Mark], band: Option<(Option<f64>, Opti
             }
             @for value in if most > least { vec![least, most] } else { vec![least] } {
                 line.grid x1=(LEFT) x2=(WIDE - RIGHT) y1=(place(y(value))) y2=(place(y(value))) {}
-                text.tick.end x=(LEFT - 6.0) y=(place(y(value) + 4.0)) { (write(value)) }
+                text.tick.end x=(LEFT - 6.0) y=(place(y(value) + 4.0)) { (tick(value)) }
             }
             path.line d={ "M" (points.join("L")) } {}
             @for (index, mark) in marks.iter().enumerate() {
