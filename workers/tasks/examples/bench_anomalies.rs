@@ -144,7 +144,9 @@ async fn main() {
             let found = judge(&mut connection, &suite, *day, lines).await;
             if number >= HISTORY {
                 (calm, false_alarms) = (calm + 1, false_alarms + u32::from(!found.is_empty()));
-                found.iter().for_each(|told| println!("false alarm on {day}: {told}"));
+                for told in found {
+                    println!("false alarm on {day}: {told}");
+                }
             }
         }
     }
