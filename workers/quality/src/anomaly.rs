@@ -20,9 +20,6 @@ use crate::{OnFail, Severity};
 /// standard deviations.
 pub const SENSITIVITY: f64 = 6.0;
 
-/// How many points before the tested one are its baseline, where a rule does not say.
-pub const WINDOW: usize = 28;
-
 /// A number that is watched, and what is odd about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -38,7 +35,7 @@ pub struct Rule {
     pub sensitivity: f64,
     /// Points that there must be before any is judged.
     pub minimum: usize,
-    /// The most points of the baseline.
+    /// The most points of the baseline; with a season, of each day of the week.
     pub window: usize,
     /// What an anomaly does to the batch.
     pub on_fail: OnFail,
@@ -139,6 +136,14 @@ impl Season {
     pub(crate) fn minimum(self) -> usize {
         match self {
             Self::None => 14,
+            Self::Weekday => 6,
+        }
+    }
+
+    /// How many points before the tested one are its baseline, where a rule does not say: four weeks of days, or eight weeks.
+    pub(crate) fn window(self) -> usize {
+        match self {
+            Self::None => 28,
             Self::Weekday => 8,
         }
     }

@@ -1,6 +1,6 @@
 //! One point against those before it.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate, Weekday};
 use serde_json::{Value, json};
 
 use super::{Calendar, Direction, Metric, Rule, Season};
@@ -41,26 +41,29 @@ const NORMAL_MAD: f64 = 0.674_489_75;
 const NORMAL_MEAN_DISTANCE: f64 = 0.797_884_56;
 
 /// Few points tell little of the spread; the limit is wider by this part of their number. With 28 points normal noise is then
-/// beyond the default limit once in 1,600, with 14 once in 500.
+/// beyond the default limit once in 1,600, with 14 once in 500; with eight weeks of days once in 1,000.
 const FEW: f64 = 6.0;
 
 impl Rule {
     /// Judges `tested` by those of `before` that are alike, the last of them first. `rows` is how many rows the number is
     /// of; a share of few rows moves by chance.
     ///
-    /// The spread is the median absolute deviation (Hampel, 1974). Where more than half of the points are the same it is
-    /// 0; then the mean distance from the median takes its place (Iglewicz and Hoaglin, 1993). Neither is taken to be less
-    /// than 1 % of the median, nor, of a share, less than chance alone makes it.
+    /// The spread is the median absolute deviation (Hampel, 1974), with a season that of all weekdays from their own medians, in
+    /// proportion to them: a day has too few of its like to tell how far days usually are from the rule. Where more than half
+    /// of the points are the same it is 0; then the mean distance takes its place (Iglewicz and Hoaglin, 1993). Neither is
+    /// taken to be less than 1 % of the median, nor, of a share, less than chance alone makes it.
     pub fn judge(&self, tested: Point, rows: u64, before: &[Point], calendar: &Calendar) -> Judgement {
         let told = self.told(tested.value);
         if let Some(event) = calendar.event(tested.day) {
             return unjudged(tested, format!("{told}; not judged: {} is {}", tested.day, event.name));
         }
-        let alike = |point: &&Point| {
-            let same_day = point.day.weekday() == tested.day.weekday();
-            (self.season == Season::None || same_day) && calendar.event(point.day).is_none() && point.value.is_finite()
+        let usual = |point: &&Point| calendar.event(point.day).is_none() && point.value.is_finite();
+        let usual: Vec<Point> = before.iter().filter(usual).copied().collect();
+        let of = |day: Weekday| {
+            let alike = usual.iter().filter(|point| self.season == Season::None || point.day.weekday() == day);
+            alike.take(self.window).map(|point| point.value).collect::<Vec<f64>>()
         };
-        let values: Vec<f64> = before.iter().filter(alike).take(self.window).map(|point| point.value).collect();
+        let values = of(tested.day.weekday());
         let count = values.len();
         if count < self.minimum || count == 0 {
             let those = self.those(tested.day, count);
@@ -68,8 +71,17 @@ impl Rule {
             return unjudged(tested, reason);
         }
         let median = median(&values);
-        let (spread, how) = self.spread(&values, median, rows);
-        let limit = self.sensitivity * (1.0 + FEW / count as f64);
+        let mut distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
+        // The median of few days is itself some way from where it should be.
+        let mut few = 1.0;
+        if self.season == Season::Weekday {
+            few += 1.0 / count as f64;
+            for day in std::iter::successors(Some(tested.day.weekday().succ()), |day| Some(day.succ())).take(6) {
+                distances.extend(in_proportion(&of(day), median, self.minimum));
+            }
+        }
+        let (spread, how) = self.spread(&distances, median, rows);
+        let limit = self.sensitivity * few * (1.0 + FEW / distances.len() as f64);
         let tolerance = limit * spread;
         let away = tested.value - median;
         let wrong_side = match self.direction {
@@ -108,10 +120,9 @@ impl Rule {
         }
     }
 
-    /// How far the values usually are from their median, and in words how that was told.
-    fn spread(&self, values: &[f64], median: f64, rows: u64) -> (f64, String) {
-        let distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
-        let mad = self::median(&distances);
+    /// How far values usually are from their median, and in words how that was told.
+    fn spread(&self, distances: &[f64], median: f64, rows: u64) -> (f64, String) {
+        let mad = self::median(distances);
         let mut found = (mad, format!("MAD {}", self.figure(mad)));
         if mad == 0.0 {
             let mean = distances.iter().sum::<f64>() / distances.len() as f64 * (NORMAL_MAD / NORMAL_MEAN_DISTANCE);
@@ -158,6 +169,16 @@ impl Rule {
             _ => round(value),
         }
     }
+}
+
+/// How far the values of another day of the week are from their median, as if that were `of`. Of too few values nothing is told.
+fn in_proportion(values: &[f64], of: f64, minimum: usize) -> Vec<f64> {
+    if values.len() < minimum {
+        return Vec::new();
+    }
+    let median = median(values);
+    let scale = if median == 0.0 || of == 0.0 { 1.0 } else { (of / median).abs() };
+    values.iter().map(|value| (value - median).abs() * scale).collect()
 }
 
 fn unjudged(tested: Point, reason: String) -> Judgement {

@@ -7,7 +7,7 @@ use workflow::{
     yaml::read_value,
 };
 
-use super::{BatchMetric, Calendar, ColumnMetric, Direction, Event, Metric, Rule, SENSITIVITY, Season, WINDOW};
+use super::{BatchMetric, Calendar, ColumnMetric, Direction, Event, Metric, Rule, SENSITIVITY, Season};
 use crate::{OnFail, Severity};
 
 /// Every metric by its name.
@@ -99,7 +99,7 @@ fn rule(value: &Value) -> Result<Rule, Vec<Problem>> {
         problems.push(Problem::new("sensitivity", format!("must be above 0, found {sensitivity}")).hint(hint));
     }
     let minimum = written.minimum.unwrap_or_else(|| written.season.minimum());
-    let window = written.window.unwrap_or(WINDOW.max(minimum));
+    let window = written.window.unwrap_or(written.season.window().max(minimum));
     if minimum < 3 {
         let hint = "of two points the median is anywhere between";
         problems.push(Problem::new("minimum", format!("at least 3 points are needed, found {minimum}")).hint(hint));
