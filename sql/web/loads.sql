@@ -1,5 +1,5 @@
 -- A page of loads, newest first. $1 dataset, $2 run_id, $3 verdict (each null = any), $4 older than, $5 how many.
-select load_id, run_id, task, dataset, interval_start, interval_end, suite, verdict, read, loaded, quarantined,
+select load_id, run_id, task, dataset, interval_start, interval_end, suite, suite_hash, verdict, read, loaded, quarantined,
        deduplicated, sums, published_at
 from sluice.loads
 where ($1::text is null or dataset = $1)

@@ -4,6 +4,7 @@
 //! A suite is read and checked without touching data. Both engines compile the same expressions from it, so that a
 //! rule means the same on a Parquet file and in Postgres. This crate never moves, changes or publishes a row.
 
+pub mod anomaly;
 mod data;
 pub mod expectation;
 pub mod expression;
@@ -19,14 +20,17 @@ mod suite;
 mod text;
 mod types;
 mod value;
+pub mod versions;
+mod watch;
 
 pub use data::read_file;
 pub use frame::{Opened, evaluate_file, evaluate_frame, profile_file, profile_frame};
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
-pub use postgres::{BrokenRows, QualityError, Table, broken_rows, evaluate_table, profile_table};
+pub use postgres::{BrokenRows, QualityError, Table, broken_rows, evaluate_table, profile_columns, profile_table};
 pub use record::{RunRef, record};
 pub use report::validation_result;
 pub use suggest::Suggestion;
-pub use suite::{Check, OnFail, Severity, Suite};
+pub use suite::{Check, OnFail, Profiled, Severity, Suite, Watched};
 pub use text::{JsonSchema, TextTest, TimeFormat};
 pub use value::Scalar;
+pub use watch::{ANOMALY, Batch, Numbers, keep_numbers, watch};

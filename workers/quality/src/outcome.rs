@@ -108,6 +108,8 @@ impl CheckOutcome {
         let mut text = format!("{} {}", self.id, self.outcome);
         if let Some(error) = self.observed["error"].as_str() {
             text.push_str(&format!(": {error}"));
+        } else if let Some(reason) = self.observed["reason"].as_str() {
+            text.push_str(&format!(": {reason}"));
         } else if let Some(unexpected) = self.observed["unexpected_count"].as_u64() {
             text.push_str(&format!(": {unexpected} of {} rows", self.observed["element_count"]));
         } else if let Some(value) = self.observed.get("observed_value") {
@@ -127,7 +129,7 @@ pub struct Evaluation {
     pub verdict: Verdict,
     /// Rows in the batch.
     pub rows: usize,
-    /// One for each check of the suite, in its order.
+    /// One for each check of the suite, in its order, and then one for each anomaly that was looked for.
     pub checks: Vec<CheckOutcome>,
     /// Rows that failed checks want in quarantine, with every rule that they broke: all failed row checks, those that
     /// only warn too. Empty where no failed check quarantines.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::{CheckOutcome, Evaluation, Suite};
+use crate::{CheckOutcome, Evaluation, Suite, versions};
 
 /// Where an evaluation belongs.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +16,7 @@ pub struct RunRef {
     pub load_id: Option<i64>,
 }
 
-/// Writes every outcome of `evaluation`, in the caller's transaction if there is one.
+/// Writes every outcome of `evaluation`, and keeps the suite's content, in the caller's transaction if there is one.
 pub async fn record(
     connection: &mut PgConnection,
     run: &RunRef,
@@ -24,6 +24,7 @@ pub async fn record(
     suite: &Suite,
     evaluation: &Evaluation,
 ) -> Result<(), sqlx::Error> {
+    versions::keep(connection, suite).await?;
     let of = |part: fn(&CheckOutcome) -> String| evaluation.checks.iter().map(part).collect::<Vec<_>>();
     let observed: Vec<Value> = evaluation.checks.iter().map(|check| without_nul(&check.observed)).collect();
     let milliseconds: Vec<f64> = evaluation.checks.iter().map(|check| check.duration.as_secs_f64() * 1e3).collect();
@@ -45,7 +46,7 @@ pub async fn record(
 }
 
 /// The same value without the character that `jsonb` cannot hold; its picture stands in its place.
-fn without_nul(value: &Value) -> Value {
+pub(crate) fn without_nul(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "\u{2400}")),
         Value::Array(items) => items.iter().map(without_nul).collect(),

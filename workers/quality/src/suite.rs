@@ -4,12 +4,15 @@ mod great_expectations;
 mod parameter;
 mod read;
 mod rows;
+mod watched;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use watched::{Profiled, Watched};
 
 use crate::{expectation::Expectation, expression::Expression};
 
@@ -26,10 +29,16 @@ pub struct Suite {
     pub on_fail: Option<OnFail>,
     /// SHA-256 of its content, in hex: which version of the suite a load passed. Comments and layout do not count.
     pub hash: String,
+    /// Its file, as it stands.
+    pub text: Arc<str>,
+    /// What its file says beside the checks.
+    pub(crate) head: Arc<Value>,
     /// Values that arguments may name as `{ $PARAMETER: … }`.
     pub parameters: Map<String, Value>,
     /// In the order of the file. Ids are unique.
     pub checks: Vec<Check>,
+    /// What is compared from batch to batch.
+    pub watched: Watched,
 }
 
 /// One expectation and what follows from it.
@@ -115,6 +124,9 @@ impl Suite {
         self.on_fail = Some(OnFail::Warn);
         for check in &mut self.checks {
             check.on_fail = None;
+        }
+        for rule in &mut self.watched.rules {
+            rule.on_fail = OnFail::Warn;
         }
         self
     }

@@ -88,6 +88,8 @@ const ROUTES: &[(&str, &str, Need)] = &[
     (GET, "/api/v1/audit", ADMIN),
     (GET, "/api/v1/loads", LOOK),
     (GET, "/api/v1/checks", LOOK),
+    (GET, "/api/v1/suites/{suite}/versions", LOOK),
+    (GET, "/api/v1/suites/{suite}/diff", LOOK),
     (GET, "/api/v1/quarantine", LOOK),
     // A preview takes the act's locks.
     (POST, "/api/v1/quarantine/replay", ACT),

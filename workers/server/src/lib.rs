@@ -9,6 +9,7 @@ mod access;
 mod actions;
 mod api;
 mod demo;
+mod docs;
 mod error;
 mod events;
 mod guard;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Need, need};
 pub use api::openapi;
+pub use docs::{Docs, DocsFile, docs};
 pub use error::ServeError;
 pub use replay::SuiteJudge;
 pub use state::{ServerOptions, State};

@@ -132,10 +132,7 @@ pub(crate) fn is_taken(pid: i32) -> bool {
 
 /// A process id that nobody has.
 pub(crate) fn unused_pid() -> i32 {
-    (1..32_000)
-        .rev()
-        .find(|pid| !is_taken(*pid))
-        .unwrap_or(31_999)
+    (1..32_000).rev().find(|pid| !is_taken(*pid)).unwrap_or(31_999)
 }
 
 /// What is to be started, before it is decided how.

@@ -24,4 +24,5 @@ pub mod written;
 
 mod letter;
 mod session;
+mod watching;
 mod wording;

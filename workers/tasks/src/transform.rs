@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use quality::{OnFail as Policy, RunRef, Suite, Table, evaluate_table};
+use quality::{OnFail as Policy, RunRef, Suite, Table, evaluate_table, profile_columns};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -23,6 +23,8 @@ use workflow::{
     error::TaskError,
     kind::{Reference, Target, TaskContext, TaskKind},
 };
+
+use crate::watching::{self, LookedAt, Watching};
 
 /// The kind.
 pub struct Transform {
@@ -119,9 +121,13 @@ impl ModelGate for SuiteGate<'_> {
         };
         let build = Table { schema: request.build.schema.clone(), name: request.build.name.clone() };
         let mut connection = self.pool.acquire().await.map_err(WarehouseError::from)?;
-        let evaluation = evaluate_table(&mut connection, &suite, &build)
-            .await
-            .map_err(|error| TaskError::external(format!("the suite `{}` could not run", suite.name)).because(error))?;
+        let refused = |error| TaskError::external(format!("the suite `{}` could not run", suite.name)).because(error);
+        let mut evaluation = evaluate_table(&mut connection, &suite, &build).await.map_err(refused)?;
+        let profile = profile_columns(&mut connection, &build, &suite.watched).await.map_err(refused)?;
+        drop(connection);
+        let rows = Some(watching::rows_of(&build.schema, &build.name)?);
+        let looked_at = LookedAt { dataset: request.dataset.to_string(), rows, profile, notify: &[] };
+        let watched = Watching::begin(self.pool, &suite, self.task, looked_at, &mut evaluation).await?;
         let ended = |stops: bool| {
             let counts = evaluation.checks.iter().filter(move |check| match check.verdict() {
                 quality::Verdict::Passed => false,
@@ -140,7 +146,8 @@ impl ModelGate for SuiteGate<'_> {
             record: Some(Box::new(move |connection, load_id| {
                 Box::pin(async move {
                     let run = RunRef { run_id: Some(run_id), task: Some(task), load_id: Some(load_id) };
-                    quality::record(connection, &run, &dataset, &suite, &evaluation).await.map_err(WarehouseError::from)
+                    quality::record(connection, &run, &dataset, &suite, &evaluation).await?;
+                    watched.keep(connection, &run, &suite).await
                 })
             })),
         })

@@ -23,6 +23,8 @@ use workflow::{
     kind::{Reference, Target, TaskContext, TaskKind},
 };
 
+use crate::watching::{self, LookedAt, Watching};
+
 /// The kind.
 pub struct Validate {
     pool: PgPool,
@@ -97,19 +99,18 @@ impl TaskKind for Validate {
 
     async fn run(&self, config: Config, task: &TaskContext) -> Result<Value, TaskError> {
         let suite = self.suite(&config).await?;
-        let (dataset, evaluation) = match (&config.table, &config.from) {
-            (Some(table), _) => (table.clone(), self.evaluate_table(&suite, table).await?),
-            (None, Some(from)) => {
-                let manifest: Manifest = task.input(from)?;
-                (manifest.dataset.clone(), self.evaluate_batch(suite.clone(), manifest).await?)
-            }
+        let (looked_at, mut evaluation) = match (&config.table, &config.from) {
+            (Some(table), _) => self.evaluate_table(&suite, table).await?,
+            (None, Some(from)) => self.evaluate_batch(suite.clone(), task.input(from)?).await?,
             (None, None) => return Err(TaskError::user("expected `table` or `from`")),
         };
+        let dataset = looked_at.dataset.clone();
+        let watched = Watching::begin(&self.pool, &suite, task, looked_at, &mut evaluation).await?;
         for check in evaluation.checks.iter().filter(|check| check.verdict() != Verdict::Passed) {
             task.log.warn(check.summary());
         }
         task.log.info(format!("suite {} on {dataset}: {}", suite.name, evaluation.summary()));
-        self.record(&suite, &dataset, &evaluation, task).await?;
+        self.record(&suite, &dataset, &evaluation, watched, task).await?;
         if evaluation.verdict >= Verdict::Quarantined {
             let failed = evaluation.checks.iter().filter(|check| check.verdict() >= Verdict::Quarantined);
             let all: Vec<_> = failed.map(quality::CheckOutcome::summary).collect();
@@ -143,17 +144,27 @@ impl Validate {
         })
     }
 
-    async fn evaluate_table(&self, suite: &Suite, table: &str) -> Result<Evaluation, TaskError> {
-        let table: Table = table.parse().map_err(TaskError::user)?;
-        let mut connection = self.pool.acquire().await.map_err(WarehouseError::from)?;
-        quality::evaluate_table(&mut connection, suite, &table).await.map_err(|error| match error {
+    async fn evaluate_table(&self, suite: &Suite, table: &str) -> Result<(LookedAt<'static>, Evaluation), TaskError> {
+        let refused = |error| match error {
             quality::QualityError::NoTable(_) => TaskError::user(error.to_string()),
             quality::QualityError::Database(error) => WarehouseError::from(error).into(),
-        })
+        };
+        let dataset = table.to_owned();
+        let table: Table = table.parse().map_err(TaskError::user)?;
+        let mut connection = self.pool.acquire().await.map_err(WarehouseError::from)?;
+        let evaluation = quality::evaluate_table(&mut connection, suite, &table).await.map_err(refused)?;
+        let profile = quality::profile_columns(&mut connection, &table, &suite.watched).await.map_err(refused)?;
+        let rows = Some(watching::rows_of(&table.schema, &table.name)?);
+        Ok((LookedAt { dataset, rows, profile, notify: &[] }, evaluation))
     }
 
-    async fn evaluate_batch(&self, suite: Suite, manifest: Manifest) -> Result<Evaluation, TaskError> {
+    async fn evaluate_batch(
+        &self,
+        suite: Suite,
+        manifest: Manifest,
+    ) -> Result<(LookedAt<'static>, Evaluation), TaskError> {
         let lake = self.lake.clone();
+        let dataset = manifest.dataset.clone();
         let evaluated = tokio::task::spawn_blocking(move || {
             let mut frame = DataFrame::empty();
             for file in &manifest.files {
@@ -165,9 +176,11 @@ impl Validate {
                     frame.vstack_mut(&part).map_err(differ)?;
                 }
             }
-            Ok::<_, WarehouseError>(quality::evaluate_frame(&suite, &frame.drop_many([SOURCE_FILE, SOURCE_LINE])))
+            let frame = frame.drop_many([SOURCE_FILE, SOURCE_LINE]);
+            Ok::<_, WarehouseError>((suite.watched.profile_frame(&frame), quality::evaluate_frame(&suite, &frame)))
         });
-        Ok(evaluated.await.map_err(WarehouseError::from)??)
+        let (profile, evaluation) = evaluated.await.map_err(WarehouseError::from)??;
+        Ok((LookedAt { dataset, rows: None, profile, notify: &[] }, evaluation))
     }
 
     /// Keeps the outcomes, in place of those of an earlier attempt of this task.
@@ -176,6 +189,7 @@ impl Validate {
         suite: &Suite,
         dataset: &str,
         evaluation: &Evaluation,
+        watched: Watching,
         task: &TaskContext,
     ) -> Result<(), TaskError> {
         let run = RunRef { run_id: Some(task.run_id), task: Some(task.task.clone()), load_id: None };
@@ -188,6 +202,7 @@ impl Validate {
                 .execute(&mut *transaction)
                 .await?;
             quality::record(&mut transaction, &run, dataset, suite, evaluation).await?;
+            watched.keep(&mut transaction, &run, suite).await?;
             transaction.commit().await?;
             Ok::<_, WarehouseError>(())
         };

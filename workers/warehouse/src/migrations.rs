@@ -23,6 +23,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "counted", include_str!("../../../sql/platform/0011_counted.sql")),
     (12, "reconcile", include_str!("../../../sql/platform/0012_reconcile.sql")),
     (14, "replay", include_str!("../../../sql/platform/0014_replay.sql")),
+    (15, "suites", include_str!("../../../sql/platform/0015_suites.sql")),
+    (16, "profiles", include_str!("../../../sql/platform/0016_profiles.sql")),
     (17, "reconcile_more", include_str!("../../../sql/platform/0017_reconcile_more.sql")),
 ];
 

@@ -1,19 +1,20 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
+mod docs;
+mod history;
 mod profile;
 mod quarantine;
 mod replay;
 mod suggest;
+mod versions;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use quality::{CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -45,8 +46,14 @@ enum Command {
     Dismiss(replay::DismissArgs),
     /// List the project's suites
     List(ListArgs),
-    /// Show how a suite's last evaluations went
-    History(HistoryArgs),
+    /// Write what the suites say and how they went as a site, to be read from a folder
+    Docs(docs::Args),
+    /// Show how a suite's last evaluations went, and who changed it
+    History(history::Args),
+    /// List the versions of a suite that were ever deployed or used
+    Versions(versions::VersionsArgs),
+    /// Show what changed between two versions of a suite
+    Diff(versions::DiffArgs),
 }
 
 #[derive(clap::Args)]
@@ -68,18 +75,6 @@ struct ListArgs {
     json: bool,
 }
 
-#[derive(clap::Args)]
-struct HistoryArgs {
-    /// A suite
-    suite: String,
-    /// How many evaluations
-    #[arg(long, default_value_t = 20)]
-    limit: u32,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Run(args) => evaluate(&args, ctx).await,
@@ -89,7 +84,10 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => Box::pin(ctx.answered(replay::replay(&args, ctx))).await,
         Command::Dismiss(args) => Box::pin(ctx.answered(replay::dismiss(&args, ctx))).await,
         Command::List(args) => list(&args, ctx),
-        Command::History(args) => Box::pin(ctx.answered(history(&args, ctx))).await,
+        Command::Docs(args) => Box::pin(ctx.answered(docs::run(&args, ctx))).await,
+        Command::History(args) => Box::pin(ctx.answered(history::run(&args, ctx))).await,
+        Command::Versions(args) => Box::pin(ctx.answered(versions::list(&args, ctx))).await,
+        Command::Diff(args) => Box::pin(ctx.answered(versions::diff(&args, ctx))).await,
     }
 }
 
@@ -233,6 +231,12 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
                         "on_fail": suite.policy(check),
                         "severity": check.severity,
                     })).collect::<Vec<_>>(),
+                    "anomalies": suite.watched.rules.iter().map(|rule| json!({
+                        "id": rule.id,
+                        "watches": rule.subject(),
+                        "on_fail": rule.on_fail,
+                        "severity": rule.severity,
+                    })).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -240,55 +244,12 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     } else {
         let rows: Vec<_> = suites
             .values()
-            .map(|suite| vec![suite.name.clone(), suite.checks.len().to_string(), suite.description.clone()])
+            .map(|suite| {
+                let (checks, anomalies) = (suite.checks.len(), suite.watched.rules.len());
+                vec![suite.name.clone(), checks.to_string(), anomalies.to_string(), suite.description.clone()]
+            })
             .collect();
-        output::table(&["suite", "checks", "description"], &rows);
+        output::table(&["suite", "checks", "anomalies", "description"], &rows);
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-#[derive(sqlx::FromRow, Serialize)]
-struct Past {
-    at: DateTime<Utc>,
-    run_id: Option<i64>,
-    task: Option<String>,
-    load_id: Option<i64>,
-    dataset: String,
-    suite_hash: String,
-    passed: i64,
-    failed: i64,
-    errored: i64,
-    vacuous: i64,
-    not_held: Vec<String>,
-}
-
-async fn history(args: &HistoryArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let pool = ctx.postgres().await?;
-    let past: Vec<Past> = sqlx::query_as(include_str!("../../../../sql/quality/history.sql"))
-        .bind(&args.suite)
-        .bind(i64::from(args.limit))
-        .fetch_all(&pool)
-        .await?;
-    if args.json {
-        output::json(&past)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rows: Vec<_> = past
-        .iter()
-        .map(|p| {
-            vec![
-                p.at.format("%Y-%m-%d %H:%M:%S").to_string(),
-                p.run_id.map(|id| id.to_string()).unwrap_or_default(),
-                p.dataset.clone(),
-                p.passed.to_string(),
-                p.failed.to_string(),
-                p.errored.to_string(),
-                p.vacuous.to_string(),
-                p.not_held.join(", "),
-            ]
-        })
-        .collect();
-    let headings = ["at", "run", "dataset", "passed", "failed", "errored", "vacuous", "not held"];
-    output::table(&headings, &rows);
     Ok(ExitCode::SUCCESS)
 }

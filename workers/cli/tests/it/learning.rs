@@ -36,3 +36,36 @@ fn a_suggested_suite_runs_and_passes() {
     let missing = project.sluice(["quality", "suggest", "--data", "may.csv"]);
     assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
 }
+
+#[test]
+fn a_suite_that_changes_is_told_version_by_version() {
+    let project = Project::example();
+    let up = project.sluice(["up"]);
+    assert!(up.status.success(), "{}", text(&up));
+    let none = project.sluice(["quality", "versions", "sales"]);
+    assert_eq!(none.status.code(), Some(2), "{}", text(&none));
+    let run = project.sluice(["run", "sales", "--wait"]);
+    assert!(run.status.success(), "{}", text(&run));
+    let versions = project.json(["quality", "versions", "sales", "--json"]);
+    assert_eq!((&versions[0]["loads"], &versions[0]["current"]), (&1.into(), &false.into()), "{versions}");
+
+    let old = versions[0]["hash"].as_str().expect("a hash").to_owned();
+    let file = std::fs::read_to_string(project.path("quality/sales.yaml")).expect("the suite");
+    project
+        .write("quality/sales.yaml", &format!("{file}  - expect_table_row_count_to_be_between: {{ min_value: 1 }}\n"));
+    let diff = project.json(["quality", "diff", "sales", &old[..8], "--json"]);
+    assert_eq!((&diff["added"][0], &diff["old"]), (&"table.row_count".into(), &old.clone().into()), "{diff}");
+    let kept = project.sluice(["quality", "versions", "sales", "--text", &old]);
+    assert_eq!(String::from_utf8(kept.stdout).expect("UTF-8").trim_end(), file.trim_end());
+    let history = text(&project.sluice(["quality", "history", "sales"]));
+    assert!(history.contains(&old[..12]), "{history}");
+    let folder = project.path("site");
+    let made = project.sluice(["quality", "docs", "--out", folder.to_str().expect("a UTF-8 path")]);
+    assert!(made.status.success(), "{}", text(&made));
+    let page = std::fs::read_to_string(folder.join("suites/sales.html")).expect("a page");
+    assert!(
+        page.contains("Versions") && folder.join("assets/style.css").is_file() && folder.join("index.html").is_file()
+    );
+    let unknown = project.sluice(["quality", "diff", "sales", "zzz"]);
+    assert!(text(&unknown).contains("`sluice quality versions sales` lists them"), "{}", text(&unknown));
+}

@@ -31,7 +31,7 @@ use crate::{
 };
 use backend::{Parameter, Statement, kind, quote, stored};
 pub use broken::{BrokenRows, broken_rows};
-pub use profile::profile_table;
+pub use profile::{profile_columns, profile_table};
 use tests::Answers;
 
 /// Why a suite could not be run on a table at all.

@@ -9,8 +9,9 @@ use workflow::{
     yaml::{Document, read_value},
 };
 
-use super::{Check, OnFail, Severity, Suite, great_expectations, parameter};
+use super::{Check, OnFail, Profiled, Severity, Suite, Watched, great_expectations, parameter};
 use crate::{
+    anomaly,
     expectation::{Entry, Expectation, catalogue},
     expression::{Expression, row_condition},
 };
@@ -31,7 +32,14 @@ pub(super) struct File {
     pub(super) on_fail: Option<OnFail>,
     #[serde(default)]
     pub(super) parameters: Map<String, Value>,
+    #[serde(default)]
     pub(super) checks: Vec<Value>,
+    #[serde(default)]
+    pub(super) profile: Profiled,
+    #[serde(default)]
+    pub(super) anomalies: Vec<Value>,
+    #[serde(default)]
+    pub(super) events: Vec<Value>,
 }
 
 /// One check as its file has it.
@@ -69,11 +77,12 @@ struct Common {
 impl Suite {
     /// Reads the text of `file`, whose stem the suite's name must be.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
-        Self::read(&Document::parse(file, text).map_err(|fault| vec![fault])?)
+        let suite = Self::read(&Document::parse(file, text).map_err(|fault| vec![fault])?)?;
+        Ok(Self { text: text.into(), ..suite })
     }
 
     /// Reads a parsed document.
-    pub fn read(document: &Document) -> Result<Self, Vec<Diagnostic>> {
+    fn read(document: &Document) -> Result<Self, Vec<Diagnostic>> {
         let mut faults = Vec::new();
         let (file, written) = if great_expectations::is_one(document) {
             great_expectations::read(document)?
@@ -90,7 +99,7 @@ impl Suite {
             let message = format!("the suite `{}` stands in a file of another name", file.suite);
             faults.push(document.diagnostic("suite", message, Some(hint)));
         }
-        if written.is_empty() && faults.is_empty() {
+        if written.is_empty() && file.anomalies.is_empty() && faults.is_empty() {
             let hint = Some("a suite with no checks lets everything pass".to_owned());
             faults.push(document.diagnostic("checks", "the suite has no checks", hint));
         }
@@ -115,6 +124,7 @@ impl Suite {
                 Err(problems) => faults.extend(problems.into_iter().map(|problem| document.place(&base, problem))),
             }
         }
+        let watched = watched(&file, &checks, document, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -124,14 +134,42 @@ impl Suite {
             owner: file.owner,
             on_fail: file.on_fail,
             hash: hash(&document.value),
+            text: document.value.to_string().into(),
+            head: head(&document.value).into(),
             parameters: file.parameters,
             checks,
+            watched,
         })
     }
 }
 
+/// What the file wants to be compared from batch to batch.
+fn watched(file: &File, checks: &[Check], document: &Document, faults: &mut Vec<Diagnostic>) -> Watched {
+    let (rules, calendar) = anomaly::read(&file.anomalies, &file.events).unwrap_or_else(|found| {
+        faults.extend(found.into_iter().map(|(path, problem)| document.place(&path, problem)));
+        Default::default()
+    });
+    for (index, rule) in rules.iter().enumerate() {
+        if checks.iter().any(|check| check.id == rule.id) {
+            let message = format!("a check and an anomaly have the id `{}`", rule.id);
+            let hint = "give one of them an `id` of its own".to_owned();
+            faults.push(document.diagnostic(&format!("anomalies[{index}]"), message, Some(hint)));
+        }
+    }
+    Watched { profile: file.profile.clone(), rules, calendar }
+}
+
 fn hash(content: &Value) -> String {
     workflow::hex::encode(&Sha256::digest(content.to_string()))
+}
+
+/// A suite's document without its checks and anomalies, under the name that either format has for them.
+fn head(content: &Value) -> Value {
+    let mut head = content.clone();
+    if let Some(keys) = head.as_object_mut() {
+        keys.retain(|key, _| !["checks", "expectations", "anomalies"].contains(&key.as_str()));
+    }
+    head
 }
 
 impl Check {

@@ -1,6 +1,7 @@
 //! The engines against each other and against what they must find.
 
 mod agreement;
+mod anomaly;
 mod cases;
 mod conformance;
 mod memory;
@@ -10,3 +11,5 @@ mod profile;
 mod regex;
 mod suggest;
 mod suites;
+mod versions;
+mod watch;

@@ -12,6 +12,7 @@ mod replays;
 pub(crate) mod runs;
 mod security;
 mod streams;
+mod suites;
 mod versions;
 mod why;
 
@@ -64,6 +65,8 @@ fn documented() -> OpenApiRouter<State> {
         .routes(routes!(versions::list_workers))
         .routes(routes!(data::list_loads))
         .routes(routes!(data::list_checks))
+        .routes(routes!(suites::list_suite_versions))
+        .routes(routes!(suites::suite_diff))
         .routes(routes!(data::list_quarantine))
         .routes(routes!(replays::replay))
         .routes(routes!(replays::dismiss))

@@ -78,6 +78,12 @@ pub(super) struct KeyChange {
     new: Option<Value>,
 }
 
+impl From<plan::Change> for KeyChange {
+    fn from(plan::Change { key, old, new }: plan::Change) -> Self {
+        Self { key, old, new }
+    }
+}
+
 /// A task that both versions have and that differs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TaskChange {
@@ -103,9 +109,7 @@ pub(super) struct Diff {
 
 impl From<plan::PlanDiff> for Diff {
     fn from(diff: plan::PlanDiff) -> Self {
-        let keys = |changes: Vec<plan::Change>| {
-            changes.into_iter().map(|plan::Change { key, old, new }| KeyChange { key, old, new }).collect()
-        };
+        let keys = |changes: Vec<plan::Change>| changes.into_iter().map(KeyChange::from).collect();
         let changed = diff.changed.into_iter().map(|t| TaskChange { task: t.task, changes: keys(t.changes) }).collect();
         Self {
             dag: diff.dag,

@@ -19,6 +19,8 @@ pub(crate) struct Load {
     pub(crate) interval_start: DateTime<Utc>,
     pub(crate) interval_end: DateTime<Utc>,
     pub(crate) suite: Option<String>,
+    /// The version of the suite that judged it.
+    pub(crate) suite_hash: Option<String>,
     /// `passed`, `warned`, `quarantined`, `failed` or `unchecked`.
     pub(crate) verdict: String,
     pub(crate) read: i64,
@@ -46,6 +48,8 @@ pub(crate) struct CheckResult {
     pub(crate) task: Option<String>,
     pub(crate) load_id: Option<i64>,
     pub(crate) suite: String,
+    /// The version of the suite.
+    pub(crate) suite_hash: String,
     pub(crate) check_id: String,
     pub(crate) dataset: String,
     /// `passed`, `failed`, `errored` or `vacuous`.

@@ -6,6 +6,7 @@ pub(crate) mod dags;
 pub(crate) mod data;
 pub(crate) mod runs;
 pub(crate) mod streams;
+pub(crate) mod suites;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -26,6 +26,20 @@ pub(super) fn version() -> &'static str {
     })
 }
 
+/// The same for a site that is read from a folder: each by its name, all in one folder.
+pub(crate) fn site() -> Vec<(&'static str, Vec<u8>)> {
+    let style = String::from_utf8_lossy(STYLE).replace("/static/", "");
+    let fonts: [(&str, &[u8]); 3] = [
+        ("inter-400.woff2", include_bytes!("../assets/fonts/inter-400.woff2")),
+        ("inter-500.woff2", include_bytes!("../assets/fonts/inter-500.woff2")),
+        ("inter-600.woff2", include_bytes!("../assets/fonts/inter-600.woff2")),
+    ];
+    let mut files =
+        vec![("style.css", style.into_bytes()), ("icon.svg", include_bytes!("../assets/icon.svg").to_vec())];
+    files.extend(fonts.map(|(name, content)| (name, content.to_vec())));
+    files
+}
+
 pub(super) fn router() -> Router<State> {
     const FONT: &str = "font/woff2";
     Router::new()

@@ -3,7 +3,7 @@
 
 mod again;
 mod alerts;
-mod assets;
+pub(crate) mod assets;
 mod board;
 mod charts;
 mod dags;
@@ -13,12 +13,13 @@ mod graph;
 mod layout;
 mod login;
 mod parts;
-mod quality;
+pub(crate) mod quality;
 mod runs;
 mod spans;
 mod start;
 mod starts;
 mod streams;
+pub(crate) mod suite;
 
 use axum::{
     Router,

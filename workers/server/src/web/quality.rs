@@ -6,15 +6,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    format::{ago, count, duration, encode, percent},
+    format::{ago, count, encode, percent},
     layout::{Live, OrPage, Page, Section, WebError},
     parts::{badge, bar, card, empty, pager, strip},
+    suite::{self, Shown},
 };
 use crate::{
     api::extract::cursor_pair,
     error::ApiError,
     state::State,
-    store::data::{self, CheckFilter, CheckResult, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
+    store::{
+        data::{self, Load, LoadFilter, QuarantineFilter, RuleCount, SuiteStatus},
+        suites::SuiteView,
+    },
 };
 
 pub(super) async fn page(Extract(state): Extract<State>) -> Result<Markup, WebError> {
@@ -60,6 +64,54 @@ fn suite_table(suites: &[SuiteStatus], state: &State) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The list of suites for a site that is read from a folder.
+pub(crate) fn site_list(views: &[SuiteView], suites: &[SuiteStatus], shown: Shown) -> Markup {
+    if views.is_empty() {
+        return empty("There is no suite", "A suite is a file in quality/.", None);
+    }
+    let head = |view: &SuiteView, key: &str| {
+        view.version.as_ref().and_then(|version| version.definition["head"][key].as_str().map(str::to_owned))
+    };
+    html! {
+        section.card.flush {
+            div.scroll {
+                table {
+                    thead { tr { th { "Suite" } th { "Dataset" } th { "Result" } th.end { "Passed" } th { "History" } th.end { "Evaluated" } } }
+                    tbody {
+                        @for view in views {
+                            @let found: Vec<_> = suites.iter().filter(|status| status.suite == view.name).collect();
+                            @let link = format!("suites/{}.html", crate::docs::file_name(&view.name));
+                            @for status in &found {
+                                tr {
+                                    td { a.strong href=(link) { (view.name) } (about(head(view, "description"), head(view, "owner"))) }
+                                    td { (status.dataset) }
+                                    td { (badge(&status.verdict)) }
+                                    td.num { (status.passed) "/" (status.checks) }
+                                    td { (strip(status.history.iter().map(String::as_str))) }
+                                    td.end.sub.nowrap { (shown.when(status.at)) }
+                                }
+                            }
+                            @if found.is_empty() {
+                                tr {
+                                    td { a.strong href=(link) { (view.name) } (about(head(view, "description"), head(view, "owner"))) }
+                                    td { "–" } td { (badge("unchecked")) } td.num { "–" } td {} td.end.sub.nowrap { "not in the last 30 days" }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn about(description: Option<String>, owner: Option<String>) -> Markup {
+    html! {
+        @if let Some(text) = description.filter(|text| !text.is_empty()) { div.sub.message { (text) } }
+        @if let Some(owner) = owner { div.sub { (owner) } }
     }
 }
 
@@ -121,54 +173,18 @@ fn rule_list(rules: &[RuleCount]) -> Markup {
 }
 
 pub(super) async fn suite(Extract(state): Extract<State>, Path(name): Path<String>) -> Result<Markup, WebError> {
-    let filter = CheckFilter { suite: Some(name.clone()), limit: 200, ..CheckFilter::default() };
-    let results = data::checks(state.pool(), &filter).await.or_page(&state)?.items;
-    let Some(newest) = results.first() else {
-        let error = ApiError::NotFound(format!("no suite `{name}` has been evaluated"));
+    let view = SuiteView::read(state.pool(), &name).await.or_page(&state)?;
+    if view.is_unknown() {
+        let error = ApiError::NotFound(format!("no suite `{name}` was ever deployed or evaluated"));
         return Err(error).or_page(&state);
-    };
-    // Of each dataset, the checks that were evaluated together with its newest one.
-    let mut datasets: Vec<&str> = Vec::new();
-    for result in &results {
-        if !datasets.contains(&result.dataset.as_str()) {
-            datasets.push(&result.dataset);
-        }
     }
-    let lead = html! { "Last evaluated " (ago(newest.at, state.timezone())) };
-    let body = html! {
-        @for dataset in datasets {
-            @let all: Vec<_> = results.iter().filter(|result| result.dataset == dataset).collect();
-            @let latest = all.iter().take_while(|r| (r.run_id, &r.task, r.load_id) == (all[0].run_id, &all[0].task, all[0].load_id));
-            (card(dataset, html! { @if let Some(run_id) = all[0].run_id { a href={ "/runs/" (run_id) } { "run #" (run_id) } " · " } (ago(all[0].at, state.timezone())) },
-                check_table(latest.copied())))
-        }
-    };
+    let shown = Shown { zone: state.timezone(), live: true };
+    let (lead, body) = (suite::lead(&view), suite::body(&view, shown));
     Ok(Page { lead, body, ..Page::new(Section::Quality, format!("Suite {name}")) }.render(&state))
 }
 
-fn check_table<'a>(results: impl Iterator<Item = &'a CheckResult>) -> Markup {
-    html! {
-        div.scroll {
-            table {
-                thead { tr { th { "Check" } th { "Outcome" } th { "On failure" } th { "Observed" } th.end { "Took" } } }
-                tbody {
-                    @for result in results {
-                        tr {
-                            td { code { (result.check_id) } }
-                            td { (badge(&result.outcome)) }
-                            td.sub { (result.on_fail) }
-                            td { (facts(&result.observed)) }
-                            td.num { (duration(result.duration_ms / 1000.0)) }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// A JSON object as name and value pairs.
-fn facts(value: &Value) -> Markup {
+pub(super) fn facts(value: &Value) -> Markup {
     html! {
         @match value {
             Value::Object(fields) => span.pairs {

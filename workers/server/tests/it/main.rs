@@ -6,6 +6,7 @@ mod api;
 mod archive;
 mod browser;
 mod control;
+mod docs;
 mod events;
 mod grafana;
 mod growth;
@@ -19,6 +20,7 @@ mod page;
 mod replay;
 mod seed;
 mod starts;
+mod suites;
 
 use std::net::SocketAddr;
 

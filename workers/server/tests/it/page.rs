@@ -97,6 +97,12 @@ async fn hostile_text_stays_text() {
         "update sluice.task_run set reason = $1",
         "update sluice.quarantined_row set rules = array[$1], row = jsonb_build_object($1, $1)",
         "update sluice.check_result set check_id = $1, observed = jsonb_build_object($1, $1)",
+        "update sluice.suite_change set actor = $1",
+        "update sluice.suite_version set text = $1, definition = jsonb_build_object('head', jsonb_build_object('description', $1, 'owner', $1),
+             'checks', jsonb_build_array(jsonb_build_object('id', $1, 'expectation', 'anomaly', 'arguments', jsonb_build_object('metric', $1, 'description', $1))))
+         where hash = 'c0ffee'",
+        "update sluice.profile set metrics = metrics || jsonb_build_object('type', $1, 'min', $1, 'top', jsonb_build_array(jsonb_build_object('value', $1, 'count', 3)))",
+        "update sluice.profile set \"column\" = $1 where place = 3",
         "update sluice.dead_letter set detail = $1",
         "update staging.products set name = $1",
     ] {

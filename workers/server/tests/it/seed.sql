@@ -139,3 +139,38 @@ values ('report', 'management', 'SimMart on 20 November: €48,210.77, 1,204 ord
 insert into sluice.worker (worker, role, host, pid, version, slots)
 values ('work-7f3a', 'worker', 'localhost', 4242, '0.1.0', 4), ('schedule-11c0', 'scheduler', 'localhost', 4243, '0.1.0', 0), ('stream-019aa7c1e2b97f0b8d3c5e6f708192a3', 'stream', 'localhost', 4244, '0.1.0', 0);
 insert into sluice.leader (role, holder, lease_until) values ('scheduler', 'schedule-11c0', now() + interval '20 seconds');
+
+-- A suite that was changed, and the numbers of its batches.
+insert into sluice.suite_version (suite, hash, definition, text, seen_at)
+select 'orders', v.hash, jsonb_build_object('head', '{"suite": "orders", "description": "Orders as they stand now; the money must add up.", "owner": "data@simmart.example"}'::jsonb,
+       'checks', jsonb_build_array(
+           '{"id": "id.unique", "expectation": "expect_column_values_to_be_unique", "arguments": {"column": "id", "on_fail": "fail", "description": "An order that is there twice is paid twice."}}'::jsonb,
+           jsonb_build_object('id', 'customer_id.not_null', 'expectation', 'expect_column_values_to_not_be_null', 'arguments', jsonb_build_object('column', 'customer_id', 'mostly', v.mostly)),
+           '{"id": "status.in_set", "expectation": "expect_column_values_to_be_in_set", "arguments": {"column": "status", "value_set": ["placed", "paid", "shipped", "delivered", "cancelled", "returned"]}}'::jsonb,
+           '{"id": "row_count.anomaly", "expectation": "anomaly", "arguments": {"metric": "row_count", "season": "weekday"}}'::jsonb,
+           '{"id": "total.mean.anomaly", "expectation": "anomaly", "arguments": {"metric": "mean", "column": "total", "severity": "critical", "description": "Cents for euros would show here first."}}'::jsonb)),
+       E'suite: orders\nowner: data@simmart.example\nchecks:\n  - expect_column_values_to_be_unique: { column: id, on_fail: fail }\n  - expect_column_values_to_not_be_null: { column: customer_id, mostly: ' || v.mostly || E' }\n',
+       now() - v.days * interval '1 day'
+from (values ('beef01', 0.95, 40), ('c0ffee', 0.99, 12)) v (hash, mostly, days);
+insert into sluice.suite_change (suite, hash, actor, at) values ('orders', 'beef01', 'ada', now() - interval '40 days'), ('orders', 'c0ffee', 'grace', now() - interval '12 days');
+
+insert into sluice.profile (run_id, task, load_id, suite, dataset, data_at, day, "column", place, metrics)
+select case n when 0 then l.run_id else -n end, 'load_orders', case n when 0 then l.load_id end, 'orders', 'staging.orders', at, at, c.name, c.place,
+       case c.place
+           when 0 then jsonb_build_object('row_count', 1000 + (case extract(isodow from at) when 7 then 240 else 0 end) + (hashtext('r' || n) & 63), 'failed_share', (hashtext('f' || n) & 15) / 1000.0)
+           when 1 then jsonb_build_object('type', 'i64', 'nulls', 0, 'null_share', 0, 'distinct', 1040, 'min', 90000, 'max', 91040, 'mean', 90520 + n, 'stdev', 300.2)
+           when 2 then jsonb_build_object('type', 'i64', 'nulls', 12, 'null_share', 0.01 + (hashtext('n' || n) & 7) / 1000.0, 'distinct', 640, 'min', 1, 'max', 9987, 'mean', 5010 + (hashtext('c' || n) & 127))
+           when 3 then jsonb_build_object('type', 'decimal(12, 2)', 'nulls', 0, 'null_share', 0, 'distinct', 911, 'min', 3.5, 'max', 1490.2, 'mean', case n when 0 then 187.4 else 59.9 + (hashtext('m' || n) & 31) / 10.0 end, 'stdev', 48.1)
+           else jsonb_build_object('type', 'str', 'nulls', 0, 'null_share', 0, 'distinct', 6, 'min', 'cancelled', 'max', 'shipped',
+                                   'top', '[{"value": "delivered", "count": 702}, {"value": "shipped", "count": 201}, {"value": "paid", "count": 88}]'::jsonb) end
+from generate_series(45, 0, -1) n
+cross join lateral (select date_trunc('day', now()) - n * interval '1 day' as at) d
+cross join (values ('', 0), ('id', 1), ('customer_id', 2), ('total', 3), ('status', 4)) c (name, place)
+cross join (select load_id, run_id from sluice.load_ledger where dataset = 'staging.orders' order by load_id desc limit 1) l;
+
+insert into sluice.check_result (run_id, task, load_id, suite, suite_hash, check_id, dataset, outcome, on_fail, observed, duration_ms, at)
+select l.run_id, l.task, l.load_id, 'orders', 'c0ffee', c.id, l.dataset, c.outcome, 'warn', c.observed::jsonb, 0.3, l.published_at
+from (select * from sluice.load_ledger where dataset = 'staging.orders' order by load_id desc limit 1) l
+cross join (values
+    ('row_count.anomaly', 'passed', '{"observed_value": 1020, "reason": "row_count 1,020; the median of 12 Fridays is 1,031, MAD 12, limit 9: 0.9 below", "low": 923, "high": 1139}'),
+    ('total.mean.anomaly', 'failed', '{"observed_value": 187.4, "reason": "mean of total 187.4; the median of 28 batches is 61.2, MAD 0.7, limit 7.29: 180.3 above", "low": 56.1, "high": 66.3}')) c (id, outcome, observed);

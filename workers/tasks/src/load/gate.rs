@@ -19,6 +19,8 @@ use workflow::{
     kind::{Reference, Target, TaskContext},
 };
 
+use crate::watching::{LookedAt, Watching};
+
 /// What the rows of a batch must meet.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +41,7 @@ pub struct Gate {
     /// task fails. Once the rows are replayed or dismissed a retry goes on; past a check that only warns, a mark does.
     #[serde(default)]
     pub block_downstream: bool,
-    /// Channels that are told when the batch is refused, or what is behind it blocked.
+    /// Channels that are told when the batch is refused, when what is behind it is blocked, and of each anomaly.
     #[serde(default)]
     pub notify: Vec<String>,
 }
@@ -116,13 +118,27 @@ impl Gate {
         let (lake, files, dropped) = (lake.clone(), request.manifest.files.clone(), staged.dropped().to_vec());
         let suite = Arc::new(suite);
         let judge = suite.clone();
-        let (evaluation, places) = tokio::task::spawn_blocking(move || {
+        let is_repair = staged.is_repair();
+        let (mut evaluation, places, profile) = tokio::task::spawn_blocking(move || {
             let paths: Vec<String> = files.into_iter().map(|file| file.path).collect();
             let (frame, places) = batch_frame(&lake, &paths, &dropped)?;
-            Ok::<_, WarehouseError>((quality::evaluate_frame(&judge, &frame), places))
+            let profile = if is_repair { None } else { judge.watched.profile_frame(&frame) };
+            Ok::<_, WarehouseError>((quality::evaluate_frame(&judge, &frame), places, profile))
         })
         .await
         .map_err(WarehouseError::from)??;
+        // The rows of a repair are no batch that could be compared with others.
+        let watched = if is_repair {
+            None
+        } else {
+            let looked_at = LookedAt {
+                dataset: request.target.to_string(),
+                rows: Some(staged.rows_sql()),
+                profile,
+                notify: &self.notify,
+            };
+            Some(Watching::begin(staged.pool(), &suite, task, looked_at, &mut evaluation).await?)
+        };
         for check in &evaluation.checks {
             if check.verdict() != quality::Verdict::Passed {
                 task.log.warn(check.summary());
@@ -151,7 +167,11 @@ impl Gate {
         let record: RecordChecks = Box::new(move |connection, load_id| {
             Box::pin(async move {
                 let run = RunRef { load_id: Some(load_id), ..run };
-                quality::record(connection, &run, &dataset, &judged, &evaluation).await.map_err(WarehouseError::from)
+                quality::record(connection, &run, &dataset, &judged, &evaluation).await?;
+                match watched {
+                    Some(watched) => watched.keep(connection, &run, &judged).await,
+                    None => Ok(()),
+                }
             })
         });
         let audit = Audit {

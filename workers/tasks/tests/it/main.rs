@@ -1,5 +1,6 @@
 //! Task kinds against real services.
 
+mod anomalies;
 mod bad;
 mod bucket;
 mod checks;

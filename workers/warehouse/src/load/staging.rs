@@ -124,6 +124,22 @@ impl Staged {
         self.faults
     }
 
+    /// Where it stands.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A query that gives the batch's rows, as the target would have them, without those that stay out already.
+    pub fn rows_sql(&self) -> String {
+        let sql = "select s.* from {staging} s where not exists (select from {out} o where o.seq = s.";
+        format!("{}{SEQUENCE})", self.fill_in(sql))
+    }
+
+    /// Whether it mends what an earlier load left, and is no batch like others.
+    pub fn is_repair(&self) -> bool {
+        self.repair.is_some()
+    }
+
     /// Publishes the batch as a repair.
     #[must_use]
     pub fn repairing(self, repair: Repair) -> Self {

@@ -75,6 +75,11 @@ pub fn diff(old: &Plan, new: &Plan) -> PlanDiff {
     }
 }
 
+/// The keys whose values differ, by path. Lists are compared as a whole.
+pub fn changes(old: &Value, new: &Value) -> Vec<Change> {
+    compare(&keys(old), &keys(new))
+}
+
 /// The plan without its tasks and its version.
 fn head(plan: &Plan) -> Value {
     let bare = Plan { tasks: Vec::new(), version: String::new(), ..plan.clone() };

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use check::check;
-pub use diff::{Change, PlanDiff, TaskDiff, diff};
+pub use diff::{Change, PlanDiff, TaskDiff, changes, diff};
 pub use each::{ForEach, MOST_ITEMS, item_name, parent_of};
 pub use lint::lint;
 pub use names::Known;

@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use quality::versions;
 use serde_json::{Map, Value, json};
 use sqlx::{PgPool, query_scalar};
 use warehouse::runs::{self, NewRun, Trigger};
 use workflow::state::RunState;
 
 use super::say;
-use crate::{context::Context, exit::Failure, files::Files};
+use crate::{
+    context::{self, Context},
+    exit::Failure,
+    files::Files,
+};
 
 /// How long the streams may take to process what was sent, and the deliverer to deliver.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -19,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Runs the shop's day, by processes that were started after `since`.
 pub(super) async fn run(ctx: &Context, files: &Files, pool: &PgPool, since: DateTime<Utc>) -> anyhow::Result<()> {
     let day = Day { ctx, files, pool };
+    versions::deploy(&mut *pool.acquire().await?, files.suites.values(), &context::actor().name).await?;
     for plan in files.plans.values() {
         runs::deploy(pool, plan, Utc::now()).await?;
     }

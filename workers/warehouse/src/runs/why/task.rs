@@ -293,6 +293,12 @@ impl Asker<'_> {
 
 impl Check {
     fn words(&self) -> String {
+        if let Some(reason) = self.observed["reason"].as_str() {
+            return format!(
+                "{} of {} is an anomaly (on_fail: {}): {reason}",
+                self.check_id, self.dataset, self.on_fail
+            );
+        }
         let rows = match (self.observed["unexpected_count"].as_u64(), self.observed["element_count"].as_u64()) {
             (Some(failed), Some(of)) => format!(": {failed} of {of} rows"),
             _ => self.observed.get("observed_value").map(|value| format!(": found {value}")).unwrap_or_default(),
