@@ -170,7 +170,7 @@ impl Engine {
                 });
                 Bad::Disorder { disorder, kind, mask }
             }
-            _ => return Ok(How::Whole),
+            Unexpected::Disordered { .. } => return Ok(How::Whole),
         }))
     }
 

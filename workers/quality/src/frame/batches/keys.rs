@@ -263,7 +263,7 @@ impl<T: Print> Tally<T> {
     fn end_pass(&mut self) -> bool {
         let runs = std::mem::take(self.runs.get_mut().unwrap_or_else(PoisonError::into_inner));
         self.first_pass = false;
-        if !*self.scattered.get_mut() && self.are_apart(&runs) {
+        if !*self.scattered.get_mut() && Self::are_apart(&runs) {
             self.found.distinct = runs.iter().map(|run| run.count as u64).sum();
             self.wanted.fill(false);
             return false;
@@ -271,7 +271,9 @@ impl<T: Print> Tally<T> {
         if !runs.is_empty() {
             // They are held after all, beside what was held of the others.
             self.wanted.fill(false);
-            runs.iter().for_each(|run| self.wanted[run.batch] = true);
+            for run in &runs {
+                self.wanted[run.batch] = true;
+            }
             return true;
         }
         self.count_parts();
@@ -282,7 +284,7 @@ impl<T: Print> Tally<T> {
     }
 
     /// Whether no two runs can hold the same.
-    fn are_apart(&self, runs: &[Run<T>]) -> bool {
+    fn are_apart(runs: &[Run<T>]) -> bool {
         let mut runs = runs.to_vec();
         runs.sort_unstable_by_key(|run| run.first);
         runs.windows(2).all(|pair| pair[0].last < pair[1].first)

@@ -27,7 +27,7 @@ impl Rank {
     fn places(self, count: u64) -> Vec<u64> {
         match self {
             _ if count == 0 => Vec::new(),
-            Self::Median if count % 2 == 0 => vec![count / 2 - 1, count / 2],
+            Self::Median if count.is_multiple_of(2) => vec![count / 2 - 1, count / 2],
             Self::Median => vec![count / 2],
             Self::Quantile(part) => {
                 // Written out, a float that is whole is read as a number without a cast that could wrap.

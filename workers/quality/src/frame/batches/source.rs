@@ -64,8 +64,7 @@ impl Source {
             files.push((path, metadata));
         }
         let Some(first) = first else { return Ok(None) };
-        let groups: Vec<Vec<usize>> =
-            files.iter().map(|(_, file)| file.row_groups.iter().map(|group| group.num_rows()).collect()).collect();
+        let groups: Vec<Vec<usize>> = files.iter().map(|(_, file)| rows_of(file)).collect();
         let mut source = Self::new(Data::Parquet(files), &first);
         for (file, groups) in groups.iter().enumerate() {
             source.group(file, groups);
@@ -159,4 +158,13 @@ impl Source {
             }
         }
     }
+}
+
+/// Rows of each row group of a file.
+fn rows_of(file: &FileMetadataRef) -> Vec<usize> {
+    let mut rows = Vec::with_capacity(file.row_groups.len());
+    for group in &file.row_groups {
+        rows.push(group.num_rows());
+    }
+    rows
 }
