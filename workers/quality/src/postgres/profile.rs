@@ -3,7 +3,12 @@
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{QualityError, Table, columns, quote, read, texts};
+use super::{
+    QualityError, Table,
+    answer::{read, texts},
+    backend::quote,
+    table::columns,
+};
 use crate::profile::{self, Nulls, Profile, Watch};
 
 /// Profiles a table as it is now, from one statement that streams its rows: they are looked at just as a file's are,

@@ -1,0 +1,166 @@
+//! The first look: the numbers of all checks from one query.
+
+use sqlx::PgConnection;
+
+use super::{
+    Engine, QualityError,
+    answer::{Values, attempt, texts},
+    backend::Statement,
+    rows::Marked,
+};
+use crate::{
+    expectation::Metric,
+    expression::Expression,
+    probe::{Probe, Unexpected},
+    suite::{Check, Suite},
+    types::{Backend, Type, lower},
+};
+
+impl Engine<'_> {
+    /// The expressions that give the check's numbers, each one value.
+    pub(super) fn counts(
+        &self,
+        check: &Check,
+        probe: &Probe,
+        statement: &mut Statement,
+    ) -> Result<Vec<String>, String> {
+        let filtered = |mask: &str| format!("count(*) filter (where {mask})");
+        Ok(match probe {
+            Probe::Decided(..) | Probe::UnexpectedRows(_) => Vec::new(),
+            Probe::RowCount(_) | Probe::OtherRowCount(_) | Probe::Frequencies { .. } => {
+                vec![filtered(&self.within(check, statement)?)]
+            }
+            Probe::Quantiles { column, quantiles, .. } => {
+                let (value, _) = lower(&Expression::column(column), &self.schema, statement)?;
+                let value = statement.cast(value, self.schema.get(column)?, Type::Float);
+                let within = self.within(check, statement)?;
+                let mut counts = vec![filtered(&within), filtered(&format!("{within} and {value} is not null"))];
+                counts.extend(quantiles.iter().map(|at| {
+                    format!("percentile_disc({at:?}::double precision) within group (order by {value}) filter (where {within})")
+                }));
+                counts
+            }
+            Probe::Histogram { conditions, .. } => {
+                let mut counts = vec![filtered(&self.within(check, statement)?)];
+                for condition in conditions {
+                    let within = self.within(check, statement)?;
+                    counts.push(filtered(&format!("{within} and {}", self.condition(condition, statement)?)));
+                }
+                counts
+            }
+            Probe::Rows(rows) => {
+                let elements = filtered(&self.within(check, statement)?);
+                let considered = self.considered(check, rows, statement)?;
+                let unexpected = match &rows.unexpected {
+                    Unexpected::Where(bad) => {
+                        let considered = self.considered(check, rows, statement)?;
+                        filtered(&format!("({considered} and {})", self.condition(bad, statement)?))
+                    }
+                    Unexpected::Duplicates(columns) => {
+                        let (from, keys) = (self.from(), Self::keys(columns));
+                        let considered = self.considered(check, rows, statement)?;
+                        format!(
+                            "(select coalesce(sum(n), 0) from (select count(*) as n from {from} where {considered} \
+                             group by {keys} having count(*) > 1) as duplicates)"
+                        )
+                    }
+                    Unexpected::Outliers { .. } => filtered(&self.marked(check, rows, statement)?.bad),
+                    Unexpected::Disordered { .. } => {
+                        let Marked { from, bad } = self.marked(check, rows, statement)?;
+                        format!("(select count(*) from {from} where {bad})")
+                    }
+                };
+                vec![elements, filtered(&considered), unexpected]
+            }
+            Probe::Aggregate { column, metric, .. } => {
+                let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
+                let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
+                    Some(number) if number != kind => (statement.cast(value, kind, number), number),
+                    _ => (value, kind),
+                };
+                let elements = filtered(&self.within(check, statement)?);
+                let filter = match &check.when {
+                    Some(_) => format!(" filter (where {})", self.within(check, statement)?),
+                    None => String::new(),
+                };
+                let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
+                let computed = match metric {
+                    // A sum of doubles has no exact type to lose.
+                    Metric::Sum | Metric::Mean => format!("sum({value})"),
+                    // Postgres has no least boolean: false is below true.
+                    Metric::Min if kind == Type::Bool => format!("bool_and({value})"),
+                    Metric::Max if kind == Type::Bool => format!("bool_or({value})"),
+                    Metric::Min => format!("min({value}{collation})"),
+                    Metric::Max => format!("max({value}{collation})"),
+                    Metric::Median => {
+                        format!("percentile_cont(0.5) within group (order by ({value})::double precision)")
+                    }
+                    Metric::Stdev => format!("stddev_samp(({value})::double precision)"),
+                    Metric::Distinct | Metric::DistinctFraction => format!("count(distinct {value})"),
+                };
+                vec![elements, format!("count({value}){filter}"), format!("{computed}{filter}")]
+            }
+        })
+    }
+
+    /// The numbers of all checks from one query; where that fails, from one query a check, so that a fault stays
+    /// with the check that has it.
+    pub(super) async fn count(
+        &self,
+        connection: &mut PgConnection,
+        suite: &Suite,
+        jobs: &[Result<Probe, String>],
+    ) -> Result<(usize, Vec<Result<Values, String>>), QualityError> {
+        let mut statement = self.statement();
+        let mut all = vec!["count(*)".to_owned()];
+        let mut slots = Vec::new();
+        for (check, job) in suite.checks.iter().zip(jobs) {
+            let own = match job {
+                Ok(probe) => self.counts(check, probe, &mut statement).unwrap_or_default(),
+                Err(_) => Vec::new(),
+            };
+            let slot = |expression: String| {
+                all.iter().position(|known| *known == expression).unwrap_or_else(|| {
+                    all.push(expression);
+                    all.len() - 1
+                })
+            };
+            slots.push(own.into_iter().map(slot).collect::<Vec<_>>());
+        }
+        let rows = |values: &Values| values.first().cloned().flatten().and_then(|n| n.parse().ok()).unwrap_or(0);
+        if let Ok(values) = self.values(connection, &all, statement).await? {
+            let counted =
+                slots.into_iter().map(|own| Ok(own.into_iter().map(|slot| values[slot].clone()).collect())).collect();
+            return Ok((rows(&values), counted));
+        }
+        let total = self.values(connection, &all[..1], Statement::default()).await?;
+        let mut counted = Vec::new();
+        for (check, job) in suite.checks.iter().zip(jobs) {
+            let mut statement = self.statement();
+            let own = match job {
+                Ok(probe) => self.counts(check, probe, &mut statement).unwrap_or_default(),
+                Err(_) => Vec::new(),
+            };
+            counted.push(self.values(connection, &own, statement).await?);
+        }
+        Ok((total.as_ref().map_or(0, rows), counted))
+    }
+
+    /// Evaluates aggregates over the whole table. The inner error is the database's word on the statement; the outer
+    /// one means that it could not be asked.
+    async fn values(
+        &self,
+        connection: &mut PgConnection,
+        expressions: &[String],
+        statement: Statement,
+    ) -> Result<Result<Values, String>, QualityError> {
+        if expressions.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        // JSON writes times in ISO 8601 and floats in full, whatever the session's settings are.
+        let selected: Vec<_> = expressions.iter().map(|e| format!("to_jsonb({e}) #>> '{{}}'")).collect();
+        let sql = format!("select {} from {}", selected.join(", "), self.from());
+        let row = attempt(connection, sql, statement).await?;
+        Ok(row.map(|rows| rows.first().map(texts).unwrap_or_default()))
+    }
+}

@@ -1,0 +1,88 @@
+//! Second looks that find no bad rows: values with their frequencies, another table, a query of the suite's.
+
+use serde_json::Value;
+use sqlx::{Connection, PgConnection, postgres::PgRow};
+
+use super::{
+    Engine, QualityError, Table,
+    answer::{attempt, read, texts},
+};
+use crate::{
+    expression::Expression,
+    probe::{Frequencies, SAMPLES},
+    suite::Check,
+    types::{Type, lower},
+};
+
+impl Engine<'_> {
+    pub(super) async fn frequencies(
+        &self,
+        connection: &mut PgConnection,
+        check: &Check,
+        column: &str,
+    ) -> Result<Result<Frequencies, String>, QualityError> {
+        let mut statement = self.statement();
+        let written = lower(&Expression::column(column), &self.schema, &mut statement)
+            .and_then(|(value, kind)| Ok((value, kind, self.within(check, &mut statement)?)));
+        let (value, kind, within) = match written {
+            Ok(written) => written,
+            Err(error) => return Ok(Err(error)),
+        };
+        let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
+        let sql = format!(
+            "select to_jsonb(v) #>> '{{}}', n::text from (select {value}{collation} as v, count(*) as n from {} \
+             where {within} and {value} is not null group by 1 order by 1) as seen",
+            self.from()
+        );
+        let rows = attempt(connection, sql, statement).await?;
+        let pair = |row: &PgRow| match texts(row).as_slice() {
+            [Some(value), Some(count)] => Some((read(value, kind)?, count.parse().ok()?)),
+            _ => None,
+        };
+        Ok(rows.map(|rows| rows.iter().filter_map(pair).collect()))
+    }
+
+    pub(super) async fn other_count(
+        &self,
+        connection: &mut PgConnection,
+        other: &str,
+    ) -> Result<Result<u64, String>, QualityError> {
+        let other =
+            other.parse().unwrap_or_else(|_| Table { schema: self.table.schema.clone(), name: other.to_owned() });
+        let sql = format!("select count(*)::text from {}", other.quoted());
+        let rows = attempt(connection, sql, self.statement()).await?;
+        Ok(rows.map(|rows| rows.first().and_then(|row| texts(row).pop()??.parse().ok()).unwrap_or_default()))
+    }
+
+    /// How many rows a query of the suite's finds, and the first of them. It may read whatever the connection may, and
+    /// write nothing.
+    pub(super) async fn unexpected_rows(
+        &self,
+        connection: &mut PgConnection,
+        check: &Check,
+        query: &str,
+    ) -> Result<Result<(u64, Vec<Value>), String>, QualityError> {
+        let mut statement = self.statement();
+        let batch = match &check.when {
+            None => self.from(),
+            Some(_) => match self.within(check, &mut statement) {
+                Ok(within) => format!("(select * from {} where {within})", self.from()),
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        let query = query.trim().trim_end_matches(';').replace("{batch}", &batch);
+        let sql = format!(
+            "select to_jsonb(found) #>> '{{}}', (count(*) over ())::text from (\n{query}\n) as found limit {SAMPLES}"
+        );
+        let mut transaction = connection.begin().await?;
+        sqlx::query("set local transaction_read_only = on").execute(&mut *transaction).await?;
+        let rows = attempt(&mut transaction, sql, statement).await?;
+        transaction.rollback().await?;
+        Ok(rows.map(|rows| {
+            let rows: Vec<_> = rows.iter().map(texts).collect();
+            let count = rows.first().and_then(|row| row.get(1)?.as_ref()?.parse().ok()).unwrap_or_default();
+            let shown = rows.iter().filter_map(|row| serde_json::from_str(row.first()?.as_ref()?).ok());
+            (count, shown.collect())
+        }))
+    }
+}
