@@ -390,6 +390,11 @@ impl Expectation {
         )
     }
 
+    /// Whether it can be asked of each group of rows by itself.
+    pub fn is_about_groups(&self) -> bool {
+        self.is_about_rows() || matches!(self, Self::Aggregate { .. } | Self::RowCount { .. })
+    }
+
     /// The columns that it looks at.
     pub fn columns(&self) -> Vec<String> {
         match self {

@@ -27,6 +27,6 @@ pub use postgres::{QualityError, Table, evaluate_table, profile_table};
 pub use record::{RunRef, record};
 pub use report::validation_result;
 pub use suggest::Suggestion;
-pub use suite::{Check, OnFail, Severity, Suite};
+pub use suite::{Check, OnFail, Severity, Suite, Tolerance};
 pub use text::{JsonSchema, TextTest, TimeFormat};
 pub use value::Scalar;

@@ -1,6 +1,7 @@
 //! What an engine must count for a check, and how the counts are judged. Nothing here knows an engine.
 
 mod divergence;
+mod groups;
 mod judge;
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub(crate) use divergence::judge_histogram;
+pub(crate) use groups::Groups;
 pub(crate) use judge::{
     Frequencies, divide, judge_aggregate, judge_count, judge_frequencies, judge_other_count, judge_quantiles,
     judge_rows, judge_unexpected_rows, sample, verdict,
@@ -86,7 +88,7 @@ pub(crate) enum Unexpected {
 }
 
 /// What was counted for a row check.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RowCounts {
     /// Rows that `when` lets in.
     pub(crate) elements: u64,
@@ -105,6 +107,9 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
         if !matches!(check.expectation, Expectation::ColumnExists { .. }) {
             schema.get(&name)?;
         }
+    }
+    for name in &check.group_by {
+        schema.get(name)?;
     }
     let column = |name: &String| Expression::column(name.clone());
     let present = |name: &String| column(name).is_not_null();

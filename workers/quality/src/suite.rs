@@ -3,6 +3,7 @@
 mod great_expectations;
 mod parameter;
 mod read;
+mod tolerance;
 
 use std::{borrow::Cow, fmt};
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{expectation::Expectation, expression::Expression};
+
+pub use tolerance::Tolerance;
 
 /// The checks of one dataset.
 #[derive(Debug, Clone)]
@@ -43,8 +46,11 @@ pub struct Check {
     pub arguments: Value,
     /// The arguments, read.
     pub expectation: Expectation,
-    /// The least fraction of rows that must meet a row expectation; 1 where not given.
-    pub mostly: f64,
+    /// How many rows may break a row expectation.
+    pub tolerance: Tolerance,
+    /// The columns whose values make the groups that it is asked of, each as if it were the whole; none where it is
+    /// asked of all rows together. A null makes a group too.
+    pub group_by: Vec<String>,
     /// What its failure does; the suite's where absent.
     pub on_fail: Option<OnFail>,
     /// How bad a failure is, for people and alerts.
@@ -145,7 +151,7 @@ impl Suite {
         let mut names: Vec<String> = Vec::new();
         for check in &self.checks {
             let when = check.when.iter().flat_map(Expression::columns).map(str::to_owned);
-            for name in check.expectation.columns().into_iter().chain(when) {
+            for name in check.expectation.columns().into_iter().chain(when).chain(check.group_by.iter().cloned()) {
                 if !names.contains(&name) {
                     names.push(name);
                 }

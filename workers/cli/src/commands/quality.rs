@@ -194,6 +194,10 @@ fn detail(check: &CheckOutcome) -> String {
     if let Some(error) = observed["error"].as_str() {
         return error.to_owned();
     }
+    if let Some(groups) = check.groups() {
+        return groups;
+    }
+    let allowed = observed["allowed_count"].as_u64().map(|allowed| format!(" ({allowed} allowed)")).unwrap_or_default();
     match observed["unexpected_count"].as_u64() {
         Some(0) => format!("none of {} rows", observed["element_count"]),
         Some(count) => {
@@ -204,7 +208,7 @@ fn detail(check: &CheckOutcome) -> String {
                 .take(3)
                 .map(ToString::to_string)
                 .collect();
-            format!("{count} of {} rows: {}", observed["element_count"], samples.join(", "))
+            format!("{count} of {} rows{allowed}: {}", observed["element_count"], samples.join(", "))
         }
         None => observed["observed_value"].to_string(),
     }

@@ -2,6 +2,7 @@
 //! second look, for their rows.
 
 mod backend;
+mod groups;
 mod profile;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -25,6 +26,7 @@ use crate::{
     value::Scalar,
 };
 use backend::{Frames, kind, positional, scalar, stored};
+use groups::GroupJob;
 pub use profile::{profile_file, profile_frame};
 
 /// Checks a batch that is in memory. Blocking: it keeps all cores busy, so call it where that may be.
@@ -37,6 +39,7 @@ pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
     let engine = Engine::new(frame);
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let counted = engine.count(&jobs);
+    let mut grouped = engine.groups(suite, &jobs);
     let share = began.elapsed().checked_div(u32::try_from(jobs.len()).unwrap_or(u32::MAX)).unwrap_or_default();
     let mut failed_rows = RowsByRule::default();
     let checks = suite
@@ -44,9 +47,13 @@ pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
         .iter()
         .zip(&jobs)
         .zip(counted)
-        .map(|((check, job), values)| {
+        .enumerate()
+        .map(|(place, ((check, job), values))| {
             let began = Instant::now();
-            let judged = engine.judge(suite, check, job, values, &mut failed_rows);
+            let judged = match (job, grouped.remove(&place)) {
+                (Ok(asked), Some(groups)) => engine.judge_groups(suite, check, asked, groups, &mut failed_rows),
+                _ => engine.judge(suite, check, job, values, &mut failed_rows),
+            };
             outcome(suite, check, judged, share + began.elapsed())
         })
         .collect();
@@ -67,6 +74,8 @@ struct Asked {
     /// The third count is that of different values, which is cheap; only where it shows that some value repeats
     /// are the repeated rows looked for.
     counts_distinct: bool,
+    /// What is asked of each group, where the check is asked of groups; nothing is asked of the shared plan then.
+    groups: Option<GroupJob>,
 }
 
 struct Engine {
@@ -113,10 +122,13 @@ impl Engine {
             Some(when) => Some(self.mask(&Expression::IsTrue(Box::new(when.clone())))?),
             None => None,
         };
+        if !check.group_by.is_empty() {
+            return self.group_job(check, probe, within);
+        }
         let mut counts_distinct = false;
         let (counts, bad) = match &probe {
             Probe::Rows(rows) => {
-                let (mut counts, bad) = self.row_job(rows, within.as_ref())?;
+                let (mut counts, bad) = self.row_job(rows, within.as_ref(), &[])?;
                 if let Unexpected::Duplicates(columns) = &rows.unexpected
                     && let [column] = columns.as_slice()
                 {
@@ -155,35 +167,43 @@ impl Engine {
             }
             Probe::Decided(..) => (Vec::new(), None),
         };
-        Ok(Asked { probe, counts, bad, within, counts_distinct })
+        Ok(Asked { probe, counts, bad, within, counts_distinct, groups: None })
     }
 
-    fn row_job(&self, rows: &RowProbe, within: Option<&Expr>) -> Result<(Vec<Expr>, Expr), String> {
+    /// The rows that a check is about; nothing where it is about all.
+    fn considered(&self, rows: &RowProbe, within: Option<&Expr>) -> Result<Option<Expr>, String> {
         let every = rows.considered == Expression::always();
-        let considered = match (every, within) {
+        Ok(match (every, within) {
             (true, None) => None,
             (true, Some(within)) => Some(within.clone()),
             (false, None) => Some(self.mask(&rows.considered)?),
             (false, Some(within)) => Some(within.clone().and(self.mask(&rows.considered)?)),
-        };
+        })
+    }
+
+    /// How many rows there are, are considered and are bad, and which are bad; what is bad beside other rows is so within
+    /// each group of `by`.
+    fn row_job(&self, rows: &RowProbe, within: Option<&Expr>, by: &[Expr]) -> Result<(Vec<Expr>, Expr), String> {
+        let considered = self.considered(rows, within)?;
         let bad = match &rows.unexpected {
             Unexpected::Where(expression) => {
                 let bad = self.mask(expression)?;
                 considered.clone().map_or_else(|| bad.clone(), |considered| considered.and(bad.clone()))
             }
             Unexpected::Duplicates(columns) => {
-                let keys: Vec<_> = columns.iter().map(|name| self.backend().key(name)).collect();
+                let keys = columns.iter().map(|name| self.backend().key(name));
+                let keys: Vec<_> = by.iter().cloned().chain(keys).collect();
                 let group = considered.clone().map_or_else(len, Expr::sum);
                 let repeated = group.over(keys).map_err(|e| e.to_string())?.gt(lit(1));
                 considered.clone().map_or_else(|| repeated.clone(), |considered| considered.and(repeated.clone()))
             }
             Unexpected::Outliers { column, threshold, double_sided } => {
                 let considered = considered.clone().unwrap_or_else(|| lit(true));
-                self.outliers(column, *threshold, *double_sided, &considered)?
+                self.outliers(column, *threshold, *double_sided, &considered, by)?
             }
             Unexpected::Disordered { column, descending, strictly, order_by } => {
                 let considered = considered.clone().unwrap_or_else(|| lit(true));
-                self.disordered(column, *descending, *strictly, order_by.as_deref(), &considered)?
+                self.disordered((column, *descending, *strictly), order_by.as_deref(), &considered, by)?
             }
         };
         Ok((vec![row_count(within), row_count(considered.as_ref()), bad.clone().sum()], bad))
@@ -195,11 +215,22 @@ impl Engine {
         Ok(value.cast(DataType::Float64))
     }
 
-    fn outliers(&self, column: &str, threshold: f64, both: bool, considered: &Expr) -> Result<Expr, String> {
+    fn outliers(
+        &self,
+        column: &str,
+        threshold: f64,
+        both: bool,
+        considered: &Expr,
+        by: &[Expr],
+    ) -> Result<Expr, String> {
         let value = self.number(column)?;
         let among = value.clone().filter(considered.clone());
-        let deviation = among.clone().std(1);
-        let score = (value - among.mean()) / deviation.clone();
+        let (mut mean, mut deviation) = (among.clone().mean(), among.std(1));
+        if !by.is_empty() {
+            let over = |number: Expr| number.over(by.to_vec()).map_err(|error| error.to_string());
+            (mean, deviation) = (over(mean)?, over(deviation)?);
+        }
+        let score = (value - mean) / deviation.clone();
         let distance =
             if both { when(score.clone().lt(lit(0.0))).then(-score.clone()).otherwise(score) } else { score };
         let far = deviation.gt(lit(0.0)).and(distance.lt(lit(threshold)).not());
@@ -208,21 +239,20 @@ impl Engine {
 
     fn disordered(
         &self,
-        column: &str,
-        descending: bool,
-        strictly: bool,
+        (column, descending, strictly): (&str, bool, bool),
         order_by: Option<&str>,
         considered: &Expr,
+        by: &[Expr],
     ) -> Result<Expr, String> {
         let (value, _) = lower(&Expression::column(column), &self.schema, &mut self.backend())?;
         let looked_at = when(considered.clone()).then(value.clone()).otherwise(lit(NULL));
         let mut before = looked_at.fill_null_with_strategy(FillNullStrategy::Forward(None)).shift(lit(1));
-        if let Some(order) = order_by {
-            let order = self.backend().raw(order);
+        if order_by.is_some() || !by.is_empty() {
             let options = SortOptions::default().with_nulls_last(true);
-            before = before
-                .over_with_options(None, Some(([order], options)), WindowMapping::GroupsToRows)
-                .map_err(|error| error.to_string())?;
+            let order = order_by.map(|order| (vec![self.backend().raw(order)], options));
+            let by = Some(by.to_vec()).filter(|by| !by.is_empty());
+            before =
+                before.over_with_options(by, order, WindowMapping::GroupsToRows).map_err(|error| error.to_string())?;
         }
         let wrong = match (descending, strictly) {
             (false, false) => value.lt(before),
@@ -234,19 +264,10 @@ impl Engine {
     }
 
     fn aggregate_job(&self, column: &str, metric: Metric, within: Option<&Expr>) -> Result<Vec<Expr>, String> {
-        let mut backend = self.backend();
-        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)?;
-        let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
-            Some(number) if number != kind => (backend.cast(value, kind, number), number),
-            _ => (value, kind),
-        };
+        let (value, kind) = self.measured(column, metric)?;
         let value = within.map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
         let float = || value.clone().cast(DataType::Float64);
-        let sum = || match (kind, &self.dtypes[self.schema.names().position(|n| n == column).unwrap_or_default()]) {
-            (Type::Int, DataType::Int64) => self.backend().cast(value.clone(), Type::Int, Type::Decimal(0)).sum(),
-            (Type::Int, _) => value.clone().cast(DataType::Int64).sum(),
-            _ => value.clone().sum(),
-        };
+        let sum = || self.addend(column, value.clone(), kind).sum();
         let distinct = || {
             let key = self.backend().key(column);
             within.map_or_else(|| key.clone(), |within| key.clone().filter(within.clone())).drop_nulls().n_unique()
@@ -267,6 +288,25 @@ impl Engine {
             Metric::Stdev => vec![value.clone().count(), float().std(1)],
             Metric::Distinct | Metric::DistinctFraction => vec![value.clone().count(), distinct()],
         })
+    }
+
+    /// A column as a metric takes it, with its type.
+    fn measured(&self, column: &str, metric: Metric) -> Result<(Expr, Type), String> {
+        let mut backend = self.backend();
+        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)?;
+        Ok(match kind.summed_as().filter(|_| metric.is_arithmetic()) {
+            Some(number) if number != kind => (backend.cast(value, kind, number), number),
+            _ => (value, kind),
+        })
+    }
+
+    /// A value of `column` in a type that holds sums of it.
+    fn addend(&self, column: &str, value: Expr, kind: Type) -> Expr {
+        match (kind, &self.dtypes[self.schema.names().position(|n| n == column).unwrap_or_default()]) {
+            (Type::Int, DataType::Int64) => self.backend().cast(value, Type::Int, Type::Decimal(0)),
+            (Type::Int, _) => value.cast(DataType::Int64),
+            _ => value,
+        }
     }
 
     /// The values that each job asked for, from one plan; where that fails, from one plan a job, so that a fault

@@ -1,5 +1,6 @@
 //! Statements that are run so that their failure is an answer too, and values as they come back.
 
+use futures::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, Postgres, Row,
     postgres::{PgArguments, PgRow},
@@ -25,14 +26,7 @@ pub(super) async fn attempt(
     statement: Statement,
 ) -> Result<Result<Vec<PgRow>, String>, QualityError> {
     let mut savepoint = connection.begin().await?;
-    let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(sql)).persistent(false);
-    for parameter in statement.parameters {
-        query = match parameter {
-            Parameter::One(value) => query.bind(value),
-            Parameter::Many(values) => query.bind(values),
-        };
-    }
-    let answer = query.fetch_all(&mut *savepoint).await;
+    let answer = bound(sql, statement).fetch_all(&mut *savepoint).await;
     match answer {
         Ok(rows) => {
             savepoint.commit().await?;
@@ -44,6 +38,47 @@ pub(super) async fn attempt(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same for an answer that is too long to hold: `see` has its rows one by one.
+pub(super) async fn attempt_each(
+    connection: &mut PgConnection,
+    sql: String,
+    statement: Statement,
+    mut see: impl FnMut(&PgRow),
+) -> Result<Result<(), String>, QualityError> {
+    let mut savepoint = connection.begin().await?;
+    let mut rows = bound(sql, statement).fetch(&mut *savepoint);
+    let answer = loop {
+        match rows.try_next().await {
+            Ok(Some(row)) => see(&row),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    drop(rows);
+    match answer {
+        Ok(()) => {
+            savepoint.commit().await?;
+            Ok(Ok(()))
+        }
+        Err(sqlx::Error::Database(error)) => {
+            savepoint.rollback().await?;
+            Ok(Err(error.message().to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn bound(sql: String, statement: Statement) -> Query<'static, Postgres, PgArguments> {
+    let mut query: Query<'_, Postgres, PgArguments> = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    for parameter in statement.parameters {
+        query = match parameter {
+            Parameter::One(value) => query.bind(value),
+            Parameter::Many(values) => query.bind(values),
+        };
+    }
+    query
 }
 
 /// The columns of a row that are text.

@@ -116,8 +116,8 @@ impl Engine<'_> {
         let mut slots = Vec::new();
         for (check, job) in suite.checks.iter().zip(jobs) {
             let own = match job {
-                Ok(probe) => self.counts(check, probe, &mut statement).unwrap_or_default(),
-                Err(_) => Vec::new(),
+                Ok(probe) if check.group_by.is_empty() => self.counts(check, probe, &mut statement).unwrap_or_default(),
+                _ => Vec::new(),
             };
             let slot = |expression: String| {
                 all.iter().position(|known| *known == expression).unwrap_or_else(|| {
@@ -138,8 +138,8 @@ impl Engine<'_> {
         for (check, job) in suite.checks.iter().zip(jobs) {
             let mut statement = self.statement();
             let own = match job {
-                Ok(probe) => self.counts(check, probe, &mut statement).unwrap_or_default(),
-                Err(_) => Vec::new(),
+                Ok(probe) if check.group_by.is_empty() => self.counts(check, probe, &mut statement).unwrap_or_default(),
+                _ => Vec::new(),
             };
             counted.push(self.values(connection, &own, statement).await?);
         }

@@ -4,6 +4,7 @@
 mod answer;
 mod backend;
 mod count;
+mod groups;
 mod look;
 mod profile;
 mod regex;
@@ -29,6 +30,7 @@ use crate::{
 };
 use answer::{Values, read};
 use backend::{Statement, quote};
+use groups::Marks;
 pub use profile::profile_table;
 pub use table::Table;
 use table::columns;
@@ -59,13 +61,15 @@ pub async fn evaluate_table(
     engine.ask(connection, suite).await?;
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let (rows, counted) = engine.count(connection, suite, &jobs).await?;
+    let mut grouped = engine.groups(connection, suite, &jobs).await?;
     let share = began.elapsed().checked_div(u32::try_from(jobs.len()).unwrap_or(u32::MAX)).unwrap_or_default();
     let mut checks = Vec::with_capacity(jobs.len());
-    for ((check, job), values) in suite.checks.iter().zip(jobs).zip(counted) {
+    for (place, ((check, job), values)) in suite.checks.iter().zip(jobs).zip(counted).enumerate() {
         let began = Instant::now();
-        let judged = match (job, values) {
-            (Ok(probe), Ok(values)) => engine.judge(connection, check, &probe, &values).await?,
-            (Err(error), _) | (_, Err(error)) => Err(error),
+        let judged = match (job, values, grouped.remove(&place)) {
+            (Ok(probe), _, Some(Ok(groups))) => engine.judge_groups(connection, check, &probe, groups).await?,
+            (Ok(probe), Ok(values), None) => engine.judge(connection, check, &probe, &values).await?,
+            (Err(error), ..) | (_, Err(error), _) | (.., Some(Err(error))) => Err(error),
         };
         checks.push(outcome(suite, check, judged, share + began.elapsed()));
     }
@@ -105,7 +109,11 @@ impl Engine<'_> {
     fn job(&self, check: &Check) -> Result<Probe, String> {
         let probe = probe(check, &self.schema)?;
         // What does not compile is the check's own fault; it must not spoil the query of the others.
-        self.counts(check, &probe, &mut self.statement())?;
+        if check.group_by.is_empty() {
+            self.counts(check, &probe, &mut self.statement())?;
+        } else {
+            self.group_counts(check, &probe, &mut self.statement(), &mut Marks::default())?;
+        }
         Ok(probe)
     }
 
@@ -129,6 +137,17 @@ impl Engine<'_> {
     fn keys(columns: &[String]) -> String {
         columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
     }
+    /// The type that a metric of a column comes back in.
+    fn metric_type(&self, column: &str, metric: Metric) -> Type {
+        let own = self.schema.get(column).unwrap_or(Type::Other);
+        match metric {
+            Metric::Min | Metric::Max => own,
+            Metric::Sum if own != Type::Float => Type::Decimal(0),
+            Metric::Mean | Metric::Distinct | Metric::DistinctFraction => Type::Decimal(0),
+            Metric::Sum | Metric::Median | Metric::Stdev => Type::Float,
+        }
+    }
+
     async fn judge(
         &self,
         connection: &mut PgConnection,
@@ -141,13 +160,7 @@ impl Engine<'_> {
             Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
             Probe::Aggregate { column, metric, bounds } => {
-                let own = self.schema.get(column).unwrap_or(Type::Other);
-                let kind = match metric {
-                    Metric::Min | Metric::Max => own,
-                    Metric::Sum if own != Type::Float => Type::Decimal(0),
-                    Metric::Mean | Metric::Distinct | Metric::DistinctFraction => Type::Decimal(0),
-                    Metric::Sum | Metric::Median | Metric::Stdev => Type::Float,
-                };
+                let kind = self.metric_type(column, *metric);
                 let value = values.get(2).cloned().flatten().filter(|_| number(1) > 0);
                 let value = value.and_then(|text| read(&text, kind));
                 judge_aggregate(bounds, (number(0), number(1)), divide(*metric, number(1), value).as_ref())

@@ -37,21 +37,46 @@ impl Engine<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let found = attempt(connection, sql, statement).await?;
-        let show = |row: &PgRow| {
-            let values = texts(row);
-            sample(&rows.columns, |name| {
-                let place = rows.columns.iter().position(|column| column == name).unwrap_or_default();
-                let kind = self.schema.get(name).unwrap_or(Type::Other);
-                let text = values.get(place).cloned().flatten();
-                text.map_or(Value::Null, |text| read(&text, kind).map_or(Value::String(text), |value| value.to_json()))
-            })
-        };
-        Ok(found.map(|found| found.iter().map(show).collect()))
+        Ok(found.map(|found| found.iter().map(|row| self.shown(rows, row)).collect()))
+    }
+
+    /// A sample from its row.
+    pub(super) fn shown(&self, rows: &RowProbe, row: &PgRow) -> Value {
+        let values = texts(row);
+        sample(&rows.columns, |name| {
+            let place = rows.columns.iter().position(|column| column == name).unwrap_or_default();
+            let kind = self.schema.get(name).unwrap_or(Type::Other);
+            let text = values.get(place).cloned().flatten();
+            text.map_or(Value::Null, |text| read(&text, kind).map_or(Value::String(text), |value| value.to_json()))
+        })
+    }
+
+    /// What is read of a row to show it.
+    pub(super) fn shows(rows: &RowProbe) -> String {
+        let shown: Vec<_> = rows.columns.iter().map(|name| format!("to_jsonb({}) #>> '{{}}'", quote(name))).collect();
+        if shown.is_empty() { "null::text".to_owned() } else { shown.join(", ") }
+    }
+
+    /// The column that orders the rows of a check of order.
+    pub(super) fn order(order_by: Option<&str>) -> Result<String, String> {
+        order_by.map(quote).ok_or_else(|| {
+            "the rows of a table have no order of their own: name the column that orders them with `order_by`"
+                .to_owned()
+        })
+    }
+
+    /// How a value compares with the one before where it is out of order.
+    pub(super) fn out_of_order(descending: bool, strictly: bool) -> &'static str {
+        match (descending, strictly) {
+            (false, false) => "<",
+            (false, true) => "<=",
+            (true, false) => ">",
+            (true, true) => ">=",
+        }
     }
 
     fn sample_query(&self, check: &Check, rows: &RowProbe, statement: &mut Statement) -> Result<String, String> {
-        let shown: Vec<_> = rows.columns.iter().map(|name| format!("to_jsonb({}) #>> '{{}}'", quote(name))).collect();
-        let shown = if shown.is_empty() { "null::text".to_owned() } else { shown.join(", ") };
+        let shown = Self::shows(rows);
         let Marked { from, bad } = self.marked(check, rows, statement)?;
         Ok(format!("select {shown} from {from} where {bad} limit {SAMPLES}"))
     }
@@ -82,18 +107,11 @@ impl Engine<'_> {
                 Marked { bad: format!("({considered} and {far})"), from }
             }
             Unexpected::Disordered { column, descending, strictly, order_by } => {
-                let order = order_by.as_ref().map(|order| quote(order)).ok_or(
-                    "the rows of a table have no order of their own: name the column that orders them with `order_by`",
-                )?;
+                let order = Self::order(order_by.as_deref())?;
                 let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
                 let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
                 let mark = format!("lag({value}) over (order by {order} nulls last)");
-                let wrong = match (descending, strictly) {
-                    (false, false) => "<",
-                    (false, true) => "<=",
-                    (true, false) => ">",
-                    (true, true) => ">=",
-                };
+                let wrong = Self::out_of_order(*descending, *strictly);
                 Marked { from: marking(mark), bad: format!("{value}{collation} {wrong} {MARK}{collation}") }
             }
         })

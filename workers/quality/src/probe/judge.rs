@@ -18,7 +18,7 @@ const LISTED: usize = 100;
 /// The different values of a column that are not null, sorted, with how often each is there.
 pub(crate) type Frequencies = Vec<(Scalar, u64)>;
 
-fn percent(part: u64, whole: u64) -> Value {
+pub(super) fn percent(part: u64, whole: u64) -> Value {
     if whole == 0 { Value::Null } else { json!(part as f64 / whole as f64 * 100.0) }
 }
 
@@ -62,6 +62,9 @@ pub(crate) fn judge_rows(
     observed.insert("unexpected_percent".to_owned(), percent(unexpected, considered));
     observed.insert("unexpected_percent_total".to_owned(), percent(unexpected, elements));
     observed.insert("unexpected_percent_nonmissing".to_owned(), percent(unexpected, considered));
+    if let Some(allowed) = check.tolerance.allowed(considered).filter(|_| check.group_by.is_empty()) {
+        observed.insert("allowed_count".to_owned(), allowed.into());
+    }
     observed.insert("partial_unexpected_list".to_owned(), Value::Array(samples));
     if let Some(indexes) = indexes {
         let first = &indexes[..indexes.len().min(SAMPLES)];
@@ -72,11 +75,10 @@ pub(crate) fn judge_rows(
 
 /// Whether a row check holds, by its counts alone.
 pub(crate) fn verdict(check: &Check, counts: RowCounts) -> Outcome {
-    let good = counts.considered - counts.unexpected;
     if counts.considered == 0 {
         Outcome::Vacuous
     } else {
-        passes(counts.unexpected == 0 || good as f64 / counts.considered as f64 >= check.mostly)
+        passes(check.tolerance.bears(counts.considered, counts.unexpected))
     }
 }
 

@@ -297,12 +297,30 @@ fn suite(chance: &mut Chance) -> (Suite, Value) {
                 .insert("row_condition".to_owned(), (*chance.of(&["i != 2", "~(j > 1) & s in ['a', 'B']"])).into());
             arguments.insert("condition_parser".to_owned(), "pandas".into());
         }
+        tolerate(chance, entry.name, &mut arguments);
         arguments.insert("id".to_owned(), entry.name.into());
         checks.push(json!({ entry.name: arguments }));
     }
     let written = json!({ "suite": "rows", "checks": checks });
     let suite = Suite::parse("quality/rows.yaml", &written.to_string());
     (suite.unwrap_or_else(|faults| panic!("{faults:#?}\n{written:#}")), written)
+}
+
+/// Limits on bad rows, and groups, where the expectation can have them.
+fn tolerate(chance: &mut Chance, name: &str, arguments: &mut Map<String, Value>) {
+    let written = json!({ "suite": "rows", "checks": [{ name: arguments }] }).to_string();
+    let alone = Suite::parse("quality/rows.yaml", &written).unwrap_or_else(|faults| panic!("{faults:#?}\n{written}"));
+    let expectation = &alone.checks[0].expectation;
+    if expectation.is_about_rows() && chance.one_in(3) {
+        arguments.insert("mostly".to_owned(), json!(chance.below(5) as f64 / 4.0));
+    }
+    if expectation.is_about_rows() && chance.one_in(3) {
+        arguments.insert("at_most".to_owned(), chance.below(4).into());
+    }
+    if expectation.is_about_groups() && chance.one_in(2) {
+        let by = *chance.of(&["b", "s", "d b", "day i", "f", "at"]);
+        arguments.insert("group_by".to_owned(), by.split(' ').collect());
+    }
 }
 
 /// The same, but for the last digits of numbers that were computed.

@@ -3,6 +3,7 @@
 mod agreement;
 mod cases;
 mod conformance;
+mod groups;
 mod nan;
 mod postgres;
 mod profile;

@@ -19,6 +19,9 @@ checks:
   - expect_column_values_to_not_be_null: { column: id, mostly: 1.5 }
   - expect_column_values_to_not_be_null: { column: ok }
   - expect_column_values_to_not_be_null: { column: ok }
+  - expect_column_max_to_be_between: { column: ok, max_value: 1, at_most: 5 }
+  - expect_column_values_to_be_unique: { column: ok, at_most: -1, group_by: [] }
+  - expect_column_distinct_values_to_be_in_set: { column: ok, value_set: [1], group_by: country }
 ",
     );
     insta::assert_snapshot!(found.join("\n"));
