@@ -4,6 +4,7 @@
 //! A suite is read and checked without touching data. Both engines compile the same expressions from it, so that a
 //! rule means the same on a Parquet file and in Postgres. This crate never moves, changes or publishes a row.
 
+mod beside;
 mod data;
 pub mod expectation;
 pub mod expression;
@@ -20,8 +21,9 @@ mod text;
 mod types;
 mod value;
 
+pub use beside::Beside;
 pub use data::read_file;
-pub use frame::{evaluate_frame, profile_file, profile_frame};
+pub use frame::{evaluate_frame, evaluate_frame_beside, profile_file, profile_frame};
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
 pub use postgres::{QualityError, Table, evaluate_table, profile_table};
 pub use record::{RunRef, record};

@@ -3,6 +3,7 @@
 
 mod backend;
 mod groups;
+mod others;
 mod profile;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -14,12 +15,13 @@ use polars::prelude::{
 use serde_json::Value;
 
 use crate::{
-    expectation::Metric,
+    beside::Beside,
+    expectation::{Measure, Metric},
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Frequencies, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count,
-        judge_frequencies, judge_histogram, judge_quantiles, judge_rows, probe, verdict,
+        Frequencies, Measured, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate,
+        judge_agreement, judge_count, judge_frequencies, judge_histogram, judge_quantiles, judge_rows, probe, verdict,
     },
     suite::{Check, OnFail, Suite},
     types::{self, Backend, Schema, Type, condition, lower},
@@ -34,9 +36,15 @@ pub use profile::{profile_file, profile_frame};
 /// A check that cannot be evaluated (a missing column, a type that does not fit) is `errored` in the result; the
 /// others still count.
 pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
+    evaluate_frame_beside(suite, frame, &Beside::default())
+}
+
+/// The same where checks may compare the batch with other datasets. It blocks on them, so it must not be called from async
+/// code.
+pub fn evaluate_frame_beside(suite: &Suite, frame: &DataFrame, beside: &Beside) -> Evaluation {
     let began = Instant::now();
     let suite = &*suite.at(chrono::Utc::now());
-    let engine = Engine::new(frame);
+    let engine = Engine { beside: beside.clone(), ..Engine::new(frame) };
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let counted = engine.count(&jobs);
     let mut grouped = engine.groups(suite, &jobs);
@@ -83,6 +91,7 @@ struct Engine {
     schema: Schema,
     dtypes: Vec<DataType>,
     names: Vec<String>,
+    beside: Beside,
 }
 
 impl Engine {
@@ -99,7 +108,7 @@ impl Engine {
         let positions: Vec<_> = (0..frame.width()).map(positional).collect();
         // As many names as columns, each of its own: it cannot fail.
         let _ = frame.set_column_names(&positions);
-        Self { frame, schema, dtypes, names }
+        Self { frame, schema, dtypes, names, beside: Beside::default() }
     }
 
     fn backend(&self) -> Frames<'_> {
@@ -162,7 +171,14 @@ impl Engine {
                 }
                 (counts, None)
             }
-            Probe::OtherRowCount(_) | Probe::UnexpectedRows(_) => {
+            Probe::Agreement { measure, .. } => {
+                let mut counts = vec![row_count(within.as_ref())];
+                if let Measure::Sum { column, .. } = measure {
+                    counts.extend(self.aggregate_job(column, Metric::Sum, within.as_ref())?);
+                }
+                (counts, None)
+            }
+            Probe::UnexpectedRows(_) => {
                 return Err("this is about tables in Postgres; a file has no others beside it".to_owned());
             }
             Probe::Decided(..) => (Vec::new(), None),
@@ -196,6 +212,9 @@ impl Engine {
                 let group = considered.clone().map_or_else(len, Expr::sum);
                 let repeated = group.over(keys).map_err(|e| e.to_string())?.gt(lit(1));
                 considered.clone().map_or_else(|| repeated.clone(), |considered| considered.and(repeated.clone()))
+            }
+            Unexpected::Absent(reference) => {
+                self.absent(reference, &considered.clone().unwrap_or_else(|| lit(true)))?
             }
             Unexpected::Outliers { column, threshold, double_sided } => {
                 let considered = considered.clone().unwrap_or_else(|| lit(true));
@@ -382,7 +401,11 @@ impl Engine {
                 let below: Vec<_> = (2..values.len()).map(number).collect();
                 judge_histogram(divergence, number(0), number(1), &below)
             }
-            Probe::OtherRowCount(_) | Probe::UnexpectedRows(_) => Err("not about a frame".to_owned()),
+            Probe::Agreement { measure, other, when, judged } => {
+                let there = self.other_number(measure, other, when.as_ref())?;
+                Ok(judge_agreement(measure, judged, &Measured::of(&values), &there))
+            }
+            Probe::UnexpectedRows(_) => Err("not about a frame".to_owned()),
             Probe::Rows(rows) => {
                 let mut counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
                 if asked.counts_distinct {

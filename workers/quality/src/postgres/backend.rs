@@ -31,7 +31,12 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    fn bind(&mut self, parameter: Parameter) -> usize {
+    /// A column of a row that has a name of its own.
+    pub(super) fn column_of(row: &str, name: &str, kind: Type) -> String {
+        format!("{row}.{}", Self::default().column(name, kind))
+    }
+
+    pub(super) fn bind(&mut self, parameter: Parameter) -> usize {
         self.parameters.push(parameter);
         self.parameters.len()
     }

@@ -9,7 +9,7 @@ use super::{
     rows::Marked,
 };
 use crate::{
-    expectation::Metric,
+    expectation::{Measure, Metric},
     expression::Expression,
     probe::{Probe, Unexpected},
     suite::{Check, Suite},
@@ -27,8 +27,11 @@ impl Engine<'_> {
         let filtered = |mask: &str| format!("count(*) filter (where {mask})");
         Ok(match probe {
             Probe::Decided(..) | Probe::UnexpectedRows(_) => Vec::new(),
-            Probe::RowCount(_) | Probe::OtherRowCount(_) | Probe::Frequencies { .. } => {
+            Probe::RowCount(_) | Probe::Frequencies { .. } | Probe::Agreement { measure: Measure::Rows, .. } => {
                 vec![filtered(&self.within(check, statement)?)]
+            }
+            Probe::Agreement { measure: Measure::Sum { column, .. }, .. } => {
+                self.aggregate_counts(check, column, Metric::Sum, statement)?
             }
             Probe::Quantiles { column, quantiles, .. } => {
                 let (value, _) = lower(&Expression::column(column), &self.schema, statement)?;
@@ -64,6 +67,10 @@ impl Engine<'_> {
                              group by {keys} having count(*) > 1) as duplicates)"
                         )
                     }
+                    Unexpected::Absent(_) => {
+                        let Marked { from, bad } = self.marked(check, rows, statement)?;
+                        format!("(select count(*) from {from} where {bad})")
+                    }
                     Unexpected::Outliers { .. } => filtered(&self.marked(check, rows, statement)?.bad),
                     Unexpected::Disordered { .. } => {
                         let Marked { from, bad } = self.marked(check, rows, statement)?;
@@ -72,35 +79,43 @@ impl Engine<'_> {
                 };
                 vec![elements, filtered(&considered), unexpected]
             }
-            Probe::Aggregate { column, metric, .. } => {
-                let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
-                let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
-                    Some(number) if number != kind => (statement.cast(value, kind, number), number),
-                    _ => (value, kind),
-                };
-                let elements = filtered(&self.within(check, statement)?);
-                let filter = match &check.when {
-                    Some(_) => format!(" filter (where {})", self.within(check, statement)?),
-                    None => String::new(),
-                };
-                let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
-                let computed = match metric {
-                    // A sum of doubles has no exact type to lose.
-                    Metric::Sum | Metric::Mean => format!("sum({value})"),
-                    // Postgres has no least boolean: false is below true.
-                    Metric::Min if kind == Type::Bool => format!("bool_and({value})"),
-                    Metric::Max if kind == Type::Bool => format!("bool_or({value})"),
-                    Metric::Min => format!("min({value}{collation})"),
-                    Metric::Max => format!("max({value}{collation})"),
-                    Metric::Median => {
-                        format!("percentile_cont(0.5) within group (order by ({value})::double precision)")
-                    }
-                    Metric::Stdev => format!("stddev_samp(({value})::double precision)"),
-                    Metric::Distinct | Metric::DistinctFraction => format!("count(distinct {value})"),
-                };
-                vec![elements, format!("count({value}){filter}"), format!("{computed}{filter}")]
-            }
+            Probe::Aggregate { column, metric, .. } => self.aggregate_counts(check, column, *metric, statement)?,
         })
+    }
+
+    fn aggregate_counts(
+        &self,
+        check: &Check,
+        column: &str,
+        metric: Metric,
+        statement: &mut Statement,
+    ) -> Result<Vec<String>, String> {
+        let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
+        let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
+            Some(number) if number != kind => (statement.cast(value, kind, number), number),
+            _ => (value, kind),
+        };
+        let elements = format!("count(*) filter (where {})", self.within(check, statement)?);
+        let filter = match &check.when {
+            Some(_) => format!(" filter (where {})", self.within(check, statement)?),
+            None => String::new(),
+        };
+        let collation = if kind == Type::Text { " collate \"C\"" } else { "" };
+        let computed = match metric {
+            // A sum of doubles has no exact type to lose.
+            Metric::Sum | Metric::Mean => format!("sum({value})"),
+            // Postgres has no least boolean: false is below true.
+            Metric::Min if kind == Type::Bool => format!("bool_and({value})"),
+            Metric::Max if kind == Type::Bool => format!("bool_or({value})"),
+            Metric::Min => format!("min({value}{collation})"),
+            Metric::Max => format!("max({value}{collation})"),
+            Metric::Median => {
+                format!("percentile_cont(0.5) within group (order by ({value})::double precision)")
+            }
+            Metric::Stdev => format!("stddev_samp(({value})::double precision)"),
+            Metric::Distinct | Metric::DistinctFraction => format!("count(distinct {value})"),
+        };
+        Ok(vec![elements, format!("count({value}){filter}"), format!("{computed}{filter}")])
     }
 
     /// The numbers of all checks from one query; where that fails, from one query a check, so that a fault stays

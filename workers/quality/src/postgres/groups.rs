@@ -10,6 +10,7 @@ use super::{
     Engine, QualityError,
     answer::{Values, attempt, attempt_each, read, texts},
     backend::{Statement, quote},
+    rows::OWN,
 };
 use crate::{
     expression::Expression,
@@ -42,7 +43,7 @@ impl Marks {
         }
         let marks: Vec<_> =
             self.0.iter().enumerate().map(|(place, mark)| format!("{mark} as \"sluice.mark{place}\"")).collect();
-        format!("(select *, {} from {table}) as marked", marks.join(", "))
+        format!("(select *, {} from {table} as {OWN}) as marked", marks.join(", "))
     }
 }
 
@@ -84,6 +85,7 @@ impl Engine<'_> {
                 let alike = format!("count(*) filter (where {considered}) over (partition by {by}, {keys})");
                 format!("{} > 1", marks.add(alike))
             }
+            Unexpected::Absent(reference) => marks.add(self.absent(reference, OWN, statement)?),
             Unexpected::Outliers { column, threshold, double_sided } => {
                 let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;
                 let value = statement.cast(value, kind, Type::Float);

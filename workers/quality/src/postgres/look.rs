@@ -1,10 +1,10 @@
-//! Second looks that find no bad rows: values with their frequencies, another table, a query of the suite's.
+//! Second looks that find no bad rows: values with their frequencies, a query of the suite's.
 
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, postgres::PgRow};
 
 use super::{
-    Engine, QualityError, Table,
+    Engine, QualityError,
     answer::{attempt, read, texts},
 };
 use crate::{
@@ -40,18 +40,6 @@ impl Engine<'_> {
             _ => None,
         };
         Ok(rows.map(|rows| rows.iter().filter_map(pair).collect()))
-    }
-
-    pub(super) async fn other_count(
-        &self,
-        connection: &mut PgConnection,
-        other: &str,
-    ) -> Result<Result<u64, String>, QualityError> {
-        let other =
-            other.parse().unwrap_or_else(|_| Table { schema: self.table.schema.clone(), name: other.to_owned() });
-        let sql = format!("select count(*)::text from {}", other.quoted());
-        let rows = attempt(connection, sql, self.statement()).await?;
-        Ok(rows.map(|rows| rows.first().and_then(|row| texts(row).pop()??.parse().ok()).unwrap_or_default()))
     }
 
     /// How many rows a query of the suite's finds, and the first of them. It may read whatever the connection may, and

@@ -6,6 +6,7 @@ mod backend;
 mod count;
 mod groups;
 mod look;
+mod others;
 mod profile;
 mod regex;
 mod rows;
@@ -18,12 +19,12 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::{
-    expectation::{Expectation, Metric},
+    expectation::{Expectation, Measure, Metric, OtherDataset},
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Probe, RowCounts, RowProbe, divide, judge_aggregate, judge_count, judge_frequencies, judge_histogram,
-        judge_other_count, judge_quantiles, judge_rows, judge_unexpected_rows, probe,
+        Measured, Probe, RowCounts, RowProbe, divide, judge_aggregate, judge_agreement, judge_count, judge_frequencies,
+        judge_histogram, judge_quantiles, judge_rows, judge_unexpected_rows, probe,
     },
     suite::{Check, Suite},
     types::{Backend, Schema, Type, condition},
@@ -31,6 +32,8 @@ use crate::{
 use answer::{Values, read};
 use backend::{Statement, quote};
 use groups::Marks;
+use others::Others;
+pub(crate) use others::{missing_keys, other_number};
 pub use profile::profile_table;
 pub use table::Table;
 use table::columns;
@@ -57,8 +60,10 @@ pub async fn evaluate_table(
 ) -> Result<Evaluation, QualityError> {
     let began = Instant::now();
     let suite = &*suite.at(chrono::Utc::now());
-    let mut engine = Engine { schema: columns(connection, table).await?, table, answers: Arc::default() };
+    let mut engine =
+        Engine { schema: columns(connection, table).await?, table, answers: Arc::default(), others: Others::new() };
     engine.ask(connection, suite).await?;
+    engine.learn_others(connection, suite).await?;
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let (rows, counted) = engine.count(connection, suite, &jobs).await?;
     let mut grouped = engine.groups(connection, suite, &jobs).await?;
@@ -80,6 +85,7 @@ struct Engine<'a> {
     schema: Schema,
     table: &'a Table,
     answers: Arc<Answers>,
+    others: Others,
 }
 
 impl Engine<'_> {
@@ -137,6 +143,16 @@ impl Engine<'_> {
     fn keys(columns: &[String]) -> String {
         columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
     }
+    /// A table that was named without its schema is one of the schema of this.
+    fn placed(&self, other: &OtherDataset) -> OtherDataset {
+        match other {
+            OtherDataset::Table(table) if table.schema.is_empty() => {
+                OtherDataset::Table(Table { schema: self.table.schema.clone(), name: table.name.clone() })
+            }
+            other => other.clone(),
+        }
+    }
+
     /// The type that a metric of a column comes back in.
     fn metric_type(&self, column: &str, metric: Metric) -> Type {
         let own = self.schema.get(column).unwrap_or(Type::Other);
@@ -177,9 +193,15 @@ impl Engine<'_> {
                 let below: Vec<_> = (2..values.len()).map(number).collect();
                 judge_histogram(divergence, number(0), number(1), &below)
             }
-            Probe::OtherRowCount(other) => {
-                let other = self.other_count(connection, other).await?;
-                other.map(|other| judge_other_count(number(0), other))
+            Probe::Agreement { measure, other, when, judged } => {
+                let other = self.placed(other);
+                let there = other_number(connection, &other, measure, when.as_ref()).await?;
+                let kind = match measure {
+                    Measure::Sum { column, .. } => self.metric_type(column, Metric::Sum),
+                    Measure::Rows => Type::Int,
+                };
+                let sum = values.get(2).cloned().flatten().filter(|_| number(1) > 0).and_then(|text| read(&text, kind));
+                there.map(|there| judge_agreement(measure, judged, &Measured { rows: number(0), sum }, &there))
             }
             Probe::UnexpectedRows(query) => {
                 let found = self.unexpected_rows(connection, check, query).await?;

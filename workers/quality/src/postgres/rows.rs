@@ -24,6 +24,9 @@ pub(super) struct Marked {
 /// The column that such a relation has beside the table's.
 const MARK: &str = "\"sluice.mark\"";
 
+/// What the table is called beside another.
+pub(super) const OWN: &str = "own";
+
 impl Engine<'_> {
     pub(super) async fn samples(
         &self,
@@ -94,6 +97,10 @@ impl Engine<'_> {
             Unexpected::Duplicates(columns) => {
                 let keys = Self::keys(columns);
                 Marked { from: marking(format!("count(*) over (partition by {keys})")), bad: format!("{MARK} > 1") }
+            }
+            Unexpected::Absent(reference) => {
+                let absent = self.absent(reference, OWN, statement)?;
+                Marked { from: format!("{from} as {OWN}"), bad: format!("{considered} and {absent}") }
             }
             Unexpected::Outliers { column, threshold, double_sided } => {
                 let (value, kind) = lower(&Expression::column(column), &self.schema, statement)?;

@@ -91,11 +91,6 @@ pub(crate) fn judge_count(bounds: &Bounds, rows: u64) -> Result<(Outcome, Value)
     Ok((passes(bounds.hold(&Scalar::int(rows))?), told))
 }
 
-/// Judges the number of rows by that of another table.
-pub(crate) fn judge_other_count(own: u64, other: u64) -> (Outcome, Value) {
-    (passes(own == other), json!({ "observed_value": { "self": own, "other": other } }))
-}
-
 /// Judges a query by how many rows it found; `samples` are the first of them.
 pub(crate) fn judge_unexpected_rows(found: u64, samples: Vec<Value>) -> (Outcome, Value) {
     let text = format!("{found} unexpected row{}", if found == 1 { "" } else { "s" });

@@ -5,6 +5,7 @@ mod cases;
 mod conformance;
 mod groups;
 mod nan;
+mod others;
 mod postgres;
 mod profile;
 mod regex;

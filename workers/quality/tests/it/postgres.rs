@@ -2,7 +2,8 @@
 
 use polars::prelude::{Column, DataFrame};
 use quality::{
-    Evaluation, Outcome, QualityError, RunRef, Suite, Table, Verdict, evaluate_frame, evaluate_table, record,
+    Beside, Evaluation, Outcome, QualityError, RunRef, Suite, Table, Verdict, evaluate_frame, evaluate_frame_beside,
+    evaluate_table, record,
 };
 use serde_json::Value;
 use sqlx::{Connection, PgPool};
@@ -25,6 +26,10 @@ pub(crate) async fn cases() -> PgPool {
 /// Frames are worked on off the async threads.
 pub(crate) async fn in_frame(suite: Suite, frame: DataFrame) -> Evaluation {
     tokio::task::spawn_blocking(move || evaluate_frame(&suite, &frame)).await.expect("an evaluation")
+}
+
+pub(crate) async fn in_frame_beside(suite: Suite, frame: DataFrame, beside: Beside) -> Evaluation {
+    tokio::task::spawn_blocking(move || evaluate_frame_beside(&suite, &frame, &beside)).await.expect("an evaluation")
 }
 
 async fn evaluate(pool: &PgPool, suite: &Suite, name: &str) -> Evaluation {
