@@ -3,10 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use polars::prelude::DataFrame;
+use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use tokio::runtime::Handle;
 
-use crate::expectation::OtherDataset;
+use crate::{postgres::unexpected_rows, suite::Check, types::Schema};
 
 type ReadFile = dyn Fn(&str) -> Result<DataFrame, String> + Send + Sync;
 
@@ -15,6 +16,7 @@ type ReadFile = dyn Fn(&str) -> Result<DataFrame, String> + Send + Sync;
 pub struct Beside {
     files: Option<Arc<ReadFile>>,
     postgres: Option<(PgPool, Handle)>,
+    batch: Option<String>,
 }
 
 impl Beside {
@@ -35,6 +37,28 @@ impl Beside {
         self
     }
 
+    /// The frame's rows are in that Postgres too: as this relation, a table or a query in parentheses. Queries of the suite's
+    /// are asked of it. It becomes part of statements as it is.
+    #[must_use]
+    pub fn with_batch(mut self, relation: String) -> Self {
+        self.batch = Some(relation);
+        self
+    }
+
+    /// Asks Postgres for the rows of the frame that a query of the suite's finds. Blocking.
+    pub(crate) fn unexpected_rows(
+        &self,
+        schema: &Schema,
+        check: &Check,
+        query: &str,
+    ) -> Result<(u64, Vec<Value>), String> {
+        let relation = self.batch.as_deref();
+        let relation = relation.ok_or(
+            "a query is asked of tables in Postgres, and of a batch that a gate judges; these rows are in none",
+        )?;
+        self.postgres(&"batch", async |connection| unexpected_rows(connection, relation, schema, check, query).await)
+    }
+
     pub(crate) fn file(&self, path: &str) -> Result<DataFrame, String> {
         let read = self.files.as_ref().ok_or_else(|| format!("the file `{path}` cannot be reached from here"))?;
         read(path).map_err(|error| format!("cannot read `{path}`: {error}"))
@@ -43,7 +67,7 @@ impl Beside {
     /// Asks Postgres. Blocking.
     pub(crate) fn postgres<T>(
         &self,
-        other: &OtherDataset,
+        other: &dyn fmt::Display,
         ask: impl AsyncFnOnce(&mut PgConnection) -> Result<Result<T, String>, crate::QualityError>,
     ) -> Result<T, String> {
         let Some((pool, runtime)) = &self.postgres else {
@@ -62,6 +86,7 @@ impl fmt::Debug for Beside {
         out.debug_struct("Beside")
             .field("files", &self.files.is_some())
             .field("postgres", &self.postgres.is_some())
+            .field("batch", &self.batch)
             .finish()
     }
 }

@@ -3,7 +3,7 @@
 mod catalogue;
 mod other;
 
-use crate::{expression::Expression, postgres::Table, text::TextTest, value::Scalar};
+use crate::{contract::Contract, expression::Expression, postgres::Table, text::TextTest, value::Scalar};
 
 pub use catalogue::{Entry, catalogue};
 pub use other::{Deviation, Measure, OtherDataset};
@@ -202,6 +202,8 @@ pub enum Expectation {
         /// The columns; where absent, they are only told.
         columns: Option<Vec<String>>,
     },
+    /// The columns are what a contract says.
+    Contract(Contract),
     /// The column is of one of these types.
     OfType {
         /// The column.
@@ -447,6 +449,7 @@ impl Expectation {
             Self::Agrees { measure: Measure::Sum { column, .. }, .. } => vec![column.clone()],
             Self::Row { condition } => condition.columns().into_iter().map(str::to_owned).collect(),
             Self::RowCount { .. }
+            | Self::Contract(_)
             | Self::OtherRowCount { .. }
             | Self::Agrees { measure: Measure::Rows, .. }
             | Self::UnexpectedRows { .. }

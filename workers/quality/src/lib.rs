@@ -5,6 +5,7 @@
 //! rule means the same on a Parquet file and in Postgres. This crate never moves, changes or publishes a row.
 
 mod beside;
+mod contract;
 mod data;
 pub mod expectation;
 pub mod expression;
@@ -22,6 +23,9 @@ mod types;
 mod value;
 
 pub use beside::Beside;
+pub use contract::{
+    ColumnPolicy, Contract, Field, FieldType, OrderPolicy, TypePolicy, contract_of_frame, contract_of_table,
+};
 pub use data::read_file;
 pub use frame::{evaluate_frame, evaluate_frame_beside, profile_file, profile_frame};
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};

@@ -8,6 +8,7 @@ mod others;
 use serde_json::{Value, json};
 
 use crate::{
+    contract::{Change, Field, changes},
     expectation::{Bounds, Divergence, Expectation, Ignore, Measure, Metric, OtherDataset, Partition, SetRelation},
     expression::{Comparison, Expression},
     outcome::Outcome,
@@ -19,7 +20,7 @@ use crate::{
 pub(crate) use divergence::judge_histogram;
 pub(crate) use groups::Groups;
 pub(crate) use judge::{
-    Frequencies, divide, judge_aggregate, judge_count, judge_frequencies, judge_quantiles, judge_rows,
+    Frequencies, divide, judge_aggregate, judge_contract, judge_count, judge_frequencies, judge_quantiles, judge_rows,
     judge_unexpected_rows, sample, verdict,
 };
 pub(crate) use others::{Agreement, Measured, Reference, judge_agreement};
@@ -43,6 +44,8 @@ pub(crate) enum Probe {
     /// How many rows meet each condition: the first is that the column has a value, the others that it lies below an
     /// edge of a bin.
     Histogram { conditions: Vec<Expression>, divergence: Divergence },
+    /// How the columns differ from a contract, and the columns that may have no null.
+    Contract { changes: Vec<Change>, not_null: Vec<String> },
     /// A number of this dataset, beside that of another one.
     Agreement { measure: Measure, other: OtherDataset, when: Option<Expression>, judged: Agreement },
     /// The rows that a query finds. Only Postgres runs one.
@@ -238,6 +241,11 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             rows(condition.clone().is_not_null(), condition.clone().is_not_true(), columns)
         }
         Expectation::RowCount { bounds } => Ok(Probe::RowCount(bounds.clone())),
+        Expectation::Contract(contract) => {
+            let there = |field: &&Field| !field.nullable && schema.column(&field.name).is_ok();
+            let not_null = contract.fields.iter().filter(there).map(|field| field.name.clone()).collect();
+            Ok(Probe::Contract { changes: changes(contract, schema), not_null })
+        }
         Expectation::OtherRowCount { table } => Ok(Probe::Agreement {
             measure: Measure::Rows,
             other: OtherDataset::Table(table.clone()),

@@ -6,7 +6,7 @@
 //! is left has passed on all of them.
 
 mod propose;
-mod yaml;
+pub(crate) mod yaml;
 
 use serde_json::{Value, json};
 use workflow::diagnostic::Diagnostic;

@@ -11,7 +11,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{expectation::Expectation, expression::Expression};
+use crate::{
+    expectation::{Expectation, OtherDataset},
+    expression::Expression,
+};
 
 pub use tolerance::Tolerance;
 
@@ -24,6 +27,8 @@ pub struct Suite {
     pub description: String,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// What it belongs to, for people who run or list some suites only.
+    pub tags: Vec<String>,
     /// What a failed check does that says nothing itself; a gate may say otherwise ([`Suite::with_default`]).
     pub on_fail: Option<OnFail>,
     /// SHA-256 of its content, in hex: which version of the suite a load passed. Comments and layout do not count.
@@ -57,6 +62,10 @@ pub struct Check {
     pub severity: Severity,
     /// Why it must hold.
     pub description: Option<String>,
+    /// Who answers for it; the suite's owner where absent.
+    pub owner: Option<String>,
+    /// What it belongs to, beside the suite's tags.
+    pub tags: Vec<String>,
     /// Only rows for which this is true are looked at.
     pub when: Option<Expression>,
     /// Why its arguments could not be computed ([`Suite::at`]); it is errored then.
@@ -122,6 +131,33 @@ impl Suite {
             check.on_fail = None;
         }
         self
+    }
+
+    /// The same suite with no other checks than those of one of these tags; all where there is none.
+    #[must_use]
+    pub fn tagged(mut self, tags: &[String]) -> Self {
+        let of_suite = self.tags.iter().any(|tag| tags.contains(tag));
+        self.checks.retain(|check| tags.is_empty() || of_suite || check.tags.iter().any(|tag| tags.contains(tag)));
+        self
+    }
+
+    /// The tags of a check, its suite's first.
+    pub fn tags_of(&self, check: &Check) -> Vec<String> {
+        let own = check.tags.iter().filter(|tag| !self.tags.contains(tag));
+        self.tags.iter().chain(own).cloned().collect()
+    }
+
+    /// Who answers for a check.
+    pub fn owner_of<'a>(&'a self, check: &'a Check) -> Option<&'a str> {
+        check.owner.as_deref().or(self.owner.as_deref())
+    }
+
+    /// The other datasets that its checks compare with.
+    pub fn others(&self) -> impl Iterator<Item = &OtherDataset> {
+        self.checks.iter().filter_map(|check| match &check.expectation {
+            Expectation::ExistsIn { other, .. } | Expectation::Agrees { other, .. } => Some(other),
+            _ => None,
+        })
     }
 
     /// What a failure of `check` does: its own `on_fail`, else the suite's, else `fail`. A check that is not about

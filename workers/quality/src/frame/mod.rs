@@ -21,7 +21,8 @@ use crate::{
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
         Frequencies, Measured, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate,
-        judge_agreement, judge_count, judge_frequencies, judge_histogram, judge_quantiles, judge_rows, probe, verdict,
+        judge_agreement, judge_contract, judge_count, judge_frequencies, judge_histogram, judge_quantiles, judge_rows,
+        judge_unexpected_rows, probe, verdict,
     },
     suite::{Check, OnFail, Suite},
     types::{self, Backend, Schema, Type, condition, lower},
@@ -66,6 +67,11 @@ pub fn evaluate_frame_beside(suite: &Suite, frame: &DataFrame, beside: &Beside) 
         })
         .collect();
     Evaluation::new(frame.height(), checks, failed_rows.finish())
+}
+
+/// The columns of a frame, with their types.
+pub(crate) fn frame_schema(frame: &DataFrame) -> Schema {
+    Engine::new(frame).schema
 }
 
 /// What one check asks of the shared plan.
@@ -171,6 +177,14 @@ impl Engine {
                 }
                 (counts, None)
             }
+            Probe::Contract { not_null, .. } => {
+                let mut counts = Vec::new();
+                for name in not_null {
+                    let null = self.mask(&Expression::column(name.clone()).is_null())?;
+                    counts.push(within.iter().fold(null, |null, within| null.and(within.clone())).sum());
+                }
+                (counts, None)
+            }
             Probe::Agreement { measure, .. } => {
                 let mut counts = vec![row_count(within.as_ref())];
                 if let Measure::Sum { column, .. } = measure {
@@ -178,10 +192,7 @@ impl Engine {
                 }
                 (counts, None)
             }
-            Probe::UnexpectedRows(_) => {
-                return Err("this is about tables in Postgres; a file has no others beside it".to_owned());
-            }
-            Probe::Decided(..) => (Vec::new(), None),
+            Probe::UnexpectedRows(_) | Probe::Decided(..) => (Vec::new(), None),
         };
         Ok(Asked { probe, counts, bad, within, counts_distinct, groups: None })
     }
@@ -385,6 +396,10 @@ impl Engine {
         match &asked.probe {
             Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
+            Probe::Contract { changes, not_null } => {
+                let nulls: Vec<_> = (0..not_null.len()).map(number).collect();
+                Ok(judge_contract(changes, not_null, &nulls))
+            }
             Probe::Aggregate { metric, bounds, .. } => {
                 let value = if number(1) == 0 { None } else { values.get(2).cloned().flatten() };
                 judge_aggregate(bounds, (number(0), number(1)), divide(*metric, number(1), value).as_ref())
@@ -405,7 +420,10 @@ impl Engine {
                 let there = self.other_number(measure, other, when.as_ref())?;
                 Ok(judge_agreement(measure, judged, &Measured::of(&values), &there))
             }
-            Probe::UnexpectedRows(_) => Err("not about a frame".to_owned()),
+            Probe::UnexpectedRows(query) => {
+                let (count, samples) = self.beside.unexpected_rows(&self.schema, check, query)?;
+                Ok(judge_unexpected_rows(count, samples))
+            }
             Probe::Rows(rows) => {
                 let mut counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
                 if asked.counts_distinct {

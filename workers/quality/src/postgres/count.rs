@@ -51,6 +51,15 @@ impl Engine<'_> {
                 }
                 counts
             }
+            Probe::Contract { not_null, .. } => {
+                let mut counts = Vec::new();
+                for name in not_null {
+                    let within = self.within(check, statement)?;
+                    let null = self.condition(&Expression::column(name.clone()).is_null(), statement)?;
+                    counts.push(filtered(&format!("{within} and {null}")));
+                }
+                counts
+            }
             Probe::Rows(rows) => {
                 let elements = filtered(&self.within(check, statement)?);
                 let considered = self.considered(check, rows, statement)?;

@@ -43,7 +43,8 @@ impl Marks {
         }
         let marks: Vec<_> =
             self.0.iter().enumerate().map(|(place, mark)| format!("{mark} as \"sluice.mark{place}\"")).collect();
-        format!("(select *, {} from {table} as {OWN}) as marked", marks.join(", "))
+        // A fence: Postgres fails to plan windows over a subquery that it has pulled up.
+        format!("(select *, {} from {table} as {OWN} offset 0) as marked", marks.join(", "))
     }
 }
 

@@ -23,8 +23,8 @@ use crate::{
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Measured, Probe, RowCounts, RowProbe, divide, judge_aggregate, judge_agreement, judge_count, judge_frequencies,
-        judge_histogram, judge_quantiles, judge_rows, judge_unexpected_rows, probe,
+        Measured, Probe, RowCounts, RowProbe, divide, judge_aggregate, judge_agreement, judge_contract, judge_count,
+        judge_frequencies, judge_histogram, judge_quantiles, judge_rows, judge_unexpected_rows, probe,
     },
     suite::{Check, Suite},
     types::{Backend, Schema, Type, condition},
@@ -32,11 +32,13 @@ use crate::{
 use answer::{Values, read};
 use backend::{Statement, quote};
 use groups::Marks;
+pub(crate) use look::unexpected_rows;
 use others::Others;
 pub(crate) use others::{missing_keys, other_number};
 pub use profile::profile_table;
 pub use table::Table;
 use table::columns;
+pub(crate) use table::columns as table_schema;
 use tests::Answers;
 
 /// Why a suite could not be run on a table at all.
@@ -175,6 +177,10 @@ impl Engine<'_> {
         Ok(match probe {
             Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
+            Probe::Contract { changes, not_null } => {
+                let nulls: Vec<_> = (0..not_null.len()).map(number).collect();
+                Ok(judge_contract(changes, not_null, &nulls))
+            }
             Probe::Aggregate { column, metric, bounds } => {
                 let kind = self.metric_type(column, *metric);
                 let value = values.get(2).cloned().flatten().filter(|_| number(1) > 0);

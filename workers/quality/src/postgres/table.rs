@@ -54,7 +54,7 @@ struct ColumnRow {
 }
 
 /// Its columns, in order.
-pub(super) async fn columns(connection: &mut PgConnection, table: &Table) -> Result<Schema, QualityError> {
+pub(crate) async fn columns(connection: &mut PgConnection, table: &Table) -> Result<Schema, QualityError> {
     let found: Vec<ColumnRow> = sqlx::query_as(include_str!("../../../../sql/quality/columns.sql"))
         .bind(&table.schema)
         .bind(&table.name)
@@ -65,7 +65,7 @@ pub(super) async fn columns(connection: &mut PgConnection, table: &Table) -> Res
     }
     let column = |c: ColumnRow| Column {
         kind: kind(&c.type_name, c.is_enum, c.modifier),
-        stored: stored(&c.type_name),
+        stored: stored(&c.type_name, c.modifier),
         name: c.name,
     };
     Ok(Schema(found.into_iter().map(column).collect()))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AskedOfFrequencies, RowCounts, RowProbe, SAMPLES, divergence::judge_divergence};
 use crate::{
+    contract::{Change, nulls, observed as observed_changes},
     expectation::{Bounds, Metric, SetRelation},
     outcome::Outcome,
     suite::Check,
@@ -80,6 +81,13 @@ pub(crate) fn verdict(check: &Check, counts: RowCounts) -> Outcome {
     } else {
         passes(check.tolerance.bears(counts.considered, counts.unexpected))
     }
+}
+
+/// Judges a contract by how the columns differ and by the nulls in those that may have none.
+pub(crate) fn judge_contract(changes: &[Change], not_null: &[String], counts: &[u64]) -> (Outcome, Value) {
+    let found = not_null.iter().zip(counts).filter(|(_, count)| **count > 0).map(|(name, count)| nulls(name, *count));
+    let all: Vec<_> = changes.iter().cloned().chain(found).collect();
+    (passes(all.iter().all(|change| change.allowed)), observed_changes(&all))
 }
 
 /// Judges a number of rows.

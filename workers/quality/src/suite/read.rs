@@ -24,6 +24,8 @@ const COMMON: &[&str] = &[
     "on_fail",
     "severity",
     "description",
+    "owner",
+    "tags",
     "when",
     "row_condition",
     "condition_parser",
@@ -40,7 +42,13 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) on_fail: Option<OnFail>,
     #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
     pub(super) parameters: Map<String, Value>,
+    /// The short form of a check of its own, the first.
+    #[serde(default)]
+    pub(super) contract: Option<Map<String, Value>>,
+    #[serde(default)]
     pub(super) checks: Vec<Value>,
 }
 
@@ -72,6 +80,10 @@ struct Common {
     severity: Severity,
     #[serde(default)]
     description: Option<String>,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
     #[serde(default)]
     when: Option<String>,
     #[serde(default)]
@@ -136,6 +148,7 @@ impl Suite {
             name: file.suite,
             description: file.description,
             owner: file.owner,
+            tags: file.tags,
             on_fail: file.on_fail,
             hash: hash(&document.value),
             parameters: file.parameters,
@@ -174,6 +187,10 @@ impl Check {
 /// The checks of a file of ours, with the faults of those that have not the shape of one.
 fn written(file: &File, document: &Document, faults: &mut Vec<Diagnostic>) -> Vec<Written> {
     let mut found = Vec::new();
+    if let Some(arguments) = file.contract.clone() {
+        let (base, name) = ("contract".to_owned(), "expect_table_to_meet_contract".to_owned());
+        found.push(Written { base, below: String::new(), name, arguments, numbered: false });
+    }
     for (index, item) in file.checks.iter().enumerate() {
         let base = format!("checks[{index}]");
         match named(item) {
@@ -271,6 +288,8 @@ fn read_arguments(
             on_fail: common.on_fail,
             severity: common.severity,
             description: common.description,
+            owner: common.owner,
+            tags: common.tags,
             when,
             fault: None,
         }),

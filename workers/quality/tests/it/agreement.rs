@@ -277,6 +277,19 @@ fn arguments(chance: &mut Chance, name: &str) -> Option<Map<String, Value>> {
             let there = *chance.of(&["j", "d", "f"]);
             json!({ "column": number, "dataset": "public.others", "other_column": there, "tolerance": high.max(0) })
         }
+        "expect_table_to_meet_contract" => {
+            let of =
+                |name: &str, kind: &str, nullable: bool| json!({ "name": name, "type": kind, "nullable": nullable });
+            let mut fields = vec![
+                of("id", "int32", false),
+                of("i", "int64", chance.one_in(2)),
+                of("gone", "date", false),
+                of("d", "decimal(8,2)", chance.one_in(2)),
+            ];
+            fields.extend((!["i", "d"].contains(&other)).then(|| of(other, "text", true)));
+            json!({ "columns": chance.of(&["exact", "additive", "any"]), "types": chance.of(&["exact", "widening"]),
+                    "order": chance.of(&["any", "exact"]), "fields": fields })
+        }
         "expect_table_row_count_to_equal_other_table" => json!({ "other_table_name": "public.others" }),
         "unexpected_rows_expectation" => return None,
         new => panic!("nobody makes arguments for {new}"),

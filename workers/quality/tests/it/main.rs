@@ -3,6 +3,7 @@
 mod agreement;
 mod cases;
 mod conformance;
+mod contract;
 mod groups;
 mod nan;
 mod others;

@@ -135,6 +135,26 @@ async fn every_way_to_another_dataset_finds_the_same() {
 }
 
 #[tokio::test]
+async fn a_query_is_asked_of_the_batch_where_postgres_has_it() {
+    let database = testkit::database().await;
+    sqlx::raw_sql(TABLES).execute(&database.pool).await.expect("tables");
+    let checks = "
+  - unexpected_rows_expectation: { id: found, unexpected_rows_query: 'select id from {batch} where total > 4' }
+  - unexpected_rows_expectation:
+      { id: when, unexpected_rows_query: 'select * from {batch} natural join {batch} as b', when: total < 0.01 }
+  - unexpected_rows_expectation: { id: wrong, unexpected_rows_query: 'select nothing from {batch}' }
+";
+    let batch = "(select id, total from public.orders where id > 1)".to_owned();
+    let beside = Beside::default().with_postgres(database.pool.clone()).with_batch(batch);
+    let found = in_frame_beside(suite(checks), orders(), beside).await;
+    let ended: Vec<_> = found.checks.iter().map(|check| check.outcome).collect();
+    assert_eq!(ended, [Outcome::Failed, Outcome::Passed, Outcome::Errored], "{found:#?}");
+    assert_eq!(found.checks[0].observed["details"]["unexpected_rows"], json!([{ "id": 4 }]));
+    let alone = in_frame_beside(suite(checks), orders(), Beside::default()).await;
+    assert!(alone.checks.iter().all(|check| check.outcome == Outcome::Errored), "{alone:#?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_reached_is_errored() {
     let checks = "
   - expect_column_values_to_exist_in: { id: table, column: customer, dataset: public.customers, other_column: id }
