@@ -41,6 +41,7 @@ use self::{
     sides::{Source, Target},
 };
 use crate::{
+    beside::beside,
     extract_mysql::{
         ZeroDates,
         columns::{self, SourceColumn},
@@ -365,7 +366,10 @@ impl Reconcile {
             gone: gone.iter().map(ToString::to_string).collect(),
         });
         let (audit, refusal) = match (&config.gate, suite) {
-            (Some(gate), Some(suite)) => gate.audit(suite, &self.lake, &staged, &request, task).await?,
+            (Some(gate), Some(suite)) => {
+                let beside = beside(Some(self.pool.clone()), self.lake.clone(), &self.project);
+                gate.audit(suite, beside, &self.lake, &staged, &request, task).await?
+            }
             _ => (Audit::unchecked(), String::new()),
         };
         let outcome = staged.publish(audit).await?;

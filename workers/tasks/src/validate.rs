@@ -23,6 +23,8 @@ use workflow::{
     kind::{Reference, Target, TaskContext, TaskKind},
 };
 
+use crate::beside::beside;
+
 /// The kind.
 pub struct Validate {
     pool: PgPool,
@@ -154,6 +156,7 @@ impl Validate {
 
     async fn evaluate_batch(&self, suite: Suite, manifest: Manifest) -> Result<Evaluation, TaskError> {
         let lake = self.lake.clone();
+        let beside = beside(Some(self.pool.clone()), lake.clone(), &self.project);
         let evaluated = tokio::task::spawn_blocking(move || {
             let mut frame = DataFrame::empty();
             for file in &manifest.files {
@@ -165,7 +168,8 @@ impl Validate {
                     frame.vstack_mut(&part).map_err(differ)?;
                 }
             }
-            Ok::<_, WarehouseError>(quality::evaluate_frame(&suite, &frame.drop_many([SOURCE_FILE, SOURCE_LINE])))
+            let frame = frame.drop_many([SOURCE_FILE, SOURCE_LINE]);
+            Ok::<_, WarehouseError>(quality::evaluate_frame_beside(&suite, &frame, &beside))
         });
         Ok(evaluated.await.map_err(WarehouseError::from)??)
     }

@@ -1,5 +1,6 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
+mod contract;
 mod profile;
 mod quarantine;
 mod suggest;
@@ -11,7 +12,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use quality::{CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict};
+use quality::{
+    Beside, CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict, expectation::OtherDataset,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -36,6 +39,8 @@ enum Command {
     Profile(profile::Args),
     /// Propose a suite for a file or a table, with the evidence, and print it as YAML
     Suggest(suggest::Args),
+    /// Print the columns of a file or a table as a contract: types, order and which hold no nulls
+    Contract(contract::Args),
     /// Show the rows that gates held back, with every rule that they broke
     Quarantine(quarantine::Args),
     /// List the project's suites
@@ -51,6 +56,9 @@ struct RunArgs {
     /// A Parquet or CSV file, a folder of Parquet files, or `schema.table`
     #[arg(long, value_name = "PATH|TABLE")]
     data: String,
+    /// Only checks with this tag, their own or the suite's; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// Print the result in the shape of Great Expectations' validation result
     #[arg(long)]
     json: bool,
@@ -58,6 +66,9 @@ struct RunArgs {
 
 #[derive(clap::Args)]
 struct ListArgs {
+    /// Only suites with a check of this tag; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -80,6 +91,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Run(args) => evaluate(&args, ctx).await,
         Command::Profile(args) => profile::run(&args, ctx).await,
         Command::Suggest(args) => suggest::run(&args, ctx).await,
+        Command::Contract(args) => contract::run(&args, ctx).await,
         Command::Quarantine(args) => Box::pin(ctx.answered(quarantine::run(&args, ctx))).await,
         Command::List(args) => list(&args, ctx),
         Command::History(args) => Box::pin(ctx.answered(history(&args, ctx))).await,
@@ -88,6 +100,13 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     let suite = find_suite(&args.suite, &ctx.dir)?;
+    let known: Vec<_> = suite.checks.iter().flat_map(|check| suite.tags_of(check)).collect();
+    let suite = suite.tagged(&args.tag);
+    if !args.tag.is_empty() && suite.checks.is_empty() {
+        let hint = workflow::diagnostic::did_you_mean(&args.tag[0], known.iter().map(String::as_str));
+        let message = format!("no check of the suite `{}` is tagged {}", suite.name, args.tag.join(" or "));
+        return Err(Failure::usage_hint(message, hint).into());
+    }
     let evaluation = evaluate_data(&suite, &args.data, ctx).await?;
     if args.json {
         output::json(&quality::validation_result(&suite, &evaluation))?;
@@ -100,7 +119,7 @@ async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 async fn evaluate_data(suite: &Suite, data: &str, ctx: &Context) -> anyhow::Result<Evaluation> {
     match find_file(data, &ctx.dir) {
-        Some(path) => on_file(suite.clone(), path).await,
+        Some(path) => on_file(suite.clone(), path, ctx).await,
         None => on_table(suite, data, ctx).await,
     }
 }
@@ -129,10 +148,18 @@ fn find_file(data: &str, dir: &Path) -> Option<PathBuf> {
     [PathBuf::from(data), dir.join(data)].into_iter().find(|path| path.exists())
 }
 
-async fn on_file(suite: Suite, path: PathBuf) -> anyhow::Result<Evaluation> {
+async fn on_file(suite: Suite, path: PathBuf, ctx: &Context) -> anyhow::Result<Evaluation> {
+    // A file alone asks no service.
+    let beside = if suite.others().next().is_some() {
+        let tables = suite.others().any(|other| matches!(other, OtherDataset::Table(_)));
+        let pool = if tables { Some(ctx.postgres().await?) } else { None };
+        tasks::beside::beside(pool, ctx.lake()?, &ctx.dir)
+    } else {
+        Beside::default()
+    };
     let evaluated = tokio::task::spawn_blocking(move || {
         let frame = quality::read_file(&path).map_err(|error| unreadable(&path, &error))?;
-        Ok::<_, Failure>(quality::evaluate_frame(&suite, &frame))
+        Ok::<_, Failure>(quality::evaluate_frame_beside(&suite, &frame, &beside))
     });
     Ok(evaluated.await??)
 }
@@ -215,7 +242,9 @@ fn detail(check: &CheckOutcome) -> String {
 }
 
 fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let suites = files::read_suites(&ctx.dir).map_err(Failure::Files)?;
+    let mut suites = files::read_suites(&ctx.dir).map_err(Failure::Files)?;
+    suites = suites.into_iter().map(|(name, suite)| (name, suite.tagged(&args.tag))).collect();
+    suites.retain(|_, suite| args.tag.is_empty() || !suite.checks.is_empty());
     if args.json {
         let all: Vec<_> = suites
             .values()
@@ -224,12 +253,16 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
                     "suite": suite.name,
                     "description": suite.description,
                     "owner": suite.owner,
+                    "tags": suite.tags,
                     "hash": suite.hash,
                     "checks": suite.checks.iter().map(|check| json!({
                         "id": check.id,
                         "expectation": check.expectation_type,
                         "on_fail": suite.policy(check),
                         "severity": check.severity,
+                        "description": check.description,
+                        "owner": suite.owner_of(check),
+                        "tags": suite.tags_of(check),
                     })).collect::<Vec<_>>(),
                 })
             })
@@ -238,11 +271,30 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     } else {
         let rows: Vec<_> = suites
             .values()
-            .map(|suite| vec![suite.name.clone(), suite.checks.len().to_string(), suite.description.clone()])
+            .map(|suite| {
+                vec![
+                    suite.name.clone(),
+                    suite.checks.len().to_string(),
+                    suite.owner.clone().unwrap_or_default(),
+                    tags(suite).join(", "),
+                    suite.description.clone(),
+                ]
+            })
             .collect();
-        output::table(&["suite", "checks", "description"], &rows);
+        output::table(&["suite", "checks", "owner", "tags", "description"], &rows);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// All tags of a suite and its checks, each once.
+fn tags(suite: &Suite) -> Vec<String> {
+    let mut all = suite.tags.clone();
+    for tag in suite.checks.iter().flat_map(|check| &check.tags) {
+        if !all.contains(tag) {
+            all.push(tag.clone());
+        }
+    }
+    all
 }
 
 #[derive(sqlx::FromRow, Serialize)]

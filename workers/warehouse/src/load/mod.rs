@@ -14,6 +14,7 @@ mod balance;
 pub mod ledger;
 pub mod marks;
 mod publish;
+mod relation;
 mod repair;
 mod staging;
 pub mod target;
