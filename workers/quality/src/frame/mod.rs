@@ -257,7 +257,7 @@ impl Engine {
         let among = value.clone().filter(considered.clone());
         let (mut mean, mut deviation) = (among.clone().mean(), among.std(1));
         if !by.is_empty() {
-            let over = |number: Expr| number.over(by.to_vec()).map_err(|error| error.to_string());
+            let over = |number: Expr| number.over(by).map_err(|error| error.to_string());
             (mean, deviation) = (over(mean)?, over(deviation)?);
         }
         let score = (value - mean) / deviation.clone();

@@ -24,6 +24,9 @@ use crate::{
 /// The groups of every check that is asked of groups, by its place in the suite.
 pub(super) type GroupsByCheck = BTreeMap<usize, Result<Groups, String>>;
 
+/// A check that is asked of groups, with its place in the suite.
+type Asked<'a> = (usize, &'a Check, &'a Probe);
+
 /// Columns beside the table's that conditions on bad rows need: what windows over the groups compute.
 #[derive(Default)]
 pub(super) struct Marks(Vec<String>);
@@ -119,7 +122,7 @@ impl Engine<'_> {
         suite: &Suite,
         jobs: &[Result<Probe, String>],
     ) -> Result<GroupsByCheck, QualityError> {
-        let mut groupings: Vec<(&[String], Vec<(usize, &Check, &Probe)>)> = Vec::new();
+        let mut groupings: Vec<(&[String], Vec<Asked<'_>>)> = Vec::new();
         for (place, (check, job)) in suite.checks.iter().zip(jobs).enumerate() {
             let Ok(probe) = job else { continue };
             if check.group_by.is_empty() {
@@ -151,7 +154,7 @@ impl Engine<'_> {
         &self,
         connection: &mut PgConnection,
         by: &[String],
-        asked: &[(usize, &Check, &Probe)],
+        asked: &[Asked<'_>],
     ) -> Result<Result<GroupsByCheck, String>, QualityError> {
         let (mut statement, mut marks) = (self.statement(), Marks::default());
         let mut all = Vec::new();

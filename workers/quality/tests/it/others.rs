@@ -14,7 +14,7 @@ const TABLES: &str = "
     insert into public.orders values (1, 10, 'DE', 'a', 1.10), (2, 11, 'DE', 'b', 2.20), (3, 99, 'FR', 'a', 3.30),
         (4, null, 'FR', 'b', 4.40), (5, 12, null, 'zz', null), (6, 99, 'x', null, 0.05);
     create table public.customers (id bigint, country text, part text, total double precision);
-    insert into public.customers values (10, 'DE', 'a', 1.1), (11, 'DE', 'b', 2.2), (12, 'FR', 'a', 3.3), (null, null, 'zz', 4.4);
+    insert into public.customers values (10, 'DE', 'a', 1.25), (11, 'DE', 'b', 2.25), (12, 'FR', 'a', 3.25), (null, null, 'zz', 4.25);
     create table public.nobody (id int, total int);
 ";
 
@@ -37,7 +37,7 @@ fn customers() -> DataFrame {
         Column::new("id".into(), [Some(10i64), Some(11), Some(12), None].as_slice()),
         Column::new("country".into(), [Some("DE"), Some("DE"), Some("FR"), None].as_slice()),
         Column::new("part".into(), ["a", "b", "a", "zz"].as_slice()),
-        Column::new("total".into(), [1.1, 2.2, 3.3, 4.4].as_slice()),
+        Column::new("total".into(), [1.25, 2.25, 3.25, 4.25].as_slice()),
     ];
     DataFrame::new(4, columns).expect("a frame")
 }
@@ -65,7 +65,7 @@ const CHECKS: &str = "
   - expect_table_row_count_to_agree_with: { id: rows, dataset: public.customers, tolerance: 1 }
   - expect_table_row_count_to_agree_with: { id: rows_percent, dataset: public.customers, tolerance: 50 % }
   - expect_table_row_count_to_agree_with: { id: some_rows, dataset: public.customers, other_when: part <> 'zz', when: id < 4 }
-  - expect_column_sum_to_agree_with: { id: sum, column: total, dataset: public.customers, tolerance: 0.05 }
+  - expect_column_sum_to_agree_with: { id: sum, column: total, dataset: public.customers, tolerance: 0.06 }
   - expect_column_sum_to_agree_with: { id: sum_exact, column: total, dataset: public.customers }
   - expect_column_sum_to_agree_with: { id: no_sum, column: total, dataset: public.nobody, when: id = 5 }
   - expect_column_sum_to_agree_with: { id: nothing_there, column: total, dataset: public.nobody, tolerance: 50 % }
