@@ -1,10 +1,12 @@
 //! What can be expected of a dataset: Great Expectations' types, grouped by what they look at.
 
 mod catalogue;
+mod other;
 
-use crate::{expression::Expression, text::TextTest, value::Scalar};
+use crate::{contract::Contract, expression::Expression, postgres::Table, text::TextTest, value::Scalar};
 
 pub use catalogue::{Entry, catalogue};
+pub use other::{Deviation, Measure, OtherDataset};
 
 /// An expectation with its arguments.
 #[derive(Debug, Clone)]
@@ -155,8 +157,28 @@ pub enum Expectation {
     },
     /// The number of rows is that of another table.
     OtherRowCount {
-        /// Its name, after its schema and a dot if that is another.
-        table: String,
+        /// The table; one of the same schema where it names none.
+        table: Table,
+    },
+    /// Values are among those of another dataset; rows where one is null are left out (SQL's `match simple`).
+    ExistsIn {
+        /// One column, or several that are a key together.
+        columns: Vec<String>,
+        /// The other dataset.
+        other: OtherDataset,
+        /// As many columns of it.
+        other_columns: Vec<String>,
+    },
+    /// A number is that of another dataset, or near.
+    Agrees {
+        /// The number.
+        measure: Measure,
+        /// The other dataset.
+        other: OtherDataset,
+        /// Only rows of it for which this is true count.
+        other_when: Option<Expression>,
+        /// How near.
+        deviation: Deviation,
     },
     /// A query finds no rows.
     UnexpectedRows {
@@ -180,6 +202,8 @@ pub enum Expectation {
         /// The columns; where absent, they are only told.
         columns: Option<Vec<String>>,
     },
+    /// The columns are what a contract says.
+    Contract(Contract),
     /// The column is of one of these types.
     OfType {
         /// The column.
@@ -387,7 +411,13 @@ impl Expectation {
                 | Self::DistinctWithinRow { .. }
                 | Self::RowSum { .. }
                 | Self::Row { .. }
+                | Self::ExistsIn { .. }
         )
+    }
+
+    /// Whether it can be asked of each group of rows by itself.
+    pub fn is_about_groups(&self) -> bool {
+        self.is_about_rows() || matches!(self, Self::Aggregate { .. } | Self::RowCount { .. })
     }
 
     /// The columns that it looks at.
@@ -412,12 +442,16 @@ impl Expectation {
             Self::PairGreater { a, b, .. } | Self::PairEqual { a, b, .. } | Self::PairInSet { a, b, .. } => {
                 vec![a.clone(), b.clone()]
             }
-            Self::Unique { columns, .. } | Self::DistinctWithinRow { columns, .. } | Self::RowSum { columns, .. } => {
-                columns.clone()
-            }
+            Self::Unique { columns, .. }
+            | Self::DistinctWithinRow { columns, .. }
+            | Self::RowSum { columns, .. }
+            | Self::ExistsIn { columns, .. } => columns.clone(),
+            Self::Agrees { measure: Measure::Sum { column, .. }, .. } => vec![column.clone()],
             Self::Row { condition } => condition.columns().into_iter().map(str::to_owned).collect(),
             Self::RowCount { .. }
+            | Self::Contract(_)
             | Self::OtherRowCount { .. }
+            | Self::Agrees { measure: Measure::Rows, .. }
             | Self::UnexpectedRows { .. }
             | Self::ColumnCount { .. }
             | Self::ColumnSet { .. }

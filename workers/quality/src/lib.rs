@@ -5,6 +5,8 @@
 //! rule means the same on a Parquet file and in Postgres. This crate never moves, changes or publishes a row.
 
 pub mod anomaly;
+mod beside;
+mod contract;
 mod data;
 pub mod expectation;
 pub mod expression;
@@ -23,14 +25,20 @@ mod value;
 pub mod versions;
 mod watch;
 
+pub use beside::Beside;
+pub use contract::{
+    ColumnPolicy, Contract, Field, FieldType, OrderPolicy, TypePolicy, contract_of_frame, contract_of_table,
+};
 pub use data::read_file;
-pub use frame::{Opened, evaluate_file, evaluate_frame, profile_file, profile_frame};
+pub use frame::{
+    Opened, evaluate_file, evaluate_file_beside, evaluate_frame, evaluate_frame_beside, profile_file, profile_frame,
+};
 pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
 pub use postgres::{BrokenRows, QualityError, Table, broken_rows, evaluate_table, profile_columns, profile_table};
 pub use record::{RunRef, record};
 pub use report::validation_result;
 pub use suggest::Suggestion;
-pub use suite::{Check, OnFail, Profiled, Severity, Suite, Watched};
+pub use suite::{Check, OnFail, Profiled, Severity, Suite, Tolerance, Watched};
 pub use text::{JsonSchema, TextTest, TimeFormat};
 pub use value::Scalar;
 pub use watch::{ANOMALY, Batch, Numbers, keep_numbers, watch};

@@ -103,6 +103,23 @@ impl CheckOutcome {
         }
     }
 
+    /// Of a check that is asked of groups: how many did not hold, and the worst three with their numbers.
+    pub fn groups(&self) -> Option<String> {
+        let groups = self.observed.get("groups")?;
+        let one = |group: &Value| {
+            let key: Vec<_> = group["group"].as_object().into_iter().flatten().map(|(_, value)| plain(value)).collect();
+            let numbers = match group["unexpected_count"].as_u64() {
+                Some(bad) => format!("{bad} of {} rows", group["element_count"]),
+                None => plain(&group["observed_value"]),
+            };
+            format!("{}: {numbers}", key.join(", "))
+        };
+        let worst: Vec<_> = groups["worst"].as_array().into_iter().flatten().take(3).map(one).collect();
+        let failed = groups["failed"].as_u64().unwrap_or_default();
+        let of = format!("{failed} of {} groups by {}", groups["count"], list(&groups["by"]));
+        Some(if worst.is_empty() { of } else { format!("{of}, worst {}", worst.join("; ")) })
+    }
+
     /// One line for logs and people: the id, the outcome and the numbers that matter.
     pub fn summary(&self) -> String {
         let mut text = format!("{} {}", self.id, self.outcome);
@@ -110,13 +127,26 @@ impl CheckOutcome {
             text.push_str(&format!(": {error}"));
         } else if let Some(reason) = self.observed["reason"].as_str() {
             text.push_str(&format!(": {reason}"));
+        } else if let Some(groups) = self.groups() {
+            text.push_str(&format!(": {groups}"));
         } else if let Some(unexpected) = self.observed["unexpected_count"].as_u64() {
             text.push_str(&format!(": {unexpected} of {} rows", self.observed["element_count"]));
+            if let Some(allowed) = self.observed["allowed_count"].as_u64() {
+                text.push_str(&format!(", {allowed} allowed"));
+            }
         } else if let Some(value) = self.observed.get("observed_value") {
             text.push_str(&format!(": {value}"));
         }
         text
     }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn list(names: &Value) -> String {
+    names.as_array().into_iter().flatten().map(plain).collect::<Vec<_>>().join(", ")
 }
 
 /// Rows that broke row checks, by their index in the frame, each with the ids of all the rules that it broke.

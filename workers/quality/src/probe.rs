@@ -1,12 +1,15 @@
 //! What an engine must count for a check, and how the counts are judged. Nothing here knows an engine.
 
 mod divergence;
+mod groups;
 mod judge;
+mod others;
 
 use serde_json::{Value, json};
 
 use crate::{
-    expectation::{Bounds, Divergence, Expectation, Ignore, Metric, Partition, SetRelation},
+    contract::{Change, Field, changes},
+    expectation::{Bounds, Divergence, Expectation, Ignore, Measure, Metric, OtherDataset, Partition, SetRelation},
     expression::{Comparison, Expression},
     outcome::Outcome,
     suite::Check,
@@ -15,10 +18,12 @@ use crate::{
 };
 
 pub(crate) use divergence::judge_histogram;
+pub(crate) use groups::Groups;
 pub(crate) use judge::{
-    Frequencies, divide, judge_aggregate, judge_count, judge_frequencies, judge_other_count, judge_quantiles,
-    judge_rows, judge_unexpected_rows, sample, verdict,
+    Frequencies, divide, judge_aggregate, judge_contract, judge_count, judge_frequencies, judge_quantiles, judge_rows,
+    judge_unexpected_rows, sample, verdict,
 };
+pub(crate) use others::{Agreement, Measured, Reference, judge_agreement};
 
 /// How many unexpected values a result shows.
 pub(crate) const SAMPLES: usize = 20;
@@ -39,8 +44,10 @@ pub(crate) enum Probe {
     /// How many rows meet each condition: the first is that the column has a value, the others that it lies below an
     /// edge of a bin.
     Histogram { conditions: Vec<Expression>, divergence: Divergence },
-    /// The number of rows of another table, beside that of this one. Only Postgres has other tables.
-    OtherRowCount(String),
+    /// How the columns differ from a contract, and the columns that may have no null.
+    Contract { changes: Vec<Change>, not_null: Vec<String> },
+    /// A number of this dataset, beside that of another one.
+    Agreement { measure: Measure, other: OtherDataset, when: Option<Expression>, judged: Agreement },
     /// The rows that a query finds. Only Postgres runs one.
     UnexpectedRows(String),
     /// Decided by the columns alone.
@@ -78,6 +85,8 @@ pub(crate) enum Unexpected {
     Where(Expression),
     /// Those that have the same values in these columns as another row that is considered.
     Duplicates(Vec<String>),
+    /// Those with keys that another dataset lacks.
+    Absent(Reference),
     /// Those with a value this many sample standard deviations, or more, from the mean of the rows considered. Where
     /// all values are one, there is none.
     Outliers { column: String, threshold: f64, double_sided: bool },
@@ -86,7 +95,7 @@ pub(crate) enum Unexpected {
 }
 
 /// What was counted for a row check.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RowCounts {
     /// Rows that `when` lets in.
     pub(crate) elements: u64,
@@ -105,6 +114,9 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
         if !matches!(check.expectation, Expectation::ColumnExists { .. }) {
             schema.get(&name)?;
         }
+    }
+    for name in &check.group_by {
+        schema.get(name)?;
     }
     let column = |name: &String| Expression::column(name.clone());
     let present = |name: &String| column(name).is_not_null();
@@ -229,7 +241,34 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
             rows(condition.clone().is_not_null(), condition.clone().is_not_true(), columns)
         }
         Expectation::RowCount { bounds } => Ok(Probe::RowCount(bounds.clone())),
-        Expectation::OtherRowCount { table } => Ok(Probe::OtherRowCount(table.clone())),
+        Expectation::Contract(contract) => {
+            let there = |field: &&Field| !field.nullable && schema.column(&field.name).is_ok();
+            let not_null = contract.fields.iter().filter(there).map(|field| field.name.clone()).collect();
+            Ok(Probe::Contract { changes: changes(contract, schema), not_null })
+        }
+        Expectation::OtherRowCount { table } => Ok(Probe::Agreement {
+            measure: Measure::Rows,
+            other: OtherDataset::Table(table.clone()),
+            when: None,
+            judged: Agreement::Equal,
+        }),
+        Expectation::ExistsIn { columns, other, other_columns } => Ok(Probe::Rows(RowProbe {
+            considered: considered(columns, Ignore::AnyNull),
+            unexpected: Unexpected::Absent(Reference {
+                columns: columns.clone(),
+                other: other.clone(),
+                other_columns: other_columns.clone(),
+            }),
+            columns: columns.clone(),
+            tells_missing: true,
+        })),
+        Expectation::Agrees { measure, other, other_when, deviation } => {
+            if let Measure::Sum { column, .. } = measure {
+                numbers(column, schema)?;
+            }
+            let (measure, other, when) = (measure.clone(), other.clone(), other_when.clone());
+            Ok(Probe::Agreement { measure, other, when, judged: Agreement::Within(deviation.clone()) })
+        }
         Expectation::UnexpectedRows { query } => Ok(Probe::UnexpectedRows(query.clone())),
         Expectation::Aggregate { column, metric, bounds } => {
             let kind = schema.get(column)?;
@@ -313,7 +352,8 @@ pub(crate) fn probe(check: &Check, schema: &Schema) -> Result<Probe, String> {
     }
 }
 
-fn numbers(column: &str, schema: &Schema) -> Result<(), String> {
+/// Whether a column can be summed up.
+pub(crate) fn numbers(column: &str, schema: &Schema) -> Result<(), String> {
     match schema.get(column)?.summed_as() {
         Some(_) => Ok(()),
         None => Err(format!("`{column}` does not hold numbers")),

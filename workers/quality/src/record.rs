@@ -28,6 +28,12 @@ pub async fn record(
     let of = |part: fn(&CheckOutcome) -> String| evaluation.checks.iter().map(part).collect::<Vec<_>>();
     let observed: Vec<Value> = evaluation.checks.iter().map(|check| without_nul(&check.observed)).collect();
     let milliseconds: Vec<f64> = evaluation.checks.iter().map(|check| check.duration.as_secs_f64() * 1e3).collect();
+    let (mut owners, mut tags) = (Vec::new(), Vec::new());
+    for outcome in &evaluation.checks {
+        let check = suite.checks.iter().find(|check| check.id == outcome.id);
+        owners.push(check.map_or(suite.owner.as_deref(), |check| suite.owner_of(check)).map(str::to_owned));
+        tags.push(Value::from(check.map_or_else(|| suite.tags.clone(), |check| suite.tags_of(check))));
+    }
     sqlx::query(include_str!("../../../sql/quality/record.sql"))
         .bind(run.run_id)
         .bind(&run.task)
@@ -40,6 +46,8 @@ pub async fn record(
         .bind(of(|check| check.on_fail.as_str().to_owned()))
         .bind(observed)
         .bind(milliseconds)
+        .bind(owners)
+        .bind(tags)
         .execute(connection)
         .await?;
     Ok(())

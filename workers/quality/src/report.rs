@@ -10,7 +10,7 @@ use crate::{Check, CheckOutcome, Evaluation, Outcome, Suite, Verdict};
 /// A check whose failure only warns is a failed result, but does not unmake the whole's `success`.
 pub fn validation_result(suite: &Suite, evaluation: &Evaluation) -> Value {
     let results: Vec<_> =
-        suite.checks.iter().zip(&evaluation.checks).map(|(check, outcome)| result(check, outcome)).collect();
+        suite.checks.iter().zip(&evaluation.checks).map(|(check, outcome)| result(suite, check, outcome)).collect();
     let evaluated = evaluation.checks.len();
     let unsuccessful = evaluation.checks.iter().filter(|check| !success(check)).count();
     let percent =
@@ -38,7 +38,7 @@ fn success(check: &CheckOutcome) -> bool {
     matches!(check.outcome, Outcome::Passed | Outcome::Vacuous)
 }
 
-fn result(check: &Check, outcome: &CheckOutcome) -> Value {
+fn result(suite: &Suite, check: &Check, outcome: &CheckOutcome) -> Value {
     let error = outcome.observed.get("error").cloned();
     let result = if error.is_some() { Value::Object(Map::new()) } else { outcome.observed.clone() };
     json!({
@@ -47,7 +47,12 @@ fn result(check: &Check, outcome: &CheckOutcome) -> Value {
             "type": check.expectation_type,
             "kwargs": check.arguments,
             "id": check.id,
-            "meta": { "on_fail": outcome.on_fail, "description": check.description },
+            "meta": {
+                "on_fail": outcome.on_fail,
+                "description": check.description,
+                "owner": suite.owner_of(check),
+                "tags": suite.tags_of(check),
+            },
             "severity": check.severity,
         },
         "result": result,

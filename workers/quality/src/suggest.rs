@@ -8,7 +8,7 @@
 mod bounds;
 mod notes;
 mod propose;
-mod yaml;
+pub(crate) mod yaml;
 
 use serde_json::{Value, json};
 use workflow::diagnostic::Diagnostic;

@@ -4,6 +4,7 @@ mod great_expectations;
 mod parameter;
 mod read;
 mod rows;
+mod tolerance;
 mod watched;
 
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -12,9 +13,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use tolerance::Tolerance;
 pub use watched::{Profiled, Watched};
 
-use crate::{expectation::Expectation, expression::Expression};
+use crate::{
+    expectation::{Expectation, OtherDataset},
+    expression::Expression,
+};
 
 /// The checks of one dataset.
 #[derive(Debug, Clone)]
@@ -25,6 +30,8 @@ pub struct Suite {
     pub description: String,
     /// Who answers for it.
     pub owner: Option<String>,
+    /// What it belongs to, for people who run or list some suites only.
+    pub tags: Vec<String>,
     /// What a failed check does that says nothing itself; a gate may say otherwise ([`Suite::with_default`]).
     pub on_fail: Option<OnFail>,
     /// SHA-256 of its content, in hex: which version of the suite a load passed. Comments and layout do not count.
@@ -53,14 +60,21 @@ pub struct Check {
     pub arguments: Value,
     /// The arguments, read.
     pub expectation: Expectation,
-    /// The least fraction of rows that must meet a row expectation; 1 where not given.
-    pub mostly: f64,
+    /// How many rows may break a row expectation.
+    pub tolerance: Tolerance,
+    /// The columns whose values make the groups that it is asked of, each as if it were the whole; none where it is
+    /// asked of all rows together. A null makes a group too.
+    pub group_by: Vec<String>,
     /// What its failure does; the suite's where absent.
     pub on_fail: Option<OnFail>,
     /// How bad a failure is, for people and alerts.
     pub severity: Severity,
     /// Why it must hold.
     pub description: Option<String>,
+    /// Who answers for it; the suite's owner where absent.
+    pub owner: Option<String>,
+    /// What it belongs to, beside the suite's tags.
+    pub tags: Vec<String>,
     /// Only rows for which this is true are looked at.
     pub when: Option<Expression>,
     /// Why its arguments could not be computed ([`Suite::at`]); it is errored then.
@@ -131,6 +145,33 @@ impl Suite {
         self
     }
 
+    /// The same suite with no other checks than those of one of these tags; all where there is none.
+    #[must_use]
+    pub fn tagged(mut self, tags: &[String]) -> Self {
+        let of_suite = self.tags.iter().any(|tag| tags.contains(tag));
+        self.checks.retain(|check| tags.is_empty() || of_suite || check.tags.iter().any(|tag| tags.contains(tag)));
+        self
+    }
+
+    /// The tags of a check, its suite's first.
+    pub fn tags_of(&self, check: &Check) -> Vec<String> {
+        let own = check.tags.iter().filter(|tag| !self.tags.contains(tag));
+        self.tags.iter().chain(own).cloned().collect()
+    }
+
+    /// Who answers for a check.
+    pub fn owner_of<'a>(&'a self, check: &'a Check) -> Option<&'a str> {
+        check.owner.as_deref().or(self.owner.as_deref())
+    }
+
+    /// The other datasets that its checks compare with.
+    pub fn others(&self) -> impl Iterator<Item = &OtherDataset> {
+        self.checks.iter().filter_map(|check| match &check.expectation {
+            Expectation::ExistsIn { other, .. } | Expectation::Agrees { other, .. } => Some(other),
+            _ => None,
+        })
+    }
+
     /// What a failure of `check` does: its own `on_fail`, else the suite's, else `fail`. A check that is not about
     /// single rows cannot quarantine any, so there an inherited `quarantine` means `fail`.
     pub fn policy(&self, check: &Check) -> OnFail {
@@ -158,7 +199,7 @@ impl Suite {
         let mut names: Vec<String> = Vec::new();
         for check in &self.checks {
             let when = check.when.iter().flat_map(Expression::columns).map(str::to_owned);
-            for name in check.expectation.columns().into_iter().chain(when) {
+            for name in check.expectation.columns().into_iter().chain(when).chain(check.group_by.iter().cloned()) {
                 if !names.contains(&name) {
                     names.push(name);
                 }

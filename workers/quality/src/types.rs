@@ -344,6 +344,11 @@ fn unify(a: Type, b: Type) -> Result<Type, String> {
     })
 }
 
+/// The type that values of both are compared in.
+pub(crate) fn common(a: Type, b: Type) -> Result<Type, String> {
+    unify(a, b)
+}
+
 /// A constant as a value of `kind`, where it can be one; else as it is. Text that stands for no date is an error.
 fn fit(value: &Scalar, kind: Type) -> Result<Scalar, String> {
     let midnight = |date: &chrono::NaiveDate| date.and_hms_opt(0, 0, 0).ok_or("no midnight");

@@ -91,6 +91,29 @@ impl Scalar {
         }
     }
 
+    /// One number less another: exact for decimals as long as 38 digits hold it.
+    pub(crate) fn minus(&self, other: &Self) -> Self {
+        if let (Self::Decimal { units: a, scale: s }, Self::Decimal { units: b, scale: t }) = (self, other) {
+            let scale = (*s).max(*t);
+            let align = |units: i128, own: u32| 10i128.checked_pow(scale - own).and_then(|p| units.checked_mul(p));
+            if let (Some(a), Some(b)) = (align(*a, *s), align(*b, *t))
+                && let Some(units) = a.checked_sub(b)
+            {
+                return Self::Decimal { units, scale };
+            }
+        }
+        Self::Float(self.as_f64().unwrap_or(f64::NAN) - other.as_f64().unwrap_or(f64::NAN))
+    }
+
+    /// The same number without its sign.
+    pub(crate) fn absolute(&self) -> Self {
+        match self {
+            Self::Decimal { units, scale } => Self::Decimal { units: units.saturating_abs(), scale: *scale },
+            Self::Float(value) => Self::Float(value.abs()),
+            other => other.clone(),
+        }
+    }
+
     /// How two values compare; `None` where their types do not. NaN is above all numbers and equal to itself, as
     /// in Postgres.
     pub fn compare(&self, other: &Self) -> Option<Ordering> {

@@ -1,6 +1,7 @@
 //! Task kinds: one file each, one line each in the CLI's registry.
 
 pub mod alert_low_stock;
+pub mod beside;
 pub mod command;
 pub mod delivery;
 pub mod export;

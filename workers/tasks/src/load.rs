@@ -26,6 +26,7 @@ use workflow::{
 };
 
 pub use self::gate::Gate;
+use crate::beside::beside;
 
 /// The kind.
 pub struct Load {
@@ -130,7 +131,10 @@ impl TaskKind for Load {
         };
         let staged = Staged::stage(&self.pool, &self.lake, request.clone()).await?;
         let (audit, refusal) = match (&config.gate, suite) {
-            (Some(gate), Some(suite)) => gate.audit(suite, &self.lake, &staged, &request, task).await?,
+            (Some(gate), Some(suite)) => {
+                let beside = beside(Some(self.pool.clone()), self.lake.clone(), &self.project);
+                gate.audit(suite, beside, &self.lake, &staged, &request, task).await?
+            }
             _ => (Audit::unchecked(), String::new()),
         };
         let outcome = staged.publish(audit).await?;

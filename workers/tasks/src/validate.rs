@@ -23,7 +23,10 @@ use workflow::{
     kind::{Reference, Target, TaskContext, TaskKind},
 };
 
-use crate::watching::{self, LookedAt, Watching};
+use crate::{
+    beside::beside,
+    watching::{self, LookedAt, Watching},
+};
 
 /// The kind.
 pub struct Validate {
@@ -165,6 +168,7 @@ impl Validate {
     ) -> Result<(LookedAt<'static>, Evaluation), TaskError> {
         let lake = self.lake.clone();
         let dataset = manifest.dataset.clone();
+        let beside = beside(Some(self.pool.clone()), lake.clone(), &self.project);
         let evaluated = tokio::task::spawn_blocking(move || {
             let mut frame = DataFrame::empty();
             for file in &manifest.files {
@@ -177,7 +181,8 @@ impl Validate {
                 }
             }
             let frame = frame.drop_many([SOURCE_FILE, SOURCE_LINE]);
-            Ok::<_, WarehouseError>((suite.watched.profile_frame(&frame), quality::evaluate_frame(&suite, &frame)))
+            let profile = suite.watched.profile_frame(&frame);
+            Ok::<_, WarehouseError>((profile, quality::evaluate_frame_beside(&suite, &frame, &beside)))
         });
         let (profile, evaluation) = evaluated.await.map_err(WarehouseError::from)??;
         Ok((LookedAt { dataset, rows: None, profile, notify: &[] }, evaluation))

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "archive", include_str!("../../../sql/platform/0010_archive.sql")),
     (11, "counted", include_str!("../../../sql/platform/0011_counted.sql")),
     (12, "reconcile", include_str!("../../../sql/platform/0012_reconcile.sql")),
+    (13, "check_owners", include_str!("../../../sql/platform/0013_check_owners.sql")),
     (14, "replay", include_str!("../../../sql/platform/0014_replay.sql")),
     (15, "suites", include_str!("../../../sql/platform/0015_suites.sql")),
     (16, "profiles", include_str!("../../../sql/platform/0016_profiles.sql")),

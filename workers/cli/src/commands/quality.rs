@@ -1,5 +1,6 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
+mod contract;
 mod docs;
 mod history;
 mod profile;
@@ -14,7 +15,9 @@ use std::{
 };
 
 use clap::Subcommand;
-use quality::{CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict};
+use quality::{
+    Beside, CheckOutcome, Evaluation, Outcome, QualityError, Suite, Table, Verdict, expectation::OtherDataset,
+};
 use serde_json::json;
 
 use crate::{
@@ -38,6 +41,8 @@ enum Command {
     Profile(profile::Args),
     /// Propose a suite for a file or a table, with the evidence, and print it as YAML
     Suggest(suggest::Args),
+    /// Print the columns of a file or a table as a contract: types, order and which hold no nulls
+    Contract(contract::Args),
     /// Show the rows that gates held back, with every rule that they broke
     Quarantine(quarantine::Args),
     /// Take rows that a gate held back through it again, corrected or judged by a suite that has changed: 3 if some stay
@@ -63,6 +68,9 @@ struct RunArgs {
     /// A Parquet or CSV file, a folder of Parquet files, or `schema.table`
     #[arg(long, value_name = "PATH|TABLE")]
     data: String,
+    /// Only checks with this tag, their own or the suite's; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// Print the result in the shape of Great Expectations' validation result
     #[arg(long)]
     json: bool,
@@ -70,6 +78,9 @@ struct RunArgs {
 
 #[derive(clap::Args)]
 struct ListArgs {
+    /// Only suites with a check of this tag; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -80,6 +91,7 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
         Command::Run(args) => evaluate(&args, ctx).await,
         Command::Profile(args) => profile::run(&args, ctx).await,
         Command::Suggest(args) => suggest::run(&args, ctx).await,
+        Command::Contract(args) => contract::run(&args, ctx).await,
         Command::Quarantine(args) => Box::pin(ctx.answered(quarantine::run(&args, ctx))).await,
         Command::Replay(args) => Box::pin(ctx.answered(replay::replay(&args, ctx))).await,
         Command::Dismiss(args) => Box::pin(ctx.answered(replay::dismiss(&args, ctx))).await,
@@ -93,6 +105,13 @@ pub(crate) async fn run(args: Args, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
     let suite = find_suite(&args.suite, &ctx.dir)?;
+    let known: Vec<_> = suite.checks.iter().flat_map(|check| suite.tags_of(check)).collect();
+    let suite = suite.tagged(&args.tag);
+    if !args.tag.is_empty() && suite.checks.is_empty() {
+        let hint = workflow::diagnostic::did_you_mean(&args.tag[0], known.iter().map(String::as_str));
+        let message = format!("no check of the suite `{}` is tagged {}", suite.name, args.tag.join(" or "));
+        return Err(Failure::usage_hint(message, hint).into());
+    }
     let evaluation = evaluate_data(&suite, &args.data, ctx).await?;
     if args.json {
         output::json(&quality::validation_result(&suite, &evaluation))?;
@@ -105,7 +124,7 @@ async fn evaluate(args: &RunArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
 
 async fn evaluate_data(suite: &Suite, data: &str, ctx: &Context) -> anyhow::Result<Evaluation> {
     match find_file(data, &ctx.dir) {
-        Some(path) => on_file(suite.clone(), path).await,
+        Some(path) => on_file(suite.clone(), path, ctx).await,
         None => on_table(suite, data, ctx).await,
     }
 }
@@ -134,9 +153,17 @@ fn find_file(data: &str, dir: &Path) -> Option<PathBuf> {
     [PathBuf::from(data), dir.join(data)].into_iter().find(|path| path.exists())
 }
 
-async fn on_file(suite: Suite, path: PathBuf) -> anyhow::Result<Evaluation> {
+async fn on_file(suite: Suite, path: PathBuf, ctx: &Context) -> anyhow::Result<Evaluation> {
+    // A file alone asks no service.
+    let beside = if suite.others().next().is_some() {
+        let tables = suite.others().any(|other| matches!(other, OtherDataset::Table(_)));
+        let pool = if tables { Some(ctx.postgres().await?) } else { None };
+        tasks::beside::beside(pool, ctx.lake()?, &ctx.dir)
+    } else {
+        Beside::default()
+    };
     let evaluated = tokio::task::spawn_blocking(move || {
-        quality::evaluate_file(&suite, &path).map_err(|error| unreadable(&path, &error))
+        quality::evaluate_file_beside(&suite, &path, &beside).map_err(|error| unreadable(&path, &error))
     });
     Ok(evaluated.await??)
 }
@@ -198,6 +225,10 @@ fn detail(check: &CheckOutcome) -> String {
     if let Some(error) = observed["error"].as_str() {
         return error.to_owned();
     }
+    if let Some(groups) = check.groups() {
+        return groups;
+    }
+    let allowed = observed["allowed_count"].as_u64().map(|allowed| format!(" ({allowed} allowed)")).unwrap_or_default();
     match observed["unexpected_count"].as_u64() {
         Some(0) => format!("none of {} rows", observed["element_count"]),
         Some(count) => {
@@ -208,14 +239,16 @@ fn detail(check: &CheckOutcome) -> String {
                 .take(3)
                 .map(ToString::to_string)
                 .collect();
-            format!("{count} of {} rows: {}", observed["element_count"], samples.join(", "))
+            format!("{count} of {} rows{allowed}: {}", observed["element_count"], samples.join(", "))
         }
         None => observed["observed_value"].to_string(),
     }
 }
 
 fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
-    let suites = files::read_suites(&ctx.dir).map_err(Failure::Files)?;
+    let mut suites = files::read_suites(&ctx.dir).map_err(Failure::Files)?;
+    suites = suites.into_iter().map(|(name, suite)| (name, suite.tagged(&args.tag))).collect();
+    suites.retain(|_, suite| args.tag.is_empty() || !suite.checks.is_empty());
     if args.json {
         let all: Vec<_> = suites
             .values()
@@ -224,12 +257,16 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
                     "suite": suite.name,
                     "description": suite.description,
                     "owner": suite.owner,
+                    "tags": suite.tags,
                     "hash": suite.hash,
                     "checks": suite.checks.iter().map(|check| json!({
                         "id": check.id,
                         "expectation": check.expectation_type,
                         "on_fail": suite.policy(check),
                         "severity": check.severity,
+                        "description": check.description,
+                        "owner": suite.owner_of(check),
+                        "tags": suite.tags_of(check),
                     })).collect::<Vec<_>>(),
                     "anomalies": suite.watched.rules.iter().map(|rule| json!({
                         "id": rule.id,
@@ -245,11 +282,28 @@ fn list(args: &ListArgs, ctx: &Context) -> anyhow::Result<ExitCode> {
         let rows: Vec<_> = suites
             .values()
             .map(|suite| {
-                let (checks, anomalies) = (suite.checks.len(), suite.watched.rules.len());
-                vec![suite.name.clone(), checks.to_string(), anomalies.to_string(), suite.description.clone()]
+                vec![
+                    suite.name.clone(),
+                    suite.checks.len().to_string(),
+                    suite.watched.rules.len().to_string(),
+                    suite.owner.clone().unwrap_or_default(),
+                    tags(suite).join(", "),
+                    suite.description.clone(),
+                ]
             })
             .collect();
-        output::table(&["suite", "checks", "anomalies", "description"], &rows);
+        output::table(&["suite", "checks", "anomalies", "owner", "tags", "description"], &rows);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// All tags of a suite and its checks, each once.
+fn tags(suite: &Suite) -> Vec<String> {
+    let mut all = suite.tags.clone();
+    for tag in suite.checks.iter().flat_map(|check| &check.tags) {
+        if !all.contains(tag) {
+            all.push(tag.clone());
+        }
+    }
+    all
 }

@@ -69,3 +69,38 @@ fn a_suite_that_changes_is_told_version_by_version() {
     let unknown = project.sluice(["quality", "diff", "sales", "zzz"]);
     assert!(text(&unknown).contains("`sluice quality versions sales` lists them"), "{}", text(&unknown));
 }
+
+#[test]
+fn a_contract_is_printed_and_kept_and_tags_choose_checks() {
+    let project = Project::example();
+    project.write("march.csv", &orders(1, false));
+    let printed = project.sluice(["quality", "contract", "--data", "march.csv", "--name", "columns"]);
+    assert!(printed.status.success(), "{}", text(&printed));
+    let contract = String::from_utf8(printed.stdout).expect("UTF-8");
+    assert!(contract.contains("- { name: placed, type: date, nullable: false }"), "{contract}");
+    project.write("quality/columns.yaml", &contract);
+    let kept = project.sluice(["quality", "run", "columns", "--data", "march.csv"]);
+    assert!(kept.status.success(), "{}", text(&kept));
+
+    project.write("april.csv", &orders(101, true).replace("id,status,placed", "id,state,placed"));
+    let broken = project.sluice(["quality", "run", "columns", "--data", "april.csv"]);
+    assert_eq!(broken.status.code(), Some(3));
+    assert!(text(&broken).contains("`status` is gone; `state` is new, text"), "{}", text(&broken));
+
+    let suite = "suite: tagged
+owner: shop@example.org
+checks:
+  - expect_column_values_to_exist_in: { column: id, dataset: march.csv, tags: [finance] }
+  - expect_column_values_to_be_between: { column: id, max_value: 0, group_by: status }
+";
+    project.write("quality/tagged.yaml", suite);
+    let finance = project.sluice(["quality", "run", "tagged", "--data", "march.csv", "--tag", "finance"]);
+    assert!(finance.status.success(), "{}", text(&finance));
+    let all = text(&project.sluice(["quality", "run", "tagged", "--data", "march.csv"]));
+    assert!(all.contains("2 of 2 groups by status, worst open: 50 of 50 rows; paid: 50 of 50 rows"), "{all}");
+    let none = project.sluice(["quality", "run", "tagged", "--data", "march.csv", "--tag", "finances"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none).contains("did you mean `finance`?"), "{}", text(&none));
+    let listed = project.json(["quality", "list", "--tag", "finance", "--json"]);
+    assert_eq!(listed[0]["checks"][0]["owner"], "shop@example.org", "{listed}");
+}

@@ -1,9 +1,10 @@
-//! Every expectation by the name and the arguments that it has in Great Expectations 1.x, a file a family.
+//! Every expectation by its name and arguments, those of Great Expectations 1.x where it has them, a file a family.
 
 mod aggregate;
 mod arguments;
 mod columns;
 mod distribution;
+mod others;
 mod table;
 mod text;
 mod values;
@@ -32,7 +33,15 @@ impl std::fmt::Debug for Entry {
 
 /// All expectation types that suites may use.
 pub fn catalogue() -> impl Iterator<Item = &'static Entry> + Clone {
-    [values::ENTRIES, text::ENTRIES, columns::ENTRIES, aggregate::ENTRIES, distribution::ENTRIES, table::ENTRIES]
-        .into_iter()
-        .flatten()
+    [
+        values::ENTRIES,
+        text::ENTRIES,
+        columns::ENTRIES,
+        aggregate::ENTRIES,
+        distribution::ENTRIES,
+        table::ENTRIES,
+        others::ENTRIES,
+    ]
+    .into_iter()
+    .flatten()
 }

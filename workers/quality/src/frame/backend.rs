@@ -60,7 +60,11 @@ pub(super) fn stored(dtype: &DataType) -> Stored {
         DataType::List(_) => "list",
         _ => "",
     };
-    Stored::new(dtype.to_string(), class, false)
+    let digits = match dtype {
+        DataType::Decimal(digits, scale) => u32::try_from(*digits).ok().zip(u32::try_from(*scale).ok()),
+        _ => None,
+    };
+    Stored::new(dtype.to_string(), class, false).with_digits(digits)
 }
 
 fn dtype(kind: Type) -> DataType {

@@ -3,7 +3,9 @@
 
 mod backend;
 mod batches;
+mod groups;
 mod opened;
+mod others;
 mod profile;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -15,19 +17,22 @@ use polars::prelude::{
 use serde_json::Value;
 
 use crate::{
-    expectation::Metric,
+    beside::Beside,
+    expectation::{Measure, Metric},
     expression::Expression,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
-        Frequencies, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate, judge_count,
-        judge_frequencies, judge_histogram, judge_quantiles, judge_rows, probe, verdict,
+        Frequencies, Measured, Probe, RowCounts, RowProbe, SAMPLES, Unexpected, divide, judge_aggregate,
+        judge_agreement, judge_contract, judge_count, judge_frequencies, judge_histogram, judge_quantiles, judge_rows,
+        judge_unexpected_rows, probe, verdict,
     },
     suite::{Check, OnFail, Suite},
     types::{self, Backend, Schema, Type, condition, lower},
     value::Scalar,
 };
 use backend::{Frames, kind, positional, scalar, stored};
-pub use batches::evaluate_file;
+pub use batches::{evaluate_file, evaluate_file_beside};
+use groups::GroupJob;
 pub use opened::Opened;
 pub use profile::{profile_file, profile_frame};
 
@@ -36,11 +41,18 @@ pub use profile::{profile_file, profile_frame};
 /// A check that cannot be evaluated (a missing column, a type that does not fit) is `errored` in the result; the
 /// others still count.
 pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
+    evaluate_frame_beside(suite, frame, &Beside::default())
+}
+
+/// The same where checks may compare the batch with other datasets. It blocks on them, so it must not be called from async
+/// code.
+pub fn evaluate_frame_beside(suite: &Suite, frame: &DataFrame, beside: &Beside) -> Evaluation {
     let began = Instant::now();
     let suite = &*suite.at(chrono::Utc::now());
-    let engine = Engine::new(frame);
+    let engine = Engine { beside: beside.clone(), ..Engine::new(frame) };
     let jobs: Vec<_> = suite.checks.iter().map(|check| engine.job(check)).collect();
     let counted = engine.count(&jobs);
+    let mut grouped = engine.groups(suite, &jobs);
     let share = began.elapsed().checked_div(u32::try_from(jobs.len()).unwrap_or(u32::MAX)).unwrap_or_default();
     let mut failed_rows = RowsByRule::default();
     let checks = suite
@@ -48,13 +60,22 @@ pub fn evaluate_frame(suite: &Suite, frame: &DataFrame) -> Evaluation {
         .iter()
         .zip(&jobs)
         .zip(counted)
-        .map(|((check, job), values)| {
+        .enumerate()
+        .map(|(place, ((check, job), values))| {
             let began = Instant::now();
-            let judged = engine.judge(suite, check, job, values, &mut failed_rows);
+            let judged = match (job, grouped.remove(&place)) {
+                (Ok(asked), Some(groups)) => engine.judge_groups(suite, check, asked, groups, &mut failed_rows),
+                _ => engine.judge(suite, check, job, values, &mut failed_rows),
+            };
             outcome(suite, check, judged, share + began.elapsed())
         })
         .collect();
     Evaluation::new(frame.height(), checks, failed_rows.finish())
+}
+
+/// The columns of a frame, with their types.
+pub(crate) fn frame_schema(frame: &DataFrame) -> Schema {
+    Engine::new(frame).schema
 }
 
 /// What one check asks of the shared plan.
@@ -71,6 +92,8 @@ struct Asked {
     /// The third count is that of different values, which is cheap; only where it shows that some value repeats
     /// are the repeated rows looked for.
     counts_distinct: bool,
+    /// What is asked of each group, where the check is asked of groups; nothing is asked of the shared plan then.
+    groups: Option<GroupJob>,
 }
 
 struct Engine {
@@ -78,6 +101,7 @@ struct Engine {
     schema: Schema,
     dtypes: Vec<DataType>,
     names: Vec<String>,
+    beside: Beside,
 }
 
 impl Engine {
@@ -94,7 +118,7 @@ impl Engine {
         let positions: Vec<_> = (0..frame.width()).map(positional).collect();
         // As many names as columns, each of its own: it cannot fail.
         let _ = frame.set_column_names(&positions);
-        Self { frame, schema, dtypes, names }
+        Self { frame, schema, dtypes, names, beside: Beside::default() }
     }
 
     fn backend(&self) -> Frames<'_> {
@@ -117,10 +141,13 @@ impl Engine {
             Some(when) => Some(self.mask(&Expression::IsTrue(Box::new(when.clone())))?),
             None => None,
         };
+        if !check.group_by.is_empty() {
+            return self.group_job(check, probe, within);
+        }
         let mut counts_distinct = false;
         let (counts, bad) = match &probe {
             Probe::Rows(rows) => {
-                let (mut counts, bad) = self.row_job(rows, within.as_ref())?;
+                let (mut counts, bad) = self.row_job(rows, within.as_ref(), &[])?;
                 if let Unexpected::Duplicates(columns) = &rows.unexpected
                     && let [column] = columns.as_slice()
                 {
@@ -154,40 +181,63 @@ impl Engine {
                 }
                 (counts, None)
             }
-            Probe::OtherRowCount(_) | Probe::UnexpectedRows(_) => {
-                return Err("this is about tables in Postgres; a file has no others beside it".to_owned());
+            Probe::Contract { not_null, .. } => {
+                let mut counts = Vec::new();
+                for name in not_null {
+                    let null = self.mask(&Expression::column(name.clone()).is_null())?;
+                    counts.push(within.iter().fold(null, |null, within| null.and(within.clone())).sum());
+                }
+                (counts, None)
             }
-            Probe::Decided(..) => (Vec::new(), None),
+            Probe::Agreement { measure, .. } => {
+                let mut counts = vec![row_count(within.as_ref())];
+                if let Measure::Sum { column, .. } = measure {
+                    counts.extend(self.aggregate_job(column, Metric::Sum, within.as_ref())?);
+                }
+                (counts, None)
+            }
+            Probe::UnexpectedRows(_) | Probe::Decided(..) => (Vec::new(), None),
         };
-        Ok(Asked { probe, counts, bad, within, counts_distinct })
+        Ok(Asked { probe, counts, bad, within, counts_distinct, groups: None })
     }
 
-    fn row_job(&self, rows: &RowProbe, within: Option<&Expr>) -> Result<(Vec<Expr>, Expr), String> {
+    /// The rows that a check is about; nothing where it is about all.
+    fn considered(&self, rows: &RowProbe, within: Option<&Expr>) -> Result<Option<Expr>, String> {
         let every = rows.considered == Expression::always();
-        let considered = match (every, within) {
+        Ok(match (every, within) {
             (true, None) => None,
             (true, Some(within)) => Some(within.clone()),
             (false, None) => Some(self.mask(&rows.considered)?),
             (false, Some(within)) => Some(within.clone().and(self.mask(&rows.considered)?)),
-        };
+        })
+    }
+
+    /// How many rows there are, are considered and are bad, and which are bad; what is bad beside other rows is so within
+    /// each group of `by`.
+    fn row_job(&self, rows: &RowProbe, within: Option<&Expr>, by: &[Expr]) -> Result<(Vec<Expr>, Expr), String> {
+        let considered = self.considered(rows, within)?;
         let bad = match &rows.unexpected {
             Unexpected::Where(expression) => {
                 let bad = self.mask(expression)?;
                 considered.clone().map_or_else(|| bad.clone(), |considered| considered.and(bad.clone()))
             }
             Unexpected::Duplicates(columns) => {
-                let keys: Vec<_> = columns.iter().map(|name| self.backend().key(name)).collect();
+                let keys = columns.iter().map(|name| self.backend().key(name));
+                let keys: Vec<_> = by.iter().cloned().chain(keys).collect();
                 let group = considered.clone().map_or_else(len, Expr::sum);
                 let repeated = group.over(keys).map_err(|e| e.to_string())?.gt(lit(1));
                 considered.clone().map_or_else(|| repeated.clone(), |considered| considered.and(repeated.clone()))
             }
+            Unexpected::Absent(reference) => {
+                self.absent(reference, &considered.clone().unwrap_or_else(|| lit(true)))?
+            }
             Unexpected::Outliers { column, threshold, double_sided } => {
                 let considered = considered.clone().unwrap_or_else(|| lit(true));
-                self.outliers(column, *threshold, *double_sided, &considered)?
+                self.outliers(column, *threshold, *double_sided, &considered, by)?
             }
             Unexpected::Disordered { column, descending, strictly, order_by } => {
                 let considered = considered.clone().unwrap_or_else(|| lit(true));
-                self.disordered(column, *descending, *strictly, order_by.as_deref(), &considered)?
+                self.disordered((column, *descending, *strictly), order_by.as_deref(), &considered, by)?
             }
         };
         Ok((vec![row_count(within), row_count(considered.as_ref()), bad.clone().sum()], bad))
@@ -199,11 +249,22 @@ impl Engine {
         Ok(value.cast(DataType::Float64))
     }
 
-    fn outliers(&self, column: &str, threshold: f64, both: bool, considered: &Expr) -> Result<Expr, String> {
+    fn outliers(
+        &self,
+        column: &str,
+        threshold: f64,
+        both: bool,
+        considered: &Expr,
+        by: &[Expr],
+    ) -> Result<Expr, String> {
         let value = self.number(column)?;
         let among = value.clone().filter(considered.clone());
-        let deviation = among.clone().std(1);
-        let score = (value - among.mean()) / deviation.clone();
+        let (mut mean, mut deviation) = (among.clone().mean(), among.std(1));
+        if !by.is_empty() {
+            let over = |number: Expr| number.over(by).map_err(|error| error.to_string());
+            (mean, deviation) = (over(mean)?, over(deviation)?);
+        }
+        let score = (value - mean) / deviation.clone();
         let distance =
             if both { when(score.clone().lt(lit(0.0))).then(-score.clone()).otherwise(score) } else { score };
         let far = deviation.gt(lit(0.0)).and(distance.lt(lit(threshold)).not());
@@ -212,21 +273,20 @@ impl Engine {
 
     fn disordered(
         &self,
-        column: &str,
-        descending: bool,
-        strictly: bool,
+        (column, descending, strictly): (&str, bool, bool),
         order_by: Option<&str>,
         considered: &Expr,
+        by: &[Expr],
     ) -> Result<Expr, String> {
         let (value, _) = lower(&Expression::column(column), &self.schema, &mut self.backend())?;
         let looked_at = when(considered.clone()).then(value.clone()).otherwise(lit(NULL));
         let mut before = looked_at.fill_null_with_strategy(FillNullStrategy::Forward(None)).shift(lit(1));
-        if let Some(order) = order_by {
-            let order = self.backend().raw(order);
+        if order_by.is_some() || !by.is_empty() {
             let options = SortOptions::default().with_nulls_last(true);
-            before = before
-                .over_with_options(None, Some(([order], options)), WindowMapping::GroupsToRows)
-                .map_err(|error| error.to_string())?;
+            let order = order_by.map(|order| (vec![self.backend().raw(order)], options));
+            let by = Some(by.to_vec()).filter(|by| !by.is_empty());
+            before =
+                before.over_with_options(by, order, WindowMapping::GroupsToRows).map_err(|error| error.to_string())?;
         }
         let wrong = match (descending, strictly) {
             (false, false) => value.lt(before),
@@ -238,19 +298,10 @@ impl Engine {
     }
 
     fn aggregate_job(&self, column: &str, metric: Metric, within: Option<&Expr>) -> Result<Vec<Expr>, String> {
-        let mut backend = self.backend();
-        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)?;
-        let (value, kind) = match kind.summed_as().filter(|_| metric.is_arithmetic()) {
-            Some(number) if number != kind => (backend.cast(value, kind, number), number),
-            _ => (value, kind),
-        };
+        let (value, kind) = self.measured(column, metric)?;
         let value = within.map_or_else(|| value.clone(), |within| value.clone().filter(within.clone()));
         let float = || value.clone().cast(DataType::Float64);
-        let sum = || match (kind, &self.dtypes[self.schema.names().position(|n| n == column).unwrap_or_default()]) {
-            (Type::Int, DataType::Int64) => self.backend().cast(value.clone(), Type::Int, Type::Decimal(0)).sum(),
-            (Type::Int, _) => value.clone().cast(DataType::Int64).sum(),
-            _ => value.clone().sum(),
-        };
+        let sum = || self.addend(column, value.clone(), kind).sum();
         let distinct = || {
             let key = self.backend().key(column);
             within.map_or_else(|| key.clone(), |within| key.clone().filter(within.clone())).drop_nulls().n_unique()
@@ -271,6 +322,25 @@ impl Engine {
             Metric::Stdev => vec![value.clone().count(), float().std(1)],
             Metric::Distinct | Metric::DistinctFraction => vec![value.clone().count(), distinct()],
         })
+    }
+
+    /// A column as a metric takes it, with its type.
+    fn measured(&self, column: &str, metric: Metric) -> Result<(Expr, Type), String> {
+        let mut backend = self.backend();
+        let (value, kind) = lower(&Expression::column(column), &self.schema, &mut backend)?;
+        Ok(match kind.summed_as().filter(|_| metric.is_arithmetic()) {
+            Some(number) if number != kind => (backend.cast(value, kind, number), number),
+            _ => (value, kind),
+        })
+    }
+
+    /// A value of `column` in a type that holds sums of it.
+    fn addend(&self, column: &str, value: Expr, kind: Type) -> Expr {
+        match (kind, &self.dtypes[self.schema.names().position(|n| n == column).unwrap_or_default()]) {
+            (Type::Int, DataType::Int64) => self.backend().cast(value, Type::Int, Type::Decimal(0)),
+            (Type::Int, _) => value.cast(DataType::Int64),
+            _ => value,
+        }
     }
 
     /// The values that each job asked for, from one plan; where that fails, from one plan a job, so that a fault
@@ -330,6 +400,10 @@ impl Engine {
         match &asked.probe {
             Probe::Decided(outcome, observed) => Ok((*outcome, observed.clone())),
             Probe::RowCount(bounds) => judge_count(bounds, number(0)),
+            Probe::Contract { changes, not_null } => {
+                let nulls: Vec<_> = (0..not_null.len()).map(number).collect();
+                Ok(judge_contract(changes, not_null, &nulls))
+            }
             Probe::Aggregate { metric, bounds, .. } => {
                 let value = if number(1) == 0 { None } else { values.get(2).cloned().flatten() };
                 judge_aggregate(bounds, (number(0), number(1)), divide(*metric, number(1), value).as_ref())
@@ -346,7 +420,14 @@ impl Engine {
                 let below: Vec<_> = (2..values.len()).map(number).collect();
                 judge_histogram(divergence, number(0), number(1), &below)
             }
-            Probe::OtherRowCount(_) | Probe::UnexpectedRows(_) => Err("not about a frame".to_owned()),
+            Probe::Agreement { measure, other, when, judged } => {
+                let there = self.other_number(measure, other, when.as_ref())?;
+                Ok(judge_agreement(measure, judged, &Measured::of(&values), &there))
+            }
+            Probe::UnexpectedRows(query) => {
+                let (count, samples) = self.beside.unexpected_rows(&self.schema, check, query)?;
+                Ok(judge_unexpected_rows(count, samples))
+            }
             Probe::Rows(rows) => {
                 let mut counts = RowCounts { elements: number(0), considered: number(1), unexpected: number(2) };
                 if asked.counts_distinct {

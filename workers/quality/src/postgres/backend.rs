@@ -31,7 +31,12 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    fn bind(&mut self, parameter: Parameter) -> usize {
+    /// A column of a row that has a name of its own.
+    pub(super) fn column_of(row: &str, name: &str, kind: Type) -> String {
+        format!("{row}.{}", Self::default().column(name, kind))
+    }
+
+    pub(super) fn bind(&mut self, parameter: Parameter) -> usize {
         self.parameters.push(parameter);
         self.parameters.len()
     }
@@ -71,7 +76,7 @@ pub(super) fn kind(name: &str, is_enum: bool, modifier: i32) -> Type {
 }
 
 /// How the column is stored, for checks of types.
-pub(super) fn stored(name: &str) -> Stored {
+pub(super) fn stored(name: &str, modifier: i32) -> Stored {
     let class = match name {
         "bool" => "bool",
         "int2" => "int16",
@@ -92,7 +97,13 @@ pub(super) fn stored(name: &str) -> Stored {
         array if array.starts_with('_') => "list",
         _ => "",
     };
-    Stored::new(name, class, true)
+    // The modifier of a numeric counts from 4: digits above its low 16 bits, the scale in the low eleven.
+    let part = |bits: i32| u32::try_from(bits).ok();
+    let digits = match name {
+        "numeric" if modifier >= 4 => part((modifier - 4) >> 16).zip(part((modifier - 4) & 0x7ff)),
+        _ => None,
+    };
+    Stored::new(name, class, true).with_digits(digits)
 }
 
 impl Backend for Statement {

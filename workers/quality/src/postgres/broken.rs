@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 
-use super::{Engine, Marked, QualityError, Table, attempt, backend::quote, columns, texts};
+use super::{
+    Engine, QualityError, Table,
+    answer::{attempt, texts},
+    backend::quote,
+    others::Others,
+    rows::Marked,
+    table::columns,
+};
 use crate::{
     outcome::FailedRows,
     probe::Probe,
@@ -34,8 +41,10 @@ pub async fn broken_rows(
 ) -> Result<BrokenRows, QualityError> {
     let (suite, left_out) = suite.clone().for_single_rows();
     let suite = &*suite.at(chrono::Utc::now());
-    let mut engine = Engine { schema: columns(connection, table).await?, table, answers: Arc::default() };
+    let mut engine =
+        Engine { schema: columns(connection, table).await?, table, answers: Arc::default(), others: Others::new() };
     engine.ask(connection, suite).await?;
+    engine.learn_others(connection, suite).await?;
     let mut broken = BrokenRows { left_out, ..BrokenRows::default() };
     let mut held = FailedRows::new();
     for check in &suite.checks {

@@ -3,7 +3,12 @@
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{QualityError, Table, columns, quote, read, texts};
+use super::{
+    QualityError, Table,
+    answer::{read, texts},
+    backend::quote,
+    table::columns,
+};
 use crate::{
     Watched,
     profile::{self, Nulls, Profile, Watch},

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AskedOfFrequencies, RowCounts, RowProbe, SAMPLES, divergence::judge_divergence};
 use crate::{
+    contract::{Change, nulls, observed as observed_changes},
     expectation::{Bounds, Metric, SetRelation},
     outcome::Outcome,
     suite::Check,
@@ -18,7 +19,7 @@ const LISTED: usize = 100;
 /// The different values of a column that are not null, sorted, with how often each is there.
 pub(crate) type Frequencies = Vec<(Scalar, u64)>;
 
-fn percent(part: u64, whole: u64) -> Value {
+pub(super) fn percent(part: u64, whole: u64) -> Value {
     if whole == 0 { Value::Null } else { json!(part as f64 / whole as f64 * 100.0) }
 }
 
@@ -62,6 +63,9 @@ pub(crate) fn judge_rows(
     observed.insert("unexpected_percent".to_owned(), percent(unexpected, considered));
     observed.insert("unexpected_percent_total".to_owned(), percent(unexpected, elements));
     observed.insert("unexpected_percent_nonmissing".to_owned(), percent(unexpected, considered));
+    if let Some(allowed) = check.tolerance.allowed(considered).filter(|_| check.group_by.is_empty()) {
+        observed.insert("allowed_count".to_owned(), allowed.into());
+    }
     observed.insert("partial_unexpected_list".to_owned(), Value::Array(samples));
     if let Some(indexes) = indexes {
         let first = &indexes[..indexes.len().min(SAMPLES)];
@@ -72,12 +76,18 @@ pub(crate) fn judge_rows(
 
 /// Whether a row check holds, by its counts alone.
 pub(crate) fn verdict(check: &Check, counts: RowCounts) -> Outcome {
-    let good = counts.considered - counts.unexpected;
     if counts.considered == 0 {
         Outcome::Vacuous
     } else {
-        passes(counts.unexpected == 0 || good as f64 / counts.considered as f64 >= check.mostly)
+        passes(check.tolerance.bears(counts.considered, counts.unexpected))
     }
+}
+
+/// Judges a contract by how the columns differ and by the nulls in those that may have none.
+pub(crate) fn judge_contract(changes: &[Change], not_null: &[String], counts: &[u64]) -> (Outcome, Value) {
+    let found = not_null.iter().zip(counts).filter(|(_, count)| **count > 0).map(|(name, count)| nulls(name, *count));
+    let all: Vec<_> = changes.iter().cloned().chain(found).collect();
+    (passes(all.iter().all(|change| change.allowed)), observed_changes(&all))
 }
 
 /// Judges a number of rows.
@@ -87,11 +97,6 @@ pub(crate) fn judge_count(bounds: &Bounds, rows: u64) -> Result<(Outcome, Value)
         return Ok((Outcome::Vacuous, told));
     }
     Ok((passes(bounds.hold(&Scalar::int(rows))?), told))
-}
-
-/// Judges the number of rows by that of another table.
-pub(crate) fn judge_other_count(own: u64, other: u64) -> (Outcome, Value) {
-    (passes(own == other), json!({ "observed_value": { "self": own, "other": other } }))
 }
 
 /// Judges a query by how many rows it found; `samples` are the first of them.

@@ -34,14 +34,14 @@ pub(super) fn check(candidate: &Candidate) -> String {
 }
 
 /// A line that stays a comment, whatever the data put into it.
-fn comment(text: &mut String, indent: &str, line: &str) {
+pub(crate) fn comment(text: &mut String, indent: &str, line: &str) {
     let line: String = line.chars().map(|c| if must_be_escaped(c) { '\u{fffd}' } else { c }).collect();
     text.push_str(format!("{indent}# {line}").trim_end());
     text.push('\n');
 }
 
 /// A value in YAML's flow style.
-fn scalar(value: &Value) -> String {
+pub(crate) fn scalar(value: &Value) -> String {
     match value {
         Value::Array(values) => format!("[{}]", values.iter().map(scalar).collect::<Vec<_>>().join(", ")),
         Value::String(text) => string(text),

@@ -53,13 +53,17 @@ struct StoredExpectation {
     expectation_context: Value,
 }
 
-/// What someone wrote beside an expectation. `id` and `on_fail` are ours; the rest is theirs.
+/// What someone wrote beside an expectation. `id`, `on_fail`, `owner` and `tags` are ours; the rest is theirs.
 #[derive(Deserialize, Default)]
 struct Meta {
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
     on_fail: Option<OnFail>,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
     #[serde(default)]
     notes: Value,
 }
@@ -101,6 +105,8 @@ impl StoredExpectation {
         let ours = [
             ("id", self.meta.id.map(Value::from)),
             ("on_fail", self.meta.on_fail.map(|on_fail| Value::from(on_fail.as_str()))),
+            ("owner", self.meta.owner.map(Value::from)),
+            ("tags", Some(self.meta.tags).filter(|tags| !tags.is_empty()).map(Value::from)),
             ("severity", severity),
             ("description", description.map(Value::from)),
         ];

@@ -9,7 +9,7 @@ use workflow::{
     yaml::{Document, read_value},
 };
 
-use super::{Check, OnFail, Profiled, Severity, Suite, Watched, great_expectations, parameter};
+use super::{Check, OnFail, Profiled, Severity, Suite, Tolerance, Watched, great_expectations, parameter};
 use crate::{
     anomaly,
     expectation::{Entry, Expectation, catalogue},
@@ -17,8 +17,20 @@ use crate::{
 };
 
 /// Keys that every check may have beside its expectation's own.
-const COMMON: &[&str] =
-    &["id", "mostly", "on_fail", "severity", "description", "when", "row_condition", "condition_parser"];
+const COMMON: &[&str] = &[
+    "id",
+    "mostly",
+    "at_most",
+    "group_by",
+    "on_fail",
+    "severity",
+    "description",
+    "owner",
+    "tags",
+    "when",
+    "row_condition",
+    "condition_parser",
+];
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +43,12 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) on_fail: Option<OnFail>,
     #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
     pub(super) parameters: Map<String, Value>,
+    /// The short form of a check of its own, the first.
+    #[serde(default)]
+    pub(super) contract: Option<Map<String, Value>>,
     #[serde(default)]
     pub(super) checks: Vec<Value>,
     #[serde(default)]
@@ -61,11 +78,19 @@ struct Common {
     #[serde(default)]
     mostly: Option<f64>,
     #[serde(default)]
+    at_most: Option<u64>,
+    #[serde(default)]
+    group_by: Value,
+    #[serde(default)]
     on_fail: Option<OnFail>,
     #[serde(default)]
     severity: Severity,
     #[serde(default)]
     description: Option<String>,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
     #[serde(default)]
     when: Option<String>,
     #[serde(default)]
@@ -132,6 +157,7 @@ impl Suite {
             name: file.suite,
             description: file.description,
             owner: file.owner,
+            tags: file.tags,
             on_fail: file.on_fail,
             hash: hash(&document.value),
             text: document.value.to_string().into(),
@@ -198,6 +224,10 @@ impl Check {
 /// The checks of a file of ours, with the faults of those that have not the shape of one.
 fn written(file: &File, document: &Document, faults: &mut Vec<Diagnostic>) -> Vec<Written> {
     let mut found = Vec::new();
+    if let Some(arguments) = file.contract.clone() {
+        let (base, name) = ("contract".to_owned(), "expect_table_to_meet_contract".to_owned());
+        found.push(Written { base, below: String::new(), name, arguments, numbered: false });
+    }
     for (index, item) in file.checks.iter().enumerate() {
         let base = format!("checks[{index}]");
         match named(item) {
@@ -280,19 +310,23 @@ fn read_arguments(
     let expectation = keep((entry.read)(Value::Object(own)), &mut problems);
     let common: Option<Common> = keep(read_value(Value::Object(common)), &mut problems);
     let when = common.as_ref().and_then(|common| keep(when(common), &mut problems)).flatten();
+    let group_by = common.as_ref().and_then(|common| keep(group_by(&common.group_by), &mut problems));
     if let (Some(expectation), Some(common)) = (&expectation, &common) {
         check_common(expectation, common, &mut problems);
     }
     match (expectation, common) {
         (Some(expectation), Some(common)) if problems.is_empty() => Ok(Check {
-            id: common.id.unwrap_or_else(|| default_id(entry, &expectation)),
+            id: common.id.unwrap_or_else(|| default_id(entry, &expectation, group_by.as_deref())),
             expectation_type: entry.name,
             arguments: written,
             expectation,
-            mostly: common.mostly.unwrap_or(1.0),
+            tolerance: Tolerance { mostly: common.mostly, at_most: common.at_most },
+            group_by: group_by.unwrap_or_default(),
             on_fail: common.on_fail,
             severity: common.severity,
             description: common.description,
+            owner: common.owner,
+            tags: common.tags,
             when,
             fault: None,
         }),
@@ -345,6 +379,13 @@ fn check_common(expectation: &Expectation, common: &Common, problems: &mut Vec<P
             problems.push(Problem::new("mostly", "this expectation is not about single rows").hint("remove `mostly`"));
         }
     }
+    if common.at_most.is_some() && !expectation.is_about_rows() {
+        problems.push(Problem::new("at_most", "this expectation is not about single rows").hint("remove `at_most`"));
+    }
+    if !common.group_by.is_null() && !expectation.is_about_groups() {
+        let hint = "checks of rows, of one number computed from a column, and of the number of rows can be";
+        problems.push(Problem::new("group_by", "this expectation cannot be asked of groups").hint(hint));
+    }
     if common.on_fail == Some(OnFail::Quarantine) && !expectation.is_about_rows() {
         let hint = "use `warn` or `fail`: there are no single rows that it could hold back";
         problems.push(Problem::new("on_fail", "this expectation is not about single rows").hint(hint));
@@ -356,8 +397,26 @@ fn check_common(expectation: &Expectation, common: &Common, problems: &mut Vec<P
     }
 }
 
-fn default_id(entry: &Entry, expectation: &Expectation) -> String {
+/// A column, or a list of them.
+fn group_by(written: &Value) -> Result<Vec<String>, Vec<Problem>> {
+    let name = |value: &Value| value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+    let columns = match written {
+        Value::Null => Some(Vec::new()),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => items.iter().map(name).collect(),
+        one => name(one).map(|name| vec![name]),
+    };
+    columns.ok_or_else(|| {
+        let problem = Problem::new("group_by", format!("expected a column or a list of columns, found `{written}`"));
+        vec![problem.hint("write it as `group_by: [country]`")]
+    })
+}
+
+fn default_id(entry: &Entry, expectation: &Expectation, group_by: Option<&[String]>) -> String {
     let columns = expectation.columns();
     let subject = if columns.is_empty() { "table".to_owned() } else { columns.join("+") };
-    format!("{subject}.{}", entry.short)
+    match group_by {
+        None | Some([]) => format!("{subject}.{}", entry.short),
+        Some(by) => format!("{subject}.{}.by.{}", entry.short, by.join("+")),
+    }
 }

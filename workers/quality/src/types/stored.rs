@@ -8,6 +8,10 @@ pub(crate) struct Stored {
     pub(crate) own: String,
     /// What Great Expectations would report: `int64`, `BIGINT`.
     pub(crate) reported: &'static str,
+    /// Its class in [`CLASSES`]; empty where it has none.
+    pub(crate) class: &'static str,
+    /// Of a decimal that has a limit: how many digits, and how many of them behind the point.
+    pub(crate) digits: Option<(u32, u32)>,
     names: &'static [&'static str],
 }
 
@@ -15,8 +19,12 @@ impl Stored {
     /// A type by its class in [`CLASSES`]; in SQL or in a frame.
     pub(crate) fn new(own: impl Into<String>, class: &str, in_sql: bool) -> Self {
         let known = CLASSES.iter().find(|(name, ..)| *name == class);
-        let (_, in_frame, in_table, names) = known.unwrap_or(&("", "object_", "NULL", &[]));
-        Self { own: own.into(), reported: if in_sql { in_table } else { in_frame }, names }
+        let (class, in_frame, in_table, names) = known.unwrap_or(&("", "object_", "NULL", &[]));
+        Self { own: own.into(), reported: if in_sql { in_table } else { in_frame }, class, digits: None, names }
+    }
+
+    pub(crate) fn with_digits(self, digits: Option<(u32, u32)>) -> Self {
+        Self { digits, ..self }
     }
 
     /// A name that it has both as a column of a frame and of a table, where it has one.

@@ -4,11 +4,11 @@
 //! table, and asks one suite of a check of every expectation of both. What differs is told with the seed of its round.
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType, IntoColumn, Series, TimeUnit};
-use quality::{Outcome, Suite, Table, evaluate_table, expectation::catalogue};
+use quality::{Beside, Outcome, Suite, Table, evaluate_table, expectation::catalogue};
 use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 
-use crate::postgres::{comparable, in_frame};
+use crate::postgres::{comparable, in_frame_beside};
 
 const ROUNDS: u64 = 100;
 
@@ -104,14 +104,16 @@ pub(crate) fn frame(rows: &[Map<String, Value>]) -> DataFrame {
 
 /// Puts the rows into `public.rows`.
 pub(crate) async fn fill(pool: &PgPool, rows: &[Map<String, Value>]) {
-    const TABLE: &str = "drop table if exists public.rows; create table public.rows (id bigint, i bigint, j bigint, \
-                         d numeric(10,2), f double precision, s text, t text, day date, at timestamp, b boolean)";
-    sqlx::raw_sql(TABLE).execute(pool).await.expect("a table");
-    sqlx::query("insert into public.rows select * from jsonb_populate_recordset(null::public.rows, $1)")
-        .bind(json!(rows))
-        .execute(pool)
-        .await
-        .expect("the rows");
+    fill_table(pool, "public.rows", rows).await;
+}
+
+async fn fill_table(pool: &PgPool, table: &str, rows: &[Map<String, Value>]) {
+    const COLUMNS: &str = "id bigint, i bigint, j bigint, d numeric(10,2), f double precision, s text, t text, \
+                           day date, at timestamp, b boolean";
+    let create = format!("drop table if exists {table}; create table {table} ({COLUMNS})");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(pool).await.expect("a table");
+    let insert = format!("insert into {table} select * from jsonb_populate_recordset(null::{table}, $1)");
+    sqlx::query(sqlx::AssertSqlSafe(insert)).bind(json!(rows)).execute(pool).await.expect("the rows");
 }
 
 /// A value that may stand in `column`, or just miss it.
@@ -259,7 +261,37 @@ fn arguments(chance: &mut Chance, name: &str) -> Option<Map<String, Value>> {
             json!({ "column_set": [column, other], "exact_match": chance.one_in(2) })
         }
         "expect_table_columns_to_match_ordered_list" => json!({ "column_list": [column, other] }),
-        "expect_table_row_count_to_equal_other_table" | "unexpected_rows_expectation" => return None,
+        "expect_column_values_to_exist_in" => {
+            let there = if ["i", "j", "d", "f"].contains(&column) { *chance.of(&["i", "d", "f"]) } else { column };
+            json!({ "column": column, "dataset": "public.others", "other_column": there })
+        }
+        "expect_compound_columns_to_exist_in" => {
+            json!({ "column_list": [column, "b"], "dataset": "public.others" })
+        }
+        "expect_table_row_count_to_agree_with" => {
+            let tolerance = chance.of(&[json!(3), json!("40 %")]).clone();
+            json!({ "dataset": "public.others", "tolerance": tolerance, "other_when": chance.of(&["b", "i > 0", "true"]) })
+        }
+        "expect_column_sum_to_agree_with" => {
+            let number = *chance.of(&["i", "d", "b"]);
+            let there = *chance.of(&["j", "d", "f"]);
+            json!({ "column": number, "dataset": "public.others", "other_column": there, "tolerance": high.max(0) })
+        }
+        "expect_table_to_meet_contract" => {
+            let of =
+                |name: &str, kind: &str, nullable: bool| json!({ "name": name, "type": kind, "nullable": nullable });
+            let mut fields = vec![
+                of("id", "int32", false),
+                of("i", "int64", chance.one_in(2)),
+                of("gone", "date", false),
+                of("d", "decimal(8,2)", chance.one_in(2)),
+            ];
+            fields.extend((!["i", "d"].contains(&other)).then(|| of(other, "text", true)));
+            json!({ "columns": chance.of(&["exact", "additive", "any"]), "types": chance.of(&["exact", "widening"]),
+                    "order": chance.of(&["any", "exact"]), "fields": fields })
+        }
+        "expect_table_row_count_to_equal_other_table" => json!({ "other_table_name": "public.others" }),
+        "unexpected_rows_expectation" => return None,
         new => panic!("nobody makes arguments for {new}"),
     };
     arguments.as_object().cloned()
@@ -297,12 +329,30 @@ fn suite(chance: &mut Chance) -> (Suite, Value) {
                 .insert("row_condition".to_owned(), (*chance.of(&["i != 2", "~(j > 1) & s in ['a', 'B']"])).into());
             arguments.insert("condition_parser".to_owned(), "pandas".into());
         }
+        tolerate(chance, entry.name, &mut arguments);
         arguments.insert("id".to_owned(), entry.name.into());
         checks.push(json!({ entry.name: arguments }));
     }
     let written = json!({ "suite": "rows", "checks": checks });
     let suite = Suite::parse("quality/rows.yaml", &written.to_string());
     (suite.unwrap_or_else(|faults| panic!("{faults:#?}\n{written:#}")), written)
+}
+
+/// Limits on bad rows, and groups, where the expectation can have them.
+fn tolerate(chance: &mut Chance, name: &str, arguments: &mut Map<String, Value>) {
+    let written = json!({ "suite": "rows", "checks": [{ name: arguments }] }).to_string();
+    let alone = Suite::parse("quality/rows.yaml", &written).unwrap_or_else(|faults| panic!("{faults:#?}\n{written}"));
+    let expectation = &alone.checks[0].expectation;
+    if expectation.is_about_rows() && chance.one_in(3) {
+        arguments.insert("mostly".to_owned(), json!(chance.below(5) as f64 / 4.0));
+    }
+    if expectation.is_about_rows() && chance.one_in(3) {
+        arguments.insert("at_most".to_owned(), chance.below(4).into());
+    }
+    if expectation.is_about_groups() && chance.one_in(2) {
+        let by = *chance.of(&["b", "s", "d b", "day i", "f", "at"]);
+        arguments.insert("group_by".to_owned(), by.split(' ').collect());
+    }
 }
 
 /// The same, but for the last digits of numbers that were computed.
@@ -330,11 +380,27 @@ async fn frames_and_tables_agree_on_random_rows() {
         let rows: Vec<_> =
             (0..usize::try_from(chance.below(21)).expect("a height")).map(|place| row(&mut chance, place)).collect();
         let (suite, written) = suite(&mut chance);
+        let others: Vec<_> = (0..7).map(|place| row(&mut chance, place)).collect();
+        let among_files =
+            written.to_string().replace("\"dataset\":\"public.others\"", "\"dataset\":\"others.parquet\"");
+        let among_files = Suite::parse("quality/rows.yaml", &among_files).expect("the same suite");
         fill(&database.pool, &rows).await;
+        fill_table(&database.pool, "public.others", &others).await;
         let mut connection = database.pool.acquire().await.expect("a connection");
         let table = Table { schema: "public".to_owned(), name: "rows".to_owned() };
         let in_table = evaluate_table(&mut connection, &suite, &table).await.expect("an evaluation");
-        let framed = in_frame(suite, frame(&rows)).await;
+        let beside = Beside::default().with_postgres(database.pool.clone());
+        let framed = in_frame_beside(suite, frame(&rows), beside).await;
+        let others = frame(&others);
+        let files = Beside::default().with_files(move |_| Ok(others.clone()));
+        let among_files = in_frame_beside(among_files, frame(&rows), files).await;
+        for ((id, a, table), (_, b, file)) in comparable(&framed).into_iter().zip(comparable(&among_files)) {
+            let is_named = id == "expect_table_row_count_to_equal_other_table";
+            assert!(
+                is_named || (a == b && alike(&table, &file)),
+                "seed {seed}: {id} beside a table: {a} {table}\nbeside a file: {b} {file}\n{written:#}"
+            );
+        }
         for ((id, a, table), (_, b, frame)) in comparable(&in_table).into_iter().zip(comparable(&framed)) {
             let told = alike(&table, &frame);
             let check = || written["checks"].as_array().into_iter().flatten().find(|check| check.get(&id).is_some());

@@ -2,7 +2,8 @@
 
 use polars::prelude::{Column, DataFrame};
 use quality::{
-    Evaluation, Outcome, QualityError, RunRef, Suite, Table, Verdict, evaluate_frame, evaluate_table, record,
+    Beside, Evaluation, Outcome, QualityError, RunRef, Suite, Table, Verdict, evaluate_frame, evaluate_frame_beside,
+    evaluate_table, record,
 };
 use serde_json::Value;
 use sqlx::{Connection, PgPool};
@@ -25,6 +26,10 @@ pub(crate) async fn cases() -> PgPool {
 /// Frames are worked on off the async threads.
 pub(crate) async fn in_frame(suite: Suite, frame: DataFrame) -> Evaluation {
     tokio::task::spawn_blocking(move || evaluate_frame(&suite, &frame)).await.expect("an evaluation")
+}
+
+pub(crate) async fn in_frame_beside(suite: Suite, frame: DataFrame, beside: Beside) -> Evaluation {
+    tokio::task::spawn_blocking(move || evaluate_frame_beside(&suite, &frame, &beside)).await.expect("an evaluation")
 }
 
 async fn evaluate(pool: &PgPool, suite: &Suite, name: &str) -> Evaluation {
@@ -162,7 +167,9 @@ async fn queries_find_unexpected_rows_and_write_nothing() {
 async fn outcomes_are_recorded_in_the_callers_transaction() {
     let database = testkit::database().await;
     let checks = "  - expect_column_values_to_not_be_null: { column: a, on_fail: warn }
-  - expect_column_values_to_be_in_set: { column: a, value_set: [x] }
+  - expect_column_values_to_be_in_set: { column: a, value_set: [x], owner: money, tags: [finance] }
+owner: shop
+tags: [sales]
 ";
     let frame = DataFrame::new(2, vec![Column::new("a".into(), [Some("nul \0 byte"), None])]).expect("a frame");
     let (suite, run) = (suite(checks), RunRef { run_id: Some(7), task: Some("check".into()), load_id: None });
@@ -181,6 +188,13 @@ async fn outcomes_are_recorded_in_the_callers_transaction() {
     .fetch_all(&mut *connection)
     .await
     .expect("rows");
+    let answers: Vec<(Option<String>, Vec<String>)> =
+        sqlx::query_as("select owner, tags from sluice.check_results order by check_id desc")
+            .fetch_all(&mut *connection)
+            .await
+            .expect("rows");
+    let of = |owner: &str, tags: &[&str]| (Some(owner.to_owned()), tags.iter().map(|tag| (*tag).to_owned()).collect());
+    assert_eq!(answers, [of("shop", &["sales"]), of("money", &["sales", "finance"])]);
     let ids: Vec<_> = rows.iter().map(|row| (row.0, row.1.as_str(), row.2.as_str(), row.3.as_str())).collect();
     assert_eq!(ids, [(7, "a.not_null", "failed", "staging.a"), (7, "a.in_set", "failed", "staging.a")]);
     assert_eq!(rows[1].4["partial_unexpected_list"][0], "nul \u{2400} byte");

@@ -19,6 +19,14 @@ checks:
   - expect_column_values_to_not_be_null: { column: id, mostly: 1.5 }
   - expect_column_values_to_not_be_null: { column: ok }
   - expect_column_values_to_not_be_null: { column: ok }
+  - expect_column_max_to_be_between: { column: ok, max_value: 1, at_most: 5 }
+  - expect_column_values_to_be_unique: { column: ok, at_most: -1, group_by: [] }
+  - expect_column_distinct_values_to_be_in_set: { column: ok, value_set: [1], group_by: country }
+  - expect_column_values_to_be_unique: { column: ok, group_by: [] }
+  - expect_column_values_to_exist_in: { column: ok, dataset: customers }
+  - expect_compound_columns_to_exist_in: { column_list: [a, b], dataset: staging.x, other_column_list: [a] }
+  - expect_column_sum_to_agree_with: { column: ok, dataset: staging.x, tolerance: 1 percent, mostly: 0.9 }
+  - expect_table_row_count_to_agree_with: { dataset: staging.x, other_when: 'a >' }
 ",
     );
     insta::assert_snapshot!(found.join("\n"));

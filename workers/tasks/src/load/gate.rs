@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use chrono::Utc;
 use polars::prelude::{BooleanChunked, DataFrame, NewChunkedArray, PlSmallStr};
-use quality::{Evaluation, OnFail, RunRef, Suite};
+use quality::{Beside, Evaluation, OnFail, RunRef, Suite};
 use serde::Deserialize;
 use serde_json::json;
 use warehouse::{
@@ -110,6 +110,7 @@ impl Gate {
     pub(crate) async fn audit(
         &self,
         suite: Suite,
+        beside: Beside,
         lake: &Lake,
         staged: &Staged,
         request: &LoadRequest,
@@ -117,13 +118,14 @@ impl Gate {
     ) -> Result<(Audit, String), TaskError> {
         let (lake, files, dropped) = (lake.clone(), request.manifest.files.clone(), staged.dropped().to_vec());
         let suite = Arc::new(suite);
+        let beside = beside.with_batch(staged.relation()?);
         let judge = suite.clone();
         let is_repair = staged.is_repair();
         let (mut evaluation, places, profile) = tokio::task::spawn_blocking(move || {
             let paths: Vec<String> = files.into_iter().map(|file| file.path).collect();
             let (frame, places) = batch_frame(&lake, &paths, &dropped)?;
             let profile = if is_repair { None } else { judge.watched.profile_frame(&frame) };
-            Ok::<_, WarehouseError>((quality::evaluate_frame(&judge, &frame), places, profile))
+            Ok::<_, WarehouseError>((quality::evaluate_frame_beside(&judge, &frame, &beside), places, profile))
         })
         .await
         .map_err(WarehouseError::from)??;

@@ -14,7 +14,10 @@ use super::{
     Config, Reconcile, Setting,
     compare::{self, Differences, KEPT},
 };
-use crate::extract_mysql::{keys, path_part};
+use crate::{
+    beside::beside,
+    extract_mysql::{keys, path_part},
+};
 
 impl Reconcile {
     /// Reads the rows that differ, and publishes them through gate, ledger and fence.
@@ -77,7 +80,10 @@ impl Reconcile {
             gone: gone.iter().map(ToString::to_string).collect(),
         });
         let (audit, refusal) = match (&config.gate, suite) {
-            (Some(gate), Some(suite)) => gate.audit(suite, &self.lake, &staged, &request, task).await?,
+            (Some(gate), Some(suite)) => {
+                let beside = beside(Some(self.pool.clone()), self.lake.clone(), &self.project);
+                gate.audit(suite, beside, &self.lake, &staged, &request, task).await?
+            }
             _ => (Audit::unchecked(), String::new()),
         };
         let outcome = staged.publish(audit).await?;

@@ -162,3 +162,34 @@ async fn a_suite_that_names_a_missing_column_is_errored_and_publishes_nothing() 
         assert_eq!(world.texts("select count(*)::text from staging.orders").await, [Some(published.to_owned())]);
     }
 }
+
+#[tokio::test]
+async fn keys_that_are_in_no_other_dataset_are_held_back() {
+    let world = World::new(ORDERS).await;
+    world.suite(
+        "orders",
+        "
+suite: orders
+checks:
+  - expect_column_values_to_exist_in: { id: in_table, column: city, dataset: public.cities, other_column: name }
+  - expect_column_values_to_exist_in: { id: in_file, column: city, dataset: cities.csv, other_column: name }
+  - expect_table_row_count_to_agree_with: { dataset: public.cities, tolerance: 200 % }
+  - unexpected_rows_expectation:
+      { id: asked, on_fail: warn, unexpected_rows_query: 'select id from {batch} where quantity < 0' }
+",
+    );
+    std::fs::write(world.folder.path().join("cities.csv"), "name,country\nUlm,DE\n").expect("a file");
+    sqlx::raw_sql("create table public.cities (name text); insert into public.cities values ('Ulm'), (null)")
+        .execute(&world.pool)
+        .await
+        .expect("a table");
+    let gate = json!({"suite": "orders", "on_fail": "quarantine"});
+    let load = json!({"from": "extract", "into": "staging.orders", "key": ["id"], "gate": gate});
+    let outcome = world.move_rows(json!({"table": "orders"}), load).await.expect("load");
+    // The order without a city refers to none.
+    assert_eq!((&outcome["loaded"], &outcome["quarantined"]), (&json!(2), &json!(1)));
+    let rules = world.texts("select (row->>'id') || ' ' || array_to_string(rules, ' ') from sluice.quarantine").await;
+    assert_eq!(rules.iter().flatten().collect::<Vec<_>>(), ["3 in_table in_file"]);
+    let found = "select outcome || (observed #>> '{details,unexpected_rows}') from sluice.check_results where check_id = 'asked'";
+    assert_eq!(world.texts(found).await, [Some("failed[{\"id\": 2}]".to_owned())]);
+}

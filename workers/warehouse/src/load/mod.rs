@@ -15,6 +15,7 @@ mod expression;
 pub mod ledger;
 pub mod marks;
 mod publish;
+mod relation;
 mod repair;
 pub mod replay;
 mod staging;

@@ -102,7 +102,9 @@ impl Model {
         self.held.extend(without.into_iter().map(|(seq, row)| Held { load, seq, row, keyless: true }));
         self.held.extend(bad.into_iter().map(|(seq, row)| Held { load, seq, row, keyless: false }));
         self.held.sort_by_key(|held| (held.load, held.seq));
-        good.into_iter().for_each(|(_, row)| self.publish(row));
+        for (_, row) in good {
+            self.publish(row);
+        }
         self.ledger.push((load, load));
         counts
     }
@@ -160,7 +162,9 @@ impl Model {
                 publish.push(row);
             }
         }
-        publish.into_iter().for_each(|row| self.publish(row));
+        for row in publish {
+            self.publish(row);
+        }
         self.settled.extend(settled.into_iter().map(|id| (load, id)));
         let quarantined = i64::try_from(stay.len()).expect("few");
         let back = |(seq, row)| Held { load, seq, row, keyless: keyless[&seq].0 };

@@ -80,7 +80,7 @@ impl Batch {
 }
 
 /// A suite's name for a file or a table: without folder, schema and endings.
-fn name_of(data: &str) -> String {
+pub(super) fn name_of(data: &str) -> String {
     let file = Path::new(data).file_name().and_then(|name| name.to_str()).unwrap_or(data);
     let mut stem = file;
     for ending in [".gz", ".csv", ".parquet"] {

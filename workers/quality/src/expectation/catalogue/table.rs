@@ -9,7 +9,7 @@ use super::{
     Entry,
     arguments::{in_order, read, whole},
 };
-use crate::value::Scalar;
+use crate::{contract, postgres::Table, value::Scalar};
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
@@ -39,7 +39,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         short: "row_count_of",
         keys: &["other_table_name"],
         read: |args| {
-            read(args, |OtherTable { other_table_name }| Ok(Expectation::OtherRowCount { table: other_table_name }))
+            read(args, |OtherTable { other_table_name: name }| {
+                let table = name.parse().unwrap_or_else(|_| Table { schema: String::new(), name });
+                Ok(Expectation::OtherRowCount { table })
+            })
         },
     },
     Entry {
@@ -71,6 +74,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         short: "columns",
         keys: &["column_list"],
         read: |args| read(args, |Ordered { column_list }| Ok(Expectation::ColumnList { columns: column_list })),
+    },
+    Entry {
+        name: "expect_table_to_meet_contract",
+        short: "contract",
+        keys: &["columns", "types", "order", "fields"],
+        read: |args| contract::read(args).map(Expectation::Contract),
     },
     Entry {
         name: "unexpected_rows_expectation",

@@ -23,9 +23,10 @@ use serde_json::Value;
 use super::{
     as_written,
     backend::{Frames, kind, positional, scalar, stored},
-    evaluate_frame,
+    evaluate_frame_beside,
 };
 use crate::{
+    beside::Beside,
     data::read_file,
     outcome::{Evaluation, FailedRows, Outcome, outcome},
     probe::{
@@ -55,7 +56,16 @@ const DIFFERENT: usize = 4_000_000;
 /// # Errors
 /// Where the file cannot be read, to its last row.
 pub fn evaluate_file(suite: &Suite, path: &Path) -> PolarsResult<Evaluation> {
-    let whole = |suite: &Suite| Ok::<_, PolarsError>(evaluate_frame(suite, &read_file(path)?));
+    evaluate_file_beside(suite, path, &Beside::default())
+}
+
+/// The same where checks may compare the file with other datasets, as
+/// [`evaluate_frame_beside`](super::evaluate_frame_beside) does. What asks another dataset, or groups, has all rows in memory.
+///
+/// # Errors
+/// As [`evaluate_file`].
+pub fn evaluate_file_beside(suite: &Suite, path: &Path, beside: &Beside) -> PolarsResult<Evaluation> {
+    let whole = |suite: &Suite| Ok::<_, PolarsError>(evaluate_frame_beside(suite, &read_file(path)?, beside));
     match Source::parquet(path)? {
         Some(source) => evaluate(suite, source, whole),
         None => Ok(Evaluation { failed_rows: FailedRows::new(), ..whole(suite)? }),

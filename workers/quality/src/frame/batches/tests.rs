@@ -4,7 +4,7 @@ use std::fs::File;
 
 use polars::prelude::{AnyValue, Column, DataFrame, DataType, IntoColumn, ParquetWriter, Series, TimeUnit};
 
-use super::{evaluate, evaluate_file, evaluate_frame, source::Source};
+use super::{super::evaluate_frame, evaluate, evaluate_file, source::Source};
 use crate::{outcome::Evaluation, suite::Suite};
 
 /// Every way in which a check is counted, over columns of every kind.
