@@ -1,6 +1,7 @@
 //! `sluice quality`: run a suite by hand or in CI, list suites, see how they went and what they held back.
 
 mod contract;
+mod dataset;
 mod docs;
 mod history;
 mod profile;

@@ -32,9 +32,13 @@ async fn too_many_rows_refuse_the_batch_with_exit_code_3_an_alert_and_the_checks
     let project = Project::example().with("SLUICE_POSTGRES_URL", &database.url);
     with_gate(&project, "{ suite: sales, on_fail: quarantine, max_failed_rows: 1, notify: [me] }");
     let (_project, outputs) = on_a_thread(move || {
-        let outputs =
-            [vec!["run", "sales", "--wait"], vec!["why", "1.load_sales"], vec!["quality", "replay", "staging.sales"]]
-                .map(|args| project.sluice(args));
+        let outputs = [
+            vec!["run", "sales", "--wait"],
+            vec!["why", "1.load_sales"],
+            vec!["quality", "replay", "staging.sales"],
+            vec!["quality", "replay", "staging.slaes"],
+        ]
+        .map(|args| project.sluice(args));
         (project, outputs)
     })
     .await;
@@ -49,6 +53,10 @@ async fn too_many_rows_refuse_the_batch_with_exit_code_3_an_alert_and_the_checks
         assert!(why.contains(words), "no `{words}` in:\n{why}");
     }
     assert!(text(&outputs[2]).contains("no such row is held back"), "a refused batch comes again whole");
+    let unknown = text(&outputs[3]);
+    assert_eq!(outputs[3].status.code(), Some(2), "{unknown}");
+    assert!(unknown.contains("nothing was ever loaded into `staging.slaes`"), "{unknown}");
+    assert!(unknown.contains("did you mean `staging.sales`?"), "{unknown}");
     let states = texts(&database.pool, STATES).await;
     assert_eq!(states, ["build_marts upstream_failed", "load_sales failed", "read_file success"]);
     assert_eq!(texts(&database.pool, "select count(*)::text from staging.sales").await, ["0"]);
@@ -81,6 +89,7 @@ async fn a_gate_that_blocks_publishes_and_goes_on_once_its_rows_are_settled() {
         "{}",
         text(&blocked[1])
     );
+    assert!(text(&blocked[1]).contains("`sluice quality replay staging.sales`"), "{}", text(&blocked[1]));
     assert_eq!(blocked[2].status.code(), Some(3), "{}", text(&blocked[2]));
     let states = texts(&database.pool, STATES).await;
     assert_eq!(states, ["build_marts upstream_failed", "load_sales failed", "read_file success"]);

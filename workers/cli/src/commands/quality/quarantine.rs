@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
+use super::dataset::must_be_known;
 use crate::{context::Context, output, runs};
 
 /// Arguments of `sluice quality quarantine`.
@@ -62,6 +63,9 @@ fn if_any<S: serde::Serializer>(json: &Option<String>, serializer: S) -> Result<
 
 pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> {
     let pool = ctx.postgres().await?;
+    if let Some(dataset) = &args.dataset {
+        must_be_known(&pool, dataset).await?;
+    }
     let run_id = match &args.run {
         Some(run) => Some(runs::find_run(&pool, run).await?.run_id),
         None => None,
@@ -83,7 +87,9 @@ pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     if held.is_empty() {
-        output::line("no such row is held back");
+        output::line(
+            "no such row is held back; of a batch that its gate refused none is: `sluice why RUN` says why it was",
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let cells: Vec<_> = held.iter().map(Held::cells).collect();

@@ -10,6 +10,7 @@ use warehouse::{
     load::replay::{self as store, Chosen, CorrectedRow, Correction, Replay, ReplayError, Replayed},
 };
 
+use super::dataset::must_be_known;
 use crate::{
     context::{self, Context},
     exit::{self, Failure},
@@ -34,8 +35,10 @@ struct Which {
 
 impl Which {
     async fn chosen(&self, ctx: &Context) -> anyhow::Result<Chosen> {
+        let pool = ctx.postgres().await?;
+        must_be_known(&pool, &self.dataset).await?;
         let run_id = match &self.run {
-            Some(run) => Some(runs::find_run(&ctx.postgres().await?, run).await?.run_id),
+            Some(run) => Some(runs::find_run(&pool, run).await?.run_id),
             None => None,
         };
         let (dataset, rule) = (self.dataset.clone(), self.rule.clone());

@@ -237,7 +237,18 @@ impl Asker<'_> {
                 .fetch_all(self.pool)
                 .await?;
             why.facts.extend(checks.iter().map(Check::words));
-            why.hint = Some(format!("mend the data or the suite, then `sluice retry {run_id}`"));
+            let held: Option<String> = sqlx::query_scalar(include_str!("../../../../../sql/runs/why_held.sql"))
+                .bind(run_id)
+                .bind(&task.task)
+                .fetch_optional(self.pool)
+                .await?;
+            why.hint = Some(match held {
+                Some(dataset) => format!(
+                    "`sluice quality quarantine --run {run_id}` shows the rows; `sluice quality replay {dataset}` or \
+                     `dismiss` settles them, then `sluice retry {run_id}`"
+                ),
+                None => format!("mend the data or the suite, then `sluice retry {run_id}`"),
+            });
             return Ok(());
         }
         why.because = reason;
