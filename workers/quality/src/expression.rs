@@ -150,17 +150,22 @@ impl Expression {
         self.is_null().negated()
     }
 
-    /// The column, where this says that it has a value and no more.
-    pub(crate) fn only_present(&self) -> Option<&str> {
+    /// What this says has a value, where it says no more.
+    pub(crate) fn only_valued(&self) -> Option<&Self> {
         match self {
-            Self::And(parts) | Self::Or(parts) if parts.len() == 1 => parts[0].only_present(),
+            Self::And(parts) | Self::Or(parts) if parts.len() == 1 => parts[0].only_valued(),
             Self::Not(inner) => match &**inner {
-                Self::IsNull(inner) => match &**inner {
-                    Self::Column(name) => Some(name),
-                    _ => None,
-                },
+                Self::IsNull(inner) => Some(inner),
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// The column, where this says that it has a value and no more.
+    pub(crate) fn only_present(&self) -> Option<&str> {
+        match self.only_valued() {
+            Some(Self::Column(name)) => Some(name),
             _ => None,
         }
     }

@@ -63,10 +63,17 @@ impl Engine<'_> {
                 let elements = filtered(&self.within(check, statement)?);
                 let considered = self.considered(check, rows, statement)?;
                 let unexpected = match &rows.unexpected {
-                    Unexpected::Where(bad) => {
-                        let considered = self.considered(check, rows, statement)?;
-                        filtered(&format!("({considered} and {})", self.condition(bad, statement)?))
-                    }
+                    Unexpected::Where(bad) => match rows.considered.only_valued() {
+                        // Looked at once and not twice: of those that have a value, what is not true is false.
+                        Some(condition) if *bad == condition.clone().is_not_true() => {
+                            let within = self.within(check, statement)?;
+                            filtered(&format!("({within} and not {})", self.condition(condition, statement)?))
+                        }
+                        _ => {
+                            let considered = self.considered(check, rows, statement)?;
+                            filtered(&format!("({considered} and {})", self.condition(bad, statement)?))
+                        }
+                    },
                     Unexpected::Duplicates(columns) => {
                         if let Some(different) = self.different(check, rows, statement)? {
                             different
