@@ -33,7 +33,7 @@ pub use data::read_file;
 pub use frame::{
     Opened, evaluate_file, evaluate_file_beside, evaluate_frame, evaluate_frame_beside, profile_file, profile_frame,
 };
-pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict};
+pub use outcome::{CheckOutcome, Evaluation, FailedRows, Outcome, Verdict, groups_in_words};
 pub use postgres::{BrokenRows, QualityError, Table, broken_rows, evaluate_table, profile_columns, profile_table};
 pub use record::{RunRef, record};
 pub use report::validation_result;

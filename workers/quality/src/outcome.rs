@@ -103,21 +103,9 @@ impl CheckOutcome {
         }
     }
 
-    /// Of a check that is asked of groups: how many did not hold, and the worst three with their numbers.
+    /// See [`groups_in_words`].
     pub fn groups(&self) -> Option<String> {
-        let groups = self.observed.get("groups")?;
-        let one = |group: &Value| {
-            let key: Vec<_> = group["group"].as_object().into_iter().flatten().map(|(_, value)| plain(value)).collect();
-            let numbers = match group["unexpected_count"].as_u64() {
-                Some(bad) => format!("{bad} of {} rows", group["element_count"]),
-                None => plain(&group["observed_value"]),
-            };
-            format!("{}: {numbers}", key.join(", "))
-        };
-        let worst: Vec<_> = groups["worst"].as_array().into_iter().flatten().take(3).map(one).collect();
-        let failed = groups["failed"].as_u64().unwrap_or_default();
-        let of = format!("{failed} of {} groups by {}", groups["count"], list(&groups["by"]));
-        Some(if worst.is_empty() { of } else { format!("{of}, worst {}", worst.join("; ")) })
+        groups_in_words(&self.observed)
     }
 
     /// One line for logs and people: the id, the outcome and the numbers that matter.
@@ -139,6 +127,23 @@ impl CheckOutcome {
         }
         text
     }
+}
+
+/// What was observed of a check that is asked of groups: how many did not hold, and the worst three with their numbers.
+pub fn groups_in_words(observed: &Value) -> Option<String> {
+    let groups = observed.get("groups")?;
+    let one = |group: &Value| {
+        let key: Vec<_> = group["group"].as_object().into_iter().flatten().map(|(_, value)| plain(value)).collect();
+        let numbers = match group["unexpected_count"].as_u64() {
+            Some(bad) => format!("{bad} of {} rows", group["element_count"]),
+            None => plain(&group["observed_value"]),
+        };
+        format!("{}: {numbers}", key.join(", "))
+    };
+    let worst: Vec<_> = groups["worst"].as_array().into_iter().flatten().take(3).map(one).collect();
+    let failed = groups["failed"].as_u64().unwrap_or_default();
+    let of = format!("{failed} of {} groups by {}", groups["count"], list(&groups["by"]));
+    Some(if worst.is_empty() { of } else { format!("{of}, worst {}", worst.join("; ")) })
 }
 
 fn plain(value: &Value) -> String {

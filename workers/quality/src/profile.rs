@@ -184,3 +184,23 @@ pub fn thousands(count: u64) -> String {
     }
     grouped
 }
+
+/// A number for people, with no more digits than they read: `1,020`, `16.4`, `0.0031`.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let size = value.abs();
+    let decimals = match size {
+        _ if size >= 1000.0 => 0,
+        _ if size >= 100.0 => 1,
+        _ if size >= 1.0 => 2,
+        _ => 4,
+    };
+    let text = format!("{size:.decimals$}");
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (whole, part) = text.split_once('.').map_or((text, None), |(whole, part)| (whole, Some(part)));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), thousands);
+    let sign = if value < 0.0 && text != "0" { "-" } else { "" };
+    format!("{sign}{whole}{}", part.map(|part| format!(".{part}")).unwrap_or_default())
+}

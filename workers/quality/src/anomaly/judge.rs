@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate, Weekday};
 use serde_json::{Value, json};
 
 use super::{Calendar, Direction, Metric, Rule, Season};
-use crate::{Outcome, profile::thousands};
+use crate::{Outcome, profile::number};
 
 /// A number of one batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,7 +99,7 @@ impl Rule {
         };
         let those = self.those(tested.day, count);
         let reason =
-            format!("{told}; the median of {those} is {}, {how}, limit {}: {far}", self.figure(median), round(limit));
+            format!("{told}; the median of {those} is {}, {how}, limit {}: {far}", self.figure(median), number(limit));
         Judgement {
             outcome: if odd { Outcome::Failed } else { Outcome::Passed },
             observed: json!({
@@ -165,8 +165,8 @@ impl Rule {
     /// A number of this metric for people: a share in percent.
     pub fn figure(&self, value: f64) -> String {
         match &self.metric {
-            Metric::Batch(_) | Metric::Column { .. } if self.is_share() => format!("{} %", round(value * 100.0)),
-            _ => round(value),
+            Metric::Batch(_) | Metric::Column { .. } if self.is_share() => format!("{} %", number(value * 100.0)),
+            _ => number(value),
         }
     }
 }
@@ -203,24 +203,4 @@ fn median(values: &[f64]) -> f64 {
         (Some(upper), 1) => *upper,
         (Some(upper), _) => sorted[middle - 1].midpoint(*upper),
     }
-}
-
-/// A number for people: `1,020`, `16.4`, `0.0031`.
-fn round(value: f64) -> String {
-    if !value.is_finite() {
-        return value.to_string();
-    }
-    let size = value.abs();
-    let decimals = match size {
-        _ if size >= 1000.0 => 0,
-        _ if size >= 100.0 => 1,
-        _ if size >= 1.0 => 2,
-        _ => 4,
-    };
-    let text = format!("{size:.decimals$}");
-    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    let (whole, part) = text.split_once('.').map_or((text, None), |(whole, part)| (whole, Some(part)));
-    let whole = whole.parse().map_or_else(|_| whole.to_owned(), thousands);
-    let sign = if value < 0.0 && text != "0" { "-" } else { "" };
-    format!("{sign}{whole}{}", part.map(|part| format!(".{part}")).unwrap_or_default())
 }

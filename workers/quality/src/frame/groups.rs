@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use polars::prelude::{AnyValue, DataFrame, DataType, Expr, NULL, PolarsResult, col, len, lit, when};
 use serde_json::Value;
 
-use super::{Asked, Engine, Job, RowsByRule, as_written};
+use super::{
+    Asked, Engine, Job, RowsByRule,
+    answer::{as_written, rows_marked},
+};
 use crate::{
     expectation::Metric,
     outcome::Outcome,
@@ -253,9 +256,7 @@ impl Engine {
         if let Some(most) = check.tolerance.at_most {
             borne = borne.and(unexpected.lt_eq(lit(most as f64)));
         }
-        let rows = as_written(self.lazy()).select(named.chain(marks).collect::<Vec<_>>());
-        let mask = rows.select([col("bad").and(borne.not()).alias("bad")]).collect()?;
-        let mask = mask.column("bad")?.bool()?.clone();
-        Ok(mask.iter().enumerate().filter(|(_, bad)| *bad == Some(true)).map(|(row, _)| row).collect())
+        let rows = self.lazy().select(named.chain(marks).collect::<Vec<_>>());
+        rows_marked(rows, &col("bad").and(borne.not()))
     }
 }

@@ -1,6 +1,7 @@
 //! The engine over Polars frames: one lazy plan counts for every check at once; only checks that failed cost a
 //! second look, for their rows.
 
+mod answer;
 mod backend;
 mod batches;
 mod groups;
@@ -11,8 +12,8 @@ mod profile;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use polars::prelude::{
-    AnyValue, DataFrame, DataType, Expr, FillNullStrategy, IntoLazy, LazyFrame, NULL, OptFlags, PolarsResult,
-    QuantileMethod, SortOptions, WindowMapping, col, len, lit, when,
+    AnyValue, DataFrame, DataType, Expr, FillNullStrategy, IntoLazy, LazyFrame, NULL, PolarsResult, QuantileMethod,
+    SortOptions, WindowMapping, col, len, lit, when,
 };
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ use crate::{
     types::{self, Backend, Schema, Type, condition, lower},
     value::Scalar,
 };
+use answer::{as_written, listed, rows_marked};
 use backend::{Frames, kind, positional, scalar, stored};
 pub use batches::{evaluate_file, evaluate_file_beside};
 use groups::GroupJob;
@@ -456,24 +458,11 @@ impl Engine {
         let rows = within.map_or_else(|| self.lazy(), |within| self.lazy().filter(within.clone()));
         let present = rows.select([self.backend().key(column).alias("v")]).filter(col("v").is_not_null());
         let seen = present.group_by([col("v")]).agg([len().alias("n")]).collect()?;
-        let (values, counts) = (seen.column("v")?, seen.column("n")?);
-        let mut found = Frequencies::with_capacity(seen.height());
-        for row in 0..seen.height() {
-            let count = counts.get(row)?.extract::<u64>().unwrap_or_default();
-            let value = match scalar(&values.get(row)?) {
-                Some(Scalar::Text(digits)) if kind.is_number() => Scalar::number(&digits),
-                value => value,
-            };
-            found.extend(value.map(|value| (value, count)));
-        }
-        found.sort_by(|(a, _), (b, _)| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
-        Ok(found)
+        listed(&seen, kind)
     }
 
     fn indexes(&self, bad: &Expr) -> PolarsResult<Vec<usize>> {
-        let mask = as_written(self.lazy()).select([bad.clone().alias("bad")]).collect()?;
-        let mask = mask.column("bad")?.bool()?.clone();
-        Ok(mask.iter().enumerate().filter(|(_, bad)| *bad == Some(true)).map(|(row, _)| row).collect())
+        rows_marked(self.lazy(), bad)
     }
 
     /// The value of a row, or its values: a list for a pair, a mapping for more.
@@ -485,13 +474,6 @@ impl Engine {
         };
         crate::probe::sample(columns, value)
     }
-}
-
-/// Expressions are evaluated as they stand, and common parts of them each time: where debug assertions are on, Polars
-/// panics over a common part that is one value of many rows, such as a deviation.
-fn as_written(rows: LazyFrame) -> LazyFrame {
-    let allowed = rows.get_current_optimizations().difference(OptFlags::COMM_SUBEXPR_ELIM);
-    rows.with_optimizations(allowed)
 }
 
 /// How many rows there are, or how many a mask lets in.

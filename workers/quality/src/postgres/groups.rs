@@ -8,7 +8,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 
 use super::{
     Engine, QualityError,
-    answer::{Values, attempt, attempt_each, read, texts},
+    answer::{Values, attempt_each, read, texts},
     backend::{Statement, quote},
     rows::OWN,
 };
@@ -234,12 +234,8 @@ impl Engine<'_> {
         rows: &RowProbe,
     ) -> Result<Result<Vec<Value>, String>, QualityError> {
         let mut statement = self.statement();
-        let sql = match self.group_sample_query(check, rows, &mut statement) {
-            Ok(sql) => sql,
-            Err(error) => return Ok(Err(error)),
-        };
-        let found = attempt(connection, sql, statement).await?;
-        Ok(found.map(|found| found.iter().map(|row| self.shown(rows, row)).collect()))
+        let sql = self.group_sample_query(check, rows, &mut statement);
+        self.sampled(connection, rows, sql, statement).await
     }
 
     fn group_sample_query(&self, check: &Check, rows: &RowProbe, statement: &mut Statement) -> Result<String, String> {

@@ -35,7 +35,19 @@ impl Engine<'_> {
         rows: &RowProbe,
     ) -> Result<Result<Vec<Value>, String>, QualityError> {
         let mut statement = self.statement();
-        let sql = match self.sample_query(check, rows, &mut statement) {
+        let sql = self.sample_query(check, rows, &mut statement);
+        self.sampled(connection, rows, sql, statement).await
+    }
+
+    /// The samples that a query gives, if it could be written.
+    pub(super) async fn sampled(
+        &self,
+        connection: &mut PgConnection,
+        rows: &RowProbe,
+        sql: Result<String, String>,
+        statement: Statement,
+    ) -> Result<Result<Vec<Value>, String>, QualityError> {
+        let sql = match sql {
             Ok(sql) => sql,
             Err(error) => return Ok(Err(error)),
         };

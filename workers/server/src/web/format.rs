@@ -16,18 +16,7 @@ pub(super) fn count(value: i64) -> String {
 
 /// A number with no more digits than a person reads: `1,020`, `16.4`, `0.0031`.
 pub(super) fn number(value: f64) -> String {
-    let size = value.abs();
-    let decimals = match size {
-        _ if size >= 1000.0 => 0,
-        _ if size >= 100.0 => 1,
-        _ if size >= 1.0 => 2,
-        _ => 4,
-    };
-    let text = format!("{size:.decimals$}");
-    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    let (whole, part) = text.split_once('.').map_or((text, None), |(whole, part)| (whole, Some(part)));
-    let sign = if value < 0.0 && text != "0" { "−" } else { "" };
-    format!("{sign}{}{}", group(whole), part.map(|part| format!(".{part}")).unwrap_or_default())
+    quality::profile::number(value).replace('-', "−")
 }
 
 fn group(digits: &str) -> String {

@@ -36,8 +36,15 @@ impl Drop for Bystander {
     }
 }
 
-fn kill_hard(pid: i32) {
+/// Starts a service and kills it; gives the id that it had.
+fn start_and_kill(home: &Home, service: Service) -> i32 {
+    home.up(service);
+    let pid = home.pid(service);
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    while home.status(service).state != Condition::Died {
+        std::thread::yield_now();
+    }
+    pid
 }
 
 /// Changes a file of a service's data as its owner left it.
@@ -85,12 +92,7 @@ fn homes_that_start_at_once_get_ports_of_their_own() {
 fn a_killed_server_recovers_at_the_next_up() {
     let home = Home::new();
     for service in Service::ALL {
-        home.up(service);
-        let pid = home.pid(service);
-        kill_hard(pid);
-        while home.status(service).state != Condition::Died {
-            std::thread::yield_now();
-        }
+        let pid = start_and_kill(&home, service);
         home.said();
         home.up(service);
         let said = home.said();
@@ -103,12 +105,7 @@ fn a_killed_server_recovers_at_the_next_up() {
 #[test]
 fn a_pid_that_another_process_has_now_is_left_alone() {
     let home = Home::new();
-    home.up(Service::Postgres);
-    let pid = home.pid(Service::Postgres);
-    kill_hard(pid);
-    while home.status(Service::Postgres).state != Condition::Died {
-        std::thread::yield_now();
-    }
+    let pid = start_and_kill(&home, Service::Postgres);
     let mut bystander = Bystander::start();
     let other = bystander.pid();
     edit(&home.path().join("services.json"), |text| text.replace(&pid.to_string(), &other.to_string()));
@@ -128,12 +125,7 @@ fn a_pid_that_another_process_has_now_is_left_alone() {
 #[test]
 fn a_killed_server_that_nobody_has_collected_is_no_hindrance() {
     let home = Home::new();
-    home.up(Service::Postgres);
-    let pid = home.pid(Service::Postgres);
-    kill_hard(pid);
-    while home.status(Service::Postgres).state != Condition::Died {
-        std::thread::yield_now();
-    }
+    let pid = start_and_kill(&home, Service::Postgres);
     // What is left of a child of ours until we ask for its end; the server's own, as another user's would not count.
     let owner = fs::metadata(home.path().join("data/postgres/data")).unwrap().uid();
     let ended = Bystander(Command::new("true").uid(owner).spawn().unwrap());

@@ -6,7 +6,11 @@ use anyhow::Context as _;
 use chrono::Utc;
 use server::Docs;
 
-use crate::{context::Context, exit::Failure, files, output};
+use crate::{
+    context::Context,
+    exit::{self, Failure},
+    files, output,
+};
 
 /// Arguments of `sluice quality docs`.
 #[derive(clap::Args)]
@@ -32,6 +36,6 @@ pub(super) async fn run(args: &Args, ctx: &Context) -> anyhow::Result<ExitCode> 
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         std::fs::write(&path, &file.content).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    output::line(format!("{} suites in {}", suites.len(), args.out.join("index.html").display()));
+    output::line(format!("{} in {}", exit::count(suites.len(), "suite"), args.out.join("index.html").display()));
     Ok(ExitCode::SUCCESS)
 }

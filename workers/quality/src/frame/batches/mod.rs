@@ -21,7 +21,7 @@ use polars::prelude::{DataFrame, Expr, IntoLazy, PolarsError, PolarsResult, col,
 use serde_json::Value;
 
 use super::{
-    as_written,
+    answer::{listed, marked},
     backend::{Frames, kind, positional, scalar, stored},
     evaluate_frame_beside,
 };
@@ -235,7 +235,7 @@ impl Engine {
                         break;
                     }
                     let frame = self.source.read(batch, &needed).map_err(told)?;
-                    self.mark(batch, &places(&frame, mask).map_err(told)?, &mut rows);
+                    self.mark(batch, &marked(&frame, mask).map_err(told)?, &mut rows);
                 }
             }
             Bad::Repeated { key } => {
@@ -249,7 +249,7 @@ impl Engine {
                     }
                     let frame = self.source.read(batch, &needed).map_err(told)?;
                     let counts = match &keys.key().among {
-                        Some(among) => places(&frame, among).map_err(told)?,
+                        Some(among) => marked(&frame, among).map_err(told)?,
                         None => (0..frame.height()).collect(),
                     };
                     let repeated = keys.repeated(&frame).map_err(told)?;
@@ -263,7 +263,7 @@ impl Engine {
                     let mask = mask(last.map(|last| self.backend().literal(Some(&last), *kind)));
                     let needed = columns([&mask]).into_iter().collect::<Vec<_>>();
                     let frame = self.source.read(batch, &needed).map_err(told)?;
-                    self.mark(batch, &places(&frame, &mask).map_err(told)?, &mut rows);
+                    self.mark(batch, &marked(&frame, &mask).map_err(told)?, &mut rows);
                     if rows.len() >= SAMPLES {
                         break;
                     }
@@ -310,26 +310,4 @@ struct Merged {
     /// How many different ones there were when they were last put together.
     different: usize,
     fault: Option<String>,
-}
-
-fn listed(seen: &DataFrame, kind: Type) -> PolarsResult<Frequencies> {
-    let (values, counts) = (seen.column("v")?, seen.column("n")?);
-    let mut found = Frequencies::with_capacity(seen.height());
-    for row in 0..seen.height() {
-        let count = counts.get(row)?.extract::<u64>().unwrap_or_default();
-        let value = match scalar(&values.get(row)?) {
-            Some(Scalar::Text(digits)) if kind.is_number() => Scalar::number(&digits),
-            value => value,
-        };
-        found.extend(value.map(|value| (value, count)));
-    }
-    found.sort_by(|(a, _), (b, _)| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
-    Ok(found)
-}
-
-/// The rows of a frame where a mask is true.
-fn places(frame: &DataFrame, mask: &Expr) -> PolarsResult<Vec<usize>> {
-    let mask = as_written(frame.clone().lazy()).select([mask.clone().alias("bad")]).collect()?;
-    let mask = mask.column("bad")?.bool()?.clone();
-    Ok(mask.iter().enumerate().filter(|(_, bad)| *bad == Some(true)).map(|(row, _)| row).collect())
 }

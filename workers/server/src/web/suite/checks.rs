@@ -135,8 +135,8 @@ fn found(observed: &Value) -> Markup {
             span.bad-text { (cut(error)) }
         } @else if let Some(reason) = observed["reason"].as_str() {
             (reason)
-        } @else if let Some(failed) = observed["groups"]["failed"].as_i64() {
-            (count(failed)) " of " (observed["groups"]["count"].as_i64().map(count).unwrap_or_default()) " groups by " (plain(&observed["groups"]["by"]))
+        } @else if let Some(groups) = quality::groups_in_words(observed) {
+            (groups)
         } @else if let Some(unexpected) = observed["unexpected_count"].as_i64() {
             @let all = observed["element_count"].as_i64().unwrap_or(0);
             @if unexpected == 0 { "none of " (count(all)) " rows" } @else {
