@@ -150,24 +150,57 @@ impl Expression {
         self.is_null().negated()
     }
 
-    /// What this says has a value, where it says no more.
-    pub(crate) fn only_valued(&self) -> Option<&Self> {
+    /// The column, where this says that it has a value and no more.
+    pub(crate) fn only_present(&self) -> Option<&str> {
         match self {
-            Self::And(parts) | Self::Or(parts) if parts.len() == 1 => parts[0].only_valued(),
+            Self::And(parts) | Self::Or(parts) if parts.len() == 1 => parts[0].only_present(),
             Self::Not(inner) => match &**inner {
-                Self::IsNull(inner) => Some(inner),
+                Self::IsNull(inner) => match &**inner {
+                    Self::Column(name) => Some(name),
+                    _ => None,
+                },
                 _ => None,
             },
             _ => None,
         }
     }
 
-    /// The column, where this says that it has a value and no more.
-    pub(crate) fn only_present(&self) -> Option<&str> {
-        match self.only_valued() {
-            Some(Self::Column(name)) => Some(name),
+    /// Where this asks whether a condition is true (`true`) or is not (`false`), the condition.
+    pub(crate) fn truth(&self) -> Option<(&Self, bool)> {
+        match self {
+            Self::IsTrue(condition) => Some((condition, true)),
+            Self::Not(inner) => inner.truth().map(|(condition, asked)| (condition, !asked)),
             _ => None,
         }
+    }
+
+    /// Whether `other`, which says what has a value, surely holds of a row where this is true. False where that is not seen.
+    pub(crate) fn implies(&self, other: &Self) -> bool {
+        match other {
+            Self::And(parts) => parts.iter().all(|part| self.implies(part)),
+            Self::Or(parts) => parts.iter().any(|part| self.implies(part)),
+            Self::Not(inner) => match &**inner {
+                Self::IsNull(valued) => self == &**valued || self.needs(valued),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether this is null wherever `part` is. False where that is not seen.
+    fn needs(&self, part: &Self) -> bool {
+        self == part
+            || match self {
+                Self::Not(a) | Self::Negate(a) | Self::Like(a, _, _) | Self::Matches(a, _) => a.needs(part),
+                // Nothing is in an empty set, null neither.
+                Self::In(a, values) => !values.is_empty() && a.needs(part),
+                Self::Compare(Comparison::Same, ..) => false,
+                Self::Compare(_, a, b) | Self::Arithmetic(_, a, b) => a.needs(part) || b.needs(part),
+                // One part that is false makes `and` false, one that is true `or` true, whatever the others are.
+                Self::And(parts) | Self::Or(parts) => !parts.is_empty() && parts.iter().all(|one| one.needs(part)),
+                Self::Call(Function::Length, parts) => parts.iter().all(|one| one.needs(part)),
+                _ => false,
+            }
     }
 
     /// `self is not true`: true where a condition is false or null.

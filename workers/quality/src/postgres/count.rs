@@ -61,19 +61,12 @@ impl Engine<'_> {
             }
             Probe::Rows(rows) => {
                 let elements = filtered(&self.within(check, statement)?);
-                let considered = self.considered(check, rows, statement)?;
+                let present = match (&check.when, rows.considered.only_present()) {
+                    (None, Some(column)) => format!("count({})", quote(column)),
+                    _ => filtered(&self.considered(check, rows, statement)?),
+                };
                 let unexpected = match &rows.unexpected {
-                    Unexpected::Where(bad) => match rows.considered.only_valued() {
-                        // Looked at once and not twice: of those that have a value, what is not true is false.
-                        Some(condition) if *bad == condition.clone().is_not_true() => {
-                            let within = self.within(check, statement)?;
-                            filtered(&format!("({within} and not {})", self.condition(condition, statement)?))
-                        }
-                        _ => {
-                            let considered = self.considered(check, rows, statement)?;
-                            filtered(&format!("({considered} and {})", self.condition(bad, statement)?))
-                        }
-                    },
+                    Unexpected::Where(bad) => self.bad_rows(check, rows, (bad, &present), statement)?,
                     Unexpected::Duplicates(columns) => {
                         if let Some(different) = self.different(check, rows, statement)? {
                             different
@@ -91,14 +84,40 @@ impl Engine<'_> {
                         format!("(select count(*) from {from} where {bad})")
                     }
                 };
-                let present = match (&check.when, rows.considered.only_present()) {
-                    (None, Some(column)) => format!("count({})", quote(column)),
-                    _ => filtered(&considered),
-                };
                 vec![elements, present, unexpected]
             }
             Probe::Aggregate { column, metric, .. } => self.aggregate_counts(check, column, *metric, statement)?,
         })
+    }
+
+    /// How many of the rows considered, which are counted by `present`, are bad. Each condition is asked once where that is
+    /// enough: where no row that meets it is left out of those considered.
+    fn bad_rows(
+        &self,
+        check: &Check,
+        rows: &RowProbe,
+        (bad, present): (&Expression, &str),
+        statement: &mut Statement,
+    ) -> Result<String, String> {
+        let met = |condition: &Expression, statement: &mut Statement| {
+            let within = self.within(check, statement)?;
+            let condition = self.condition(condition, statement)?;
+            Ok::<_, String>(filtered(&if check.when.is_none() {
+                condition
+            } else {
+                format!("({within} and {condition})")
+            }))
+        };
+        match bad.truth() {
+            Some((good, false)) if good.implies(&rows.considered) => {
+                Ok(format!("{present} - {}", met(good, statement)?))
+            }
+            Some((bad, true)) if bad.implies(&rows.considered) => met(bad, statement),
+            _ => {
+                let considered = self.considered(check, rows, statement)?;
+                Ok(filtered(&format!("({considered} and {})", self.condition(bad, statement)?)))
+            }
+        }
     }
 
     fn aggregate_counts(
