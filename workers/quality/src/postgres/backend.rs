@@ -106,6 +106,15 @@ pub(super) fn stored(name: &str, modifier: i32) -> Stored {
     Stored::new(name, class, true).with_digits(digits)
 }
 
+/// A constant as Postgres takes it for one: how a text is read as a time depends on the session, so that it would be read
+/// anew for each row.
+fn once(constant: String, kind: Type) -> String {
+    match kind {
+        Type::Date | Type::Timestamp | Type::Instant | Type::Time => format!("(select {constant})"),
+        _ => constant,
+    }
+}
+
 impl Backend for Statement {
     type Out = String;
 
@@ -123,7 +132,7 @@ impl Backend for Statement {
             None => "null".to_owned(),
             Some(value) => {
                 let number = self.bind(Parameter::One(value.to_string()));
-                format!("${number}::{}", type_name(kind))
+                once(format!("${number}::{}", type_name(kind)), kind)
             }
         }
     }
@@ -187,7 +196,8 @@ impl Backend for Statement {
 
     fn is_in(&mut self, value: String, values: &[Scalar], kind: Type) -> String {
         let number = self.bind(Parameter::Many(values.iter().map(ToString::to_string).collect()));
-        format!("({value} = any(${number}::text[]::{}[]))", type_name(kind))
+        let name = type_name(kind);
+        format!("({value} = any({}::{name}[]))", once(format!("${number}::text[]::{name}[]"), kind))
     }
 
     fn like(&mut self, value: String, pattern: &str, any_case: bool) -> String {
