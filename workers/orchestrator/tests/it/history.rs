@@ -151,8 +151,9 @@ async fn a_dag_with_100_000_finished_runs_does_not_slow_the_loop() {
     // The first time around, plans are made and tables get their first pages.
     once_around(&own, "2026-01-01T00:01:00Z").await;
     let young = measure("2026-01-01T00:02:00Z").await;
-    sqlx::raw_sql(HISTORY).execute(&db.pool).await.expect("a history");
-    sqlx::raw_sql("vacuum analyze").execute(&db.pool).await.expect("statistics of the tables");
+    // What another connection visited may be told a second late, and counted as the loop's.
+    sqlx::raw_sql(HISTORY).execute(&own).await.expect("a history");
+    sqlx::raw_sql("vacuum analyze").execute(&own).await.expect("statistics of the tables");
     once_around(&own, "2026-01-01T00:03:00Z").await;
     let old = measure("2026-01-01T00:04:00Z").await;
     assert!(old.0 <= young.0 + 50, "rows visited: {} before, {} with 100,000 runs more", young.0, old.0);
