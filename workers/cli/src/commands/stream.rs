@@ -146,6 +146,7 @@ async fn list(ctx: &Context, json: bool) -> anyhow::Result<ExitCode> {
                 p.stream.clone(),
                 p.topic.clone(),
                 p.partition.to_string(),
+                p.start_offset.to_string(),
                 p.committed_offset.to_string(),
                 p.lag.to_string(),
                 p.watermark.map(|at| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string()).unwrap_or_default(),
@@ -153,11 +154,27 @@ async fn list(ctx: &Context, json: bool) -> anyhow::Result<ExitCode> {
                 p.deduplicated.to_string(),
                 p.late.to_string(),
                 p.malformed.to_string(),
+                p.absent.to_string(),
+                if p.adds_up() { "yes".to_owned() } else { paint("no", Style::Bad) },
             ]
         })
         .collect();
     output::table(
-        &["stream", "topic", "partition", "committed", "lag", "watermark", "counted", "dedup", "late", "malformed"],
+        &[
+            "stream",
+            "topic",
+            "partition",
+            "start",
+            "committed",
+            "lag",
+            "watermark",
+            "counted",
+            "dedup",
+            "late",
+            "malformed",
+            "absent",
+            "adds up",
+        ],
         &rows,
     );
     for stream in load(ctx)? {

@@ -3,7 +3,8 @@
 //! Exact without being part of the stream's commit: the lake has an offset of its own for each partition. A file
 //! is planned in Postgres, written, then counted; after a crash the same file is written over itself. Two
 //! processes at one partition write the same bytes, and only one of them moves the offset.
-//! The columns are the record's own: offset, timestamp, key and value as they came; malformed ones too.
+//! The columns are the record's own, malformed ones too: `partition`, `offset`, `produced_at`, `key` and `value` as they
+//! came, and `headers` as a JSON object of texts, null where there are none. So a back-test sees what the stream saw.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +21,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use warehouse::{WarehouseError, lake::Lake};
 
-use super::{Options, commit::chain, consumer::settings};
+use super::{Options, commit::chain, consumer::settings, record};
 use crate::spec::Stream;
 
 /// Records taken in one go.
@@ -81,6 +82,7 @@ struct Row {
     produced_at: i64,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
+    headers: Option<String>,
 }
 
 type LakeConsumer = BaseConsumer<DefaultConsumerContext>;
@@ -207,7 +209,7 @@ impl Archive<'_> {
             self.open.remove(&partition);
             return Ok(());
         }
-        let mut frame = tokio::task::spawn_blocking(move || frame(&rows)).await??;
+        let mut frame = tokio::task::spawn_blocking(move || frame(partition, &rows)).await??;
         self.lake.write_parquet(&path, &mut frame).await?;
         sqlx::query(include_str!("../../../../sql/stream/lake_done.sql"))
             .bind(&self.stream.name)
@@ -253,6 +255,7 @@ fn take(consumer: &LakeConsumer) -> Result<Vec<(i32, Row)>, KafkaError> {
                     produced_at: message.timestamp().to_millis().unwrap_or_default(),
                     key: message.key().map(<[u8]>::to_vec),
                     value: message.payload().map(<[u8]>::to_vec),
+                    headers: message.headers().map(|_| record::headers(&message).to_string()),
                 },
             )),
             Some(Err(error)) => return Err(error),
@@ -262,18 +265,21 @@ fn take(consumer: &LakeConsumer) -> Result<Vec<(i32, Row)>, KafkaError> {
     Ok(taken)
 }
 
-fn frame(rows: &[Row]) -> PolarsResult<DataFrame> {
+fn frame(partition: i32, rows: &[Row]) -> PolarsResult<DataFrame> {
     let height = rows.len();
     let offsets: Vec<_> = rows.iter().map(|row| row.offset).collect();
     let times: Vec<_> = rows.iter().map(|row| row.produced_at).collect();
     let keys: Vec<_> = rows.iter().map(|row| row.key.as_deref()).collect();
     let values: Vec<_> = rows.iter().map(|row| row.value.as_deref()).collect();
     let utc = DataType::Datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC));
+    let headers: Vec<_> = rows.iter().map(|row| row.headers.as_deref()).collect();
     let columns: Vec<Column> = vec![
+        Series::new("partition".into(), vec![partition; height]).into_column(),
         Series::new("offset".into(), offsets).into_column(),
         Series::new("produced_at".into(), times).cast(&utc)?.into_column(),
         Series::new("key".into(), keys).into_column(),
         Series::new("value".into(), values).into_column(),
+        Series::new("headers".into(), headers).into_column(),
     ];
     DataFrame::new(height, columns)
 }

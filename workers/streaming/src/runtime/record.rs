@@ -26,6 +26,18 @@ const LONGEST_DETAIL: usize = 1_000;
 pub(super) fn rejected(message: &BorrowedMessage<'_>, reason: &'static str, detail: String) -> Rejected {
     // A parser's message may quote all of the record.
     let detail = detail.chars().take(LONGEST_DETAIL).collect();
+    Rejected {
+        offset: message.offset(),
+        reason,
+        detail,
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers: headers(message),
+    }
+}
+
+/// The record's headers by name, as text; of two of one name the later.
+pub(super) fn headers(message: &BorrowedMessage<'_>) -> Value {
     let mut headers = Map::new();
     if let Some(all) = message.headers() {
         for header in all.iter() {
@@ -34,12 +46,5 @@ pub(super) fn rejected(message: &BorrowedMessage<'_>, reason: &'static str, deta
             headers.insert(text(header.key.as_bytes()), header.value.map_or(Value::Null, |v| text(v).into()));
         }
     }
-    Rejected {
-        offset: message.offset(),
-        reason,
-        detail,
-        key: message.key().map(<[u8]>::to_vec),
-        payload: message.payload().map(<[u8]>::to_vec),
-        headers: Value::Object(headers),
-    }
+    Value::Object(headers)
 }

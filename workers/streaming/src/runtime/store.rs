@@ -64,6 +64,12 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Whether every offset read is exactly one of counted, deduplicated, late, malformed, absent.
+    pub fn adds_up(&self) -> bool {
+        let accounted = self.counted + self.deduplicated + self.late + self.malformed + self.absent;
+        accounted == self.committed_offset - self.start_offset
+    }
+
     /// Whether the partition has been silent for so long that it no longer holds back its stream's watermark.
     pub fn is_idle(&self, idle_after: Span, now: DateTime<Utc>) -> bool {
         (now - self.updated_at).num_microseconds().is_none_or(|silent| silent > idle_after.micros())

@@ -89,6 +89,8 @@ async fn every_record_once(bench: &Bench, lake: &Lake, mut server: Option<S3Serv
             assert_eq!(*from, expected, "{path} begins where the file before it ends");
             expected = *to;
             let frame = lake.read_parquet(path).await.expect("a readable file");
+            let names: Vec<_> = frame.get_column_names().into_iter().map(ToString::to_string).collect();
+            assert_eq!(names, ["partition", "offset", "produced_at", "key", "value", "headers"]);
             let offset = frame.column("offset").expect("offset").i64().expect("bigint").clone();
             let value = frame.column("value").expect("value").binary().expect("bytes").clone();
             for (offset, value) in offset.iter().zip(value.iter()) {
