@@ -189,7 +189,7 @@ async fn open(connection: &mut PgConnection, low: &Low, task: &TaskContext) -> R
         fields: Vec::new(),
         link: None,
     };
-    let alert_id = alerts::raise(connection, &alert, &[]).await?;
+    let alert_id = alerts::note(connection, &alert).await?;
     if let Some(alert_id) = alert_id {
         query("insert into sluice.low_stock (product_id, alert_id, opened_at) values ($1, $2, $3)")
             .bind(low.product_id)

@@ -1,16 +1,22 @@
-//! Takes messages from the outbox to people: mail by SMTP, chat by Slack's webhook, and files in
-//! `.sluice/outbox/` for channels that have neither yet.
+//! Takes messages from the outbox to people and programs: mail by SMTP, chat by Slack's webhook, JSON to a webhook, alerts to
+//! Alertmanager, and files in `.sluice/outbox/` for channels that have no address yet.
 //!
 //! A message is claimed for a while, sent, and then marked. The claim is renewed right before the sending, which must
 //! end before the claim does, so no two deliverers send one message at a time. Whoever dies between sending and marking leaves a
 //! message that is sent again: delivery is at least once. A repeated mail carries the same Message-ID, made from
-//! the message's dedupe key, so that mail systems can tell; Slack has no such thing. Files are written under a
+//! the message's dedupe key, so that mail systems can tell, as programs can by a webhook's `Idempotency-Key`; Slack has no
+//! such thing. Alertmanager takes a repeat for the same alert. Files are written under a
 //! name of their own, so a repeat overwrites itself.
 
+mod alertmanager;
 mod files;
+mod http;
+mod limit;
 mod mail;
 mod notice;
 mod slack;
+mod told;
+mod webhook;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +27,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
+use reqwest::Client;
 use sqlx::{
     FromRow, PgPool, Postgres,
     postgres::{PgArguments, PgListener, PgQueryResult},
@@ -36,7 +43,9 @@ use warehouse::{
 };
 use workflow::project::{Channel, Smtp};
 
-use self::{files::Folder, mail::Postman, slack::Slack};
+use self::{
+    alertmanager::Alertmanager, files::Folder, mail::Postman, slack::Slack, told::Told, webhook::Webhook,
+};
 
 /// Messages that one pass takes.
 const BATCH: i64 = 16;
@@ -46,6 +55,8 @@ const AT_ONCE: usize = 4;
 const LAST: Duration = Duration::from_secs(3);
 /// How often a deliverer looks by itself.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the other side may take to answer a request.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often, and how patiently, a message is tried.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +157,8 @@ pub(crate) struct Claimed {
     pub(crate) payload: Json<Payload>,
     pub(crate) attempts: i32,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) alert_id: Option<i64>,
+    pub(crate) case_id: Option<i64>,
 }
 
 /// Delivers what is in the outbox. Any number may run.
@@ -153,8 +166,12 @@ pub struct Deliverer {
     pool: PgPool,
     channels: BTreeMap<String, Channel>,
     policy: Policy,
+    page: Option<String>,
+    limited: Vec<String>,
     postman: Postman,
     slack: Slack,
+    webhook: Webhook,
+    alertmanager: Alertmanager,
 }
 
 impl Deliverer {
@@ -162,8 +179,34 @@ impl Deliverer {
     pub fn new(pool: PgPool, settings: Settings) -> Result<Self, DeliveryError> {
         let Settings { project, channels, smtp, folder, policy } = settings;
         let postman = Postman::new(project.clone(), smtp.as_ref(), Folder::new(folder.join("mail")))?;
-        let slack = Slack::new(project, Folder::new(folder.join("slack")))?;
-        Ok(Self { pool, channels, policy, postman, slack })
+        let client = Client::builder().timeout(TIMEOUT).build().map_err(DeliveryError::Http)?;
+        let folder = |kind| Folder::new(folder.join(kind));
+        let slack = Slack::new(project.clone(), client.clone(), folder("slack"));
+        let webhook = Webhook::new(project.clone(), client.clone(), folder("webhook"));
+        let alertmanager = Alertmanager::new(project, client, folder("alertmanager"));
+        let limited = channels.iter().filter(|(_, channel)| channel.at_most().is_some());
+        let limited = limited.map(|(name, _)| name.clone()).collect();
+        Ok(Self { pool, channels, policy, page: None, limited, postman, slack, webhook, alertmanager })
+    }
+
+    /// Messages link to the web page, which people reach at `page`.
+    #[must_use]
+    pub fn with_page(self, page: impl Into<String>) -> Self {
+        Self { page: Some(page.into().trim_end_matches('/').to_owned()), ..self }
+    }
+
+    /// Says which channels there are: who settles a case has to know whom to tell.
+    pub async fn announce(&self) -> Result<(), DeliveryError> {
+        let per = |channel: &Channel| channel.at_most().map(|rate| rate.per.0.as_secs_f64());
+        let most = |channel: &Channel| channel.at_most().and_then(|rate| i32::try_from(rate.count.get()).ok());
+        let note = query(include_str!("../../../sql/delivery/channels.sql"))
+            .bind(self.channels.keys().cloned().collect::<Vec<_>>())
+            .bind(self.channels.values().map(Channel::kind).collect::<Vec<_>>())
+            .bind(self.channels.values().map(Channel::settles).collect::<Vec<_>>())
+            .bind(self.channels.values().map(most).collect::<Vec<_>>())
+            .bind(self.channels.values().map(per).collect::<Vec<_>>());
+        self.note(note).await?;
+        Ok(())
     }
 
     /// Delivers until `cancel`, and then what is due at that moment. A database that goes away is waited for.
@@ -174,6 +217,7 @@ impl Deliverer {
                 if listener.is_none() {
                     let mut fresh = PgListener::connect_with(&self.pool).await?;
                     answered(PATIENCE, fresh.listen("sluice_outbox")).await?;
+                    self.announce().await?;
                     listener = Some(fresh);
                 }
                 self.deliver_due().await
@@ -214,9 +258,13 @@ impl Deliverer {
 
     /// Delivers what is due now, a batch at most; gives how many messages were claimed.
     pub async fn deliver_due(&self) -> Result<usize, DeliveryError> {
+        for (name, channel) in &self.channels {
+            limit::admit(&self.pool, name, channel).await?;
+        }
         let claim = query_as(include_str!("../../../sql/delivery/claim.sql"))
             .bind(BATCH)
             .bind(self.policy.lease.as_secs_f64())
+            .bind(&self.limited)
             .fetch_all(&self.pool);
         let claimed: Vec<Claimed> = answered(PATIENCE, claim).await?;
         let count = claimed.len();
@@ -226,7 +274,7 @@ impl Deliverer {
         Ok(count)
     }
 
-    async fn deliver(&self, message: Claimed) -> Result<(), DeliveryError> {
+    async fn deliver(&self, mut message: Claimed) -> Result<(), DeliveryError> {
         // Others of the pass may have taken their time. Counted from here, the sending ends before the new claim.
         let until = tokio::time::Instant::now() + self.policy.patience();
         let rearm = query(include_str!("../../../sql/delivery/rearm.sql"))
@@ -238,6 +286,7 @@ impl Deliverer {
             tracing::warn!(outbox_id = message.outbox_id, channel = message.channel, "another deliverer has it");
             return Ok(());
         }
+        self.link(&mut message);
         let sent = tokio::time::timeout_at(until, self.send(&message)).await.unwrap_or_else(|_| {
             Err(Undelivered::later(format!("channel `{}` did not answer in time", message.channel)))
         });
@@ -283,11 +332,33 @@ impl Deliverer {
         answered(PATIENCE, statement.execute(&self.pool)).await
     }
 
+    /// Where to read on, for messages that do not say so themselves.
+    fn link(&self, message: &mut Claimed) {
+        let (Some(page), Payload::Notice(notice) | Payload::Case(notice)) = (&self.page, &mut message.payload.0) else {
+            return;
+        };
+        let link = match (message.alert_id, message.case_id) {
+            (Some(alert_id), _) => format!("{page}/alerts/{alert_id}"),
+            (None, Some(case_id)) => format!("{page}/cases/{case_id}"),
+            (None, None) if message.dedupe_key.starts_with("bundle:") => format!("{page}/alerts"),
+            (None, None) => return,
+        };
+        notice.link.get_or_insert(link);
+    }
+
     /// Where the message arrived.
     async fn send(&self, message: &Claimed) -> Result<String, Undelivered> {
         match self.channels.get(&message.channel) {
-            Some(Channel::Mail { to }) => self.postman.send(message, to).await,
-            Some(Channel::Slack { webhook }) => self.slack.send(message, webhook.as_ref()).await,
+            Some(Channel::Mail { to, .. }) => self.postman.send(message, to).await,
+            Some(Channel::Slack { webhook, .. }) => self.slack.send(message, webhook.as_ref()).await,
+            Some(Channel::Webhook { url, secret, .. }) => {
+                let told = Told::of(&self.pool, message).await?;
+                self.webhook.send(message, &told, url.as_ref(), secret.as_ref()).await
+            }
+            Some(Channel::Alertmanager { url, .. }) => {
+                let told = Told::of(&self.pool, message).await?;
+                self.alertmanager.send(message, &told, url.as_ref(), self.page.as_deref()).await
+            }
             None => Err(Undelivered::Never(format!("sluice.yaml has no channel `{}`", message.channel))),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod alerts;
+pub mod cases;
 pub mod copy;
 pub mod error;
 pub mod fence;

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "suites", include_str!("../../../sql/platform/0015_suites.sql")),
     (16, "profiles", include_str!("../../../sql/platform/0016_profiles.sql")),
     (17, "reconcile_more", include_str!("../../../sql/platform/0017_reconcile_more.sql")),
+    (18, "cases", include_str!("../../../sql/platform/0018_cases.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.

@@ -28,10 +28,12 @@ pub enum Payload {
     Notice(Notice),
     /// A composed mail; other channels show its plain text.
     Mail(Mail),
+    /// What a person said of a case. It goes to channels that keep track of cases.
+    Case(Notice),
 }
 
 /// A short notice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// `low`, `medium`, `high` or `critical`; or `info`.
     pub severity: String,
@@ -39,6 +41,9 @@ pub struct Notice {
     pub title: String,
     /// A paragraph.
     pub text: String,
+    /// What led to it, a sentence each.
+    #[serde(default)]
+    pub why: Vec<String>,
     /// Facts, in order: name and value.
     #[serde(default)]
     pub fields: Vec<(String, String)>,

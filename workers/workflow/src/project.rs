@@ -3,6 +3,7 @@
 //! Reading it touches neither the environment nor the disk: `${NAME}` is resolved by a lookup that the caller
 //! hands in, and a service without a URL means the private local one.
 
+mod channel;
 mod trail;
 
 use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf};
@@ -12,7 +13,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::trail::{Lineage, Traces};
+pub use self::{
+    channel::{Channel, Rate},
+    trail::{Lineage, Traces},
+};
 use crate::{diagnostic::Diagnostic, span::Span, yaml::Document};
 
 /// A project's settings.
@@ -291,23 +295,6 @@ pub struct Smtp {
     pub from: String,
 }
 
-/// Someone who can be told.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Channel {
-    /// Mail to each address.
-    Mail {
-        /// Who gets it.
-        to: Vec<String>,
-    },
-    /// A Slack incoming webhook; without one, messages land in `.sluice/outbox/`.
-    Slack {
-        /// The webhook's address, a secret.
-        #[serde(default)]
-        webhook: Option<SecretString>,
-    },
-}
-
 impl Project {
     /// Reads `sluice.yaml`. `lookup` gives the values of `${NAME}`; a name that it does not know makes the
     /// field absent if the field is nothing but that name, and is a fault elsewhere.
@@ -483,6 +470,19 @@ mod tests {
         assert_eq!(short, [("retention.runs".to_owned(), 2, message)]);
         assert_eq!(faults("retention: { logs: 2d }").len(), 1);
         assert_eq!(faults("retention: { runs: for ever }").len(), 1);
+    }
+
+    #[test]
+    fn channels_have_their_kinds_and_limits() {
+        let read = |channel: &str| Project::parse(&format!("project: p\nchannels:\n  x: {channel}\n"), environment);
+        let channel = |text: &str| read(text).expect(text).channels.remove("x").expect("there");
+        let limited = channel("{ kind: mail, to: [a@b.example], at_most: 10/min }");
+        assert_eq!(limited.at_most().expect("a limit").to_string(), "10 in 1m");
+        let alertmanager = channel("{ kind: alertmanager, url: 'http://127.0.0.1:9093' }");
+        assert!(alertmanager.settles() && alertmanager.at_most().is_none());
+        assert!(channel("{ kind: webhook, url: '${NOT_SET}', secret: '${HOOK}' }").settles());
+        let faults = read("{ kind: slack, at_most: often }").expect_err("faulty");
+        assert!(faults[0].message.contains("`often` is not a rate") && faults[0].line == 3, "{faults:?}");
     }
 
     #[test]

@@ -85,8 +85,9 @@ fn deliverer(ctx: &Context, pool: PgPool) -> anyhow::Result<Deliverer> {
         folder: services::open_home(&ctx.home())?.join("outbox"),
         policy: Policy::default(),
     };
-    Deliverer::new(pool, settings).map_err(|error| match error {
-        DeliveryError::Smtp(_) => Failure::usage(error.to_string()).into(),
+    let deliverer = Deliverer::new(pool, settings).map_err(|error| match error {
+        DeliveryError::Smtp(_) => anyhow::Error::from(Failure::usage(error.to_string())),
         other => other.into(),
-    })
+    })?;
+    Ok(deliverer.with_page(ctx.public_url()))
 }

@@ -19,6 +19,11 @@ pub(super) fn html(project: &str, notice: &Notice) -> String {
             @for part in notice.text.split("\n\n") {
                 div style="padding:0 0 10px;" { (paragraph(part)) }
             }
+            @if !notice.why.is_empty() {
+                ul.text style=(text(15, light::TEXT, "margin:0 0 12px;padding:0 0 0 20px;line-height:1.5;")) {
+                    @for why in &notice.why { li { (why) } }
+                }
+            }
             @if !notice.fields.is_empty() { (pairs(&notice.fields)) }
             @if let Some(link) = &notice.link {
                 p style="margin:16px 0 0;" {
@@ -35,6 +40,10 @@ pub(super) fn html(project: &str, notice: &Notice) -> String {
 pub(super) fn plain(notice: &Notice) -> String {
     let heading = format!("[{}] {}", notice.severity, notice.title);
     let mut lines = vec![heading, String::new(), notice.text.clone(), String::new()];
+    if !notice.why.is_empty() {
+        lines.extend(notice.why.iter().map(|why| format!("- {why}")));
+        lines.push(String::new());
+    }
     lines.extend(notice.fields.iter().map(|(name, value)| format!("{name}: {value}")));
     lines.extend(notice.link.iter().map(|link| format!("\n{link}")));
     lines.push(String::new());

@@ -1,16 +1,12 @@
 //! Slack: Block Kit through an incoming webhook, or kept as `.json`.
 
-use std::time::Duration;
-
-use reqwest::{Client, StatusCode, header::RETRY_AFTER};
+use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use warehouse::outbox::{Notice, Payload};
 
-use super::{Claimed, DeliveryError, Undelivered, files::Folder};
+use super::{Claimed, Undelivered, files::Folder, http};
 
-/// How long Slack may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Slack's limit for a header, in characters.
 const HEADER: usize = 150;
 /// For a section's text.
@@ -28,9 +24,8 @@ pub(super) struct Slack {
 }
 
 impl Slack {
-    pub(super) fn new(project: String, folder: Folder) -> Result<Self, DeliveryError> {
-        let client = Client::builder().timeout(TIMEOUT).build().map_err(DeliveryError::Http)?;
-        Ok(Self { project, client, folder })
+    pub(super) fn new(project: String, client: Client, folder: Folder) -> Self {
+        Self { project, client, folder }
     }
 
     pub(super) async fn send(&self, message: &Claimed, webhook: Option<&SecretString>) -> Result<String, Undelivered> {
@@ -39,41 +34,19 @@ impl Slack {
             let text = serde_json::to_vec_pretty(&body).map_err(|e| Undelivered::Never(e.to_string()))?;
             return Ok(self.folder.put(message, "json", &text).await?);
         };
-        // The webhook's address is a secret: errors go without it.
-        let answer = self
-            .client
-            .post(webhook.expose_secret())
-            .json(&body)
-            .send()
-            .await
-            .map_err(|e| Undelivered::later(format!("Slack cannot be reached: {}", e.without_url())))?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok("slack".to_owned());
-        }
-        let after = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
-        let said: String = answer.text().await.unwrap_or_default().chars().take(200).collect();
-        let message = format!("Slack answered {status} {said}").trim_end().to_owned();
-        let passing = status == StatusCode::TOO_MANY_REQUESTS
-            || status == StatusCode::REQUEST_TIMEOUT
-            || status.is_server_error();
-        Err(if passing { Undelivered::Later { message, after } } else { Undelivered::Never(message) })
+        http::deliver("Slack", self.client.post(webhook.expose_secret()).json(&body)).await?;
+        Ok("slack".to_owned())
     }
 
     fn compose(&self, message: &Claimed) -> Value {
         match &message.payload.0 {
-            Payload::Notice(notice) => blocks(&self.project, &message.subject, notice),
+            Payload::Notice(notice) | Payload::Case(notice) => blocks(&self.project, &message.subject, notice),
             Payload::Mail(mail) => {
                 let notice = Notice {
                     severity: "info".to_owned(),
                     title: message.subject.clone(),
                     text: mail.text.clone(),
-                    fields: Vec::new(),
-                    link: None,
+                    ..Notice::default()
                 };
                 blocks(&self.project, &message.subject, &notice)
             }
@@ -94,6 +67,11 @@ fn blocks(project: &str, subject: &str, notice: &Notice) -> Value {
         vec![json!({ "type": "header", "text": { "type": "plain_text", "text": heading, "emoji": true } })];
     if !notice.text.trim().is_empty() {
         let text = cut(&escape(&notice.text), SECTION);
+        blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
+    }
+    if !notice.why.is_empty() {
+        let why: Vec<_> = notice.why.iter().map(|why| format!("• {}", escape(why))).collect();
+        let text = cut(&why.join("\n"), SECTION);
         blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }));
     }
     for fields in notice.fields.chunks(FIELDS) {
@@ -143,12 +121,13 @@ mod tests {
             severity: "high".to_owned(),
             title: "x".repeat(400),
             text: "a < b & c ".repeat(600),
+            why: vec!["count(*) is 7, 6 was allowed & more".repeat(200)],
             fields: (0..23).map(|n| (format!("field {n}"), "v".repeat(3_000))).collect(),
             link: Some("http://127.0.0.1:8180/alerts/1".to_owned()),
         };
         let message = blocks("SimMart", "subject", &notice);
         let all = message["blocks"].as_array().expect("blocks");
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 7);
         for block in all {
             for text in block["fields"].as_array().into_iter().flatten().chain([&block["text"]]) {
                 let length = text["text"].as_str().map_or(0, |text| text.chars().count());

@@ -17,8 +17,8 @@ use crate::mail_server::{LOGIN, MailServer, free_port};
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 fn settings(folder: &Path, smtp: Option<String>, webhook: Option<String>) -> Settings {
-    let mail = Channel::Mail { to: vec!["ops@shop.example".to_owned(), "Ann <ann@shop.example>".to_owned()] };
-    let slack = Channel::Slack { webhook: webhook.map(Into::into) };
+    let mail = Channel::Mail { to: vec!["ops@shop.example".to_owned(), "Ann <ann@shop.example>".to_owned()], at_most: None };
+    let slack = Channel::Slack { webhook: webhook.map(Into::into), at_most: None };
     Settings {
         project: "SimMart".to_owned(),
         channels: BTreeMap::from([("mail".to_owned(), mail), ("slack".to_owned(), slack)]),
@@ -33,6 +33,7 @@ fn notice(title: &str) -> Payload {
         severity: "high".to_owned(),
         title: title.to_owned(),
         text: "14 tries on one card".to_owned(),
+        why: vec!["count(*) is 14, 6 was allowed".to_owned()],
         fields: vec![("Card".to_owned(), "c_1".to_owned())],
         link: Some("http://127.0.0.1:8180/alerts/1".to_owned()),
     })

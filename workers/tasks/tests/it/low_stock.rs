@@ -31,8 +31,8 @@ async fn run(pool: &PgPool, at: &str) -> Value {
         currency: "EUR".to_owned(),
         web: None,
         channels: BTreeMap::from([
-            ("purchasing".to_owned(), Channel::Mail { to: vec!["buy@shop.example".to_owned()] }),
-            ("ops".to_owned(), Channel::Slack { webhook: None }),
+            ("purchasing".to_owned(), Channel::Mail { to: vec!["buy@shop.example".to_owned()], at_most: None }),
+            ("ops".to_owned(), Channel::Slack { webhook: None, at_most: None }),
         ]),
     };
     let registry = Registry::new().with(AlertLowStock::new(pool.clone(), sender));

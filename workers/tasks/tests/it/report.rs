@@ -21,8 +21,8 @@ fn sender() -> Sender {
         currency: "EUR".to_owned(),
         web: Some("http://127.0.0.1:8180".to_owned()),
         channels: BTreeMap::from([
-            ("management".to_owned(), Channel::Mail { to: vec!["boss@shop.example".to_owned()] }),
-            ("ops".to_owned(), Channel::Slack { webhook: None }),
+            ("management".to_owned(), Channel::Mail { to: vec!["boss@shop.example".to_owned()], at_most: None }),
+            ("ops".to_owned(), Channel::Slack { webhook: None, at_most: None }),
         ]),
     }
 }

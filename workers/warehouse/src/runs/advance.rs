@@ -244,6 +244,7 @@ async fn tell(connection: &mut PgConnection, run: &Over) -> Result<(), RunError>
             severity: "high".to_owned(),
             title: title.clone(),
             text: text.clone(),
+            why: Vec::new(),
             fields: fields.clone(),
             link: None,
         };
