@@ -43,9 +43,7 @@ use warehouse::{
 };
 use workflow::project::{Channel, Smtp};
 
-use self::{
-    alertmanager::Alertmanager, files::Folder, mail::Postman, slack::Slack, told::Told, webhook::Webhook,
-};
+use self::{alertmanager::Alertmanager, files::Folder, mail::Postman, slack::Slack, told::Told, webhook::Webhook};
 
 /// Messages that one pass takes.
 const BATCH: i64 = 16;

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn why_is_what_the_detail_says_or_what_its_numbers_do() {
-        let own = json!({ "why": ["count(*) over burst is 7, 6 was allowed"], "values": { "count": 7 }, "condition": "x" });
+        let own =
+            json!({ "why": ["count(*) over burst is 7, 6 was allowed"], "values": { "count": 7 }, "condition": "x" });
         assert_eq!(explain(&own), ["count(*) over burst is 7, 6 was allowed"]);
         let old = json!({ "values": { "count": 3, "sum(amount)": 2412.5 }, "condition": "count >= 2 and sum(amount) >= 2000" });
         assert_eq!(

@@ -175,10 +175,8 @@ pub async fn get(pool: &PgPool, case_id: i64) -> Result<Case, CaseError> {
 
 /// The number of the case that an alert belongs to.
 pub async fn of_alert(pool: &PgPool, alert_id: i64) -> Result<i64, CaseError> {
-    let found: Option<Option<i64>> = sqlx::query_scalar(include_str!("../../../sql/cases/of_alert.sql"))
-        .bind(alert_id)
-        .fetch_optional(pool)
-        .await?;
+    let found: Option<Option<i64>> =
+        sqlx::query_scalar(include_str!("../../../sql/cases/of_alert.sql")).bind(alert_id).fetch_optional(pool).await?;
     found.ok_or(CaseError::NoAlert(alert_id))?.ok_or(CaseError::Alone(alert_id))
 }
 

@@ -109,11 +109,15 @@ fn noted(project: &str, message: &Claimed, now: DateTime<Utc>) -> Posted {
         }
         Payload::Mail(mail) => ("info", &mail.text),
     };
-    let pairs = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    };
+    let pairs =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Posted {
-        labels: pairs(&[("alertname", "SluiceMessage"), ("subject", &message.subject), ("severity", severity), ("project", project)]),
+        labels: pairs(&[
+            ("alertname", "SluiceMessage"),
+            ("subject", &message.subject),
+            ("severity", severity),
+            ("project", project),
+        ]),
         annotations: pairs(&[("summary", &message.subject), ("description", text)]),
         starts_at: message.created_at,
         ends_at: now + NOTED,

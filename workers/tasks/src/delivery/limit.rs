@@ -142,7 +142,9 @@ mod tests {
     fn what_finds_no_place_goes_together_and_a_report_waits() {
         let waiting = |kinds: &str| {
             let ids = 1..;
-            ids.zip(kinds.chars()).map(|(outbox_id, kind)| Waiting { outbox_id, bundles: kind == 'a' }).collect::<Vec<_>>()
+            ids.zip(kinds.chars())
+                .map(|(outbox_id, kind)| Waiting { outbox_id, bundles: kind == 'a' })
+                .collect::<Vec<_>>()
         };
         assert_eq!(split(&waiting("aaa"), 3), (vec![1, 2, 3], vec![]));
         assert_eq!(split(&waiting("aaaaa"), 3), (vec![1, 2], vec![3, 4, 5]));

@@ -82,7 +82,9 @@ impl Postman {
         }
         let (html, text, images) = match &message.payload.0 {
             Payload::Mail(mail) => (mail.html.clone(), mail.text.clone(), mail.images.as_slice()),
-            Payload::Notice(notice) | Payload::Case(notice) => (notice::html(&self.project, notice), notice::plain(notice), [].as_slice()),
+            Payload::Notice(notice) | Payload::Case(notice) => {
+                (notice::html(&self.project, notice), notice::plain(notice), [].as_slice())
+            }
         };
         let mut related = MultiPart::related().singlepart(SinglePart::html(html));
         for image in images {

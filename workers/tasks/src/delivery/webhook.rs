@@ -40,8 +40,11 @@ impl Webhook {
         };
         let body = serde_json::to_vec(&body).map_err(|e| Undelivered::Never(e.to_string()))?;
         let key = hex::encode(&Sha256::digest(message.dedupe_key.as_bytes())[..16]);
-        let mut request =
-            self.client.post(url.expose_secret()).header(CONTENT_TYPE, "application/json").header("Idempotency-Key", &key);
+        let mut request = self
+            .client
+            .post(url.expose_secret())
+            .header(CONTENT_TYPE, "application/json")
+            .header("Idempotency-Key", &key);
         if let Some(secret) = secret {
             request = request.header("Sluice-Signature", sign(secret, &key, &body, Utc::now())?);
         }
@@ -73,7 +76,8 @@ fn compose(project: &str, message: &Claimed, told: &[Told]) -> Value {
         Payload::Mail(mail) => (&empty, &mail.text),
     };
     let case = told.first().filter(|_| kind == "case");
-    let case = case.map(|alert| json!({ "case_id": alert.case_id, "state": alert.case_state, "settled_at": alert.settled_at }));
+    let case = case
+        .map(|alert| json!({ "case_id": alert.case_id, "state": alert.case_state, "settled_at": alert.settled_at }));
     json!({
         "version": 1, "kind": kind, "project": project, "written_at": message.created_at, "subject": message.subject,
         "severity": notice.severity, "title": notice.title, "text": text, "why": notice.why,

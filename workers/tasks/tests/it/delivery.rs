@@ -17,7 +17,8 @@ use crate::mail_server::{LOGIN, MailServer, free_port};
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 fn settings(folder: &Path, smtp: Option<String>, webhook: Option<String>) -> Settings {
-    let mail = Channel::Mail { to: vec!["ops@shop.example".to_owned(), "Ann <ann@shop.example>".to_owned()], at_most: None };
+    let mail =
+        Channel::Mail { to: vec!["ops@shop.example".to_owned(), "Ann <ann@shop.example>".to_owned()], at_most: None };
     let slack = Channel::Slack { webhook: webhook.map(Into::into), at_most: None };
     Settings {
         project: "SimMart".to_owned(),
@@ -191,7 +192,8 @@ async fn slack_may_ask_for_patience() {
     let body: serde_json::Value = serde_json::from_str(&bodies[1]).expect("JSON");
     assert_eq!(body["blocks"][0]["type"], "header");
     assert_eq!(body["blocks"][0]["text"]["text"], ":red_circle: Card <testing>");
-    assert_eq!(body["blocks"][2]["fields"][0]["text"], "*Card*\nc_1");
+    assert_eq!(body["blocks"][2]["text"]["text"], "• count(*) is 14, 6 was allowed");
+    assert_eq!(body["blocks"][3]["fields"][0]["text"], "*Card*\nc_1");
 
     let gone = enqueue(&db.pool, "b", "slack", notice("x")).await;
     deliverer.deliver_due().await.expect("a pass");

@@ -3,6 +3,7 @@
 mod anomalies;
 mod bad;
 mod bucket;
+mod channels;
 mod checks;
 mod classicmodels;
 mod delivery;

@@ -1,5 +1,6 @@
 //! The warehouse against a real Postgres.
 
+mod cases;
 mod cut;
 mod lake;
 mod load;
