@@ -85,9 +85,8 @@ fn deliverer(ctx: &Context, pool: PgPool) -> anyhow::Result<Deliverer> {
         folder: services::open_home(&ctx.home())?.join("outbox"),
         policy: Policy::default(),
     };
-    let deliverer = Deliverer::new(pool, settings).map_err(|error| match error {
-        DeliveryError::Smtp(_) => anyhow::Error::from(Failure::usage(error.to_string())),
+    Deliverer::new(pool, settings).map_err(|error| match error {
+        DeliveryError::Smtp(_) => Failure::usage(error.to_string()).into(),
         other => other.into(),
-    })?;
-    Ok(deliverer.with_page(ctx.public_url()))
+    })
 }
