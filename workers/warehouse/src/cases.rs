@@ -208,6 +208,12 @@ pub async fn settle(
 ) -> Result<Case, CaseError> {
     let note = note.map(str::trim).filter(|note| !note.is_empty()).map(without_nul);
     let mut transaction = pool.begin().await?;
+    // An alert that is joining the case holds it. Only a statement that begins after that sees the alert.
+    sqlx::query(include_str!("../../../sql/cases/lock.sql"))
+        .bind(case_id)
+        .fetch_optional(&mut *transaction)
+        .await?
+        .ok_or(CaseError::NoCase(case_id))?;
     let changes: Option<i32> = sqlx::query_scalar(include_str!("../../../sql/cases/settle.sql"))
         .bind(case_id)
         .bind(verdict.as_str())
@@ -215,12 +221,9 @@ pub async fn settle(
         .bind(note.as_deref())
         .fetch_optional(&mut *transaction)
         .await?;
-    let case: Option<Case> = sqlx::query_as(include_str!("../../../sql/cases/get.sql"))
-        .bind(case_id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    let case = case.ok_or(CaseError::NoCase(case_id))?;
     let Some(changes) = changes else { return Err(CaseError::Already { case_id, state: verdict }) };
+    let case: Case =
+        sqlx::query_as(include_str!("../../../sql/cases/get.sql")).bind(case_id).fetch_one(&mut *transaction).await?;
     let said = format!("case {case_id} ({}) is {verdict}, says {}", case.key, actor.name);
     let notice = Notice {
         severity: "info".to_owned(),

@@ -159,3 +159,29 @@ async fn alerts_raised_at_once_share_one_case_and_one_that_settles_itself_has_no
     assert!(matches!(cases::of_alert(pool, low).await, Err(CaseError::Alone(_))));
     assert!(matches!(cases::of_alert(pool, 9_999).await, Err(CaseError::NoAlert(_))));
 }
+
+/// Whoever settles a case waits for an alert that joins it at that moment, and then closes that one too.
+#[tokio::test]
+async fn an_alert_that_joins_while_its_case_is_settled_is_closed_with_it() {
+    let db = testkit::database().await;
+    let pool = &db.pool;
+    raise(pool, &alert("a", "c_1", 0)).await.expect("raised");
+    let case_id = all(pool).await[0].case_id;
+    let mut joining = pool.begin().await.expect("a transaction");
+    alerts::raise(&mut joining, &alert("b", "c_1", 1), &[]).await.expect("raised");
+    let settling = tokio::spawn({
+        let pool = pool.clone();
+        async move { cases::settle(&pool, &ada(), case_id, Verdict::Confirmed, None).await }
+    });
+    let waits = "select exists (select from pg_stat_activity
+                                where datname = current_database() and wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(pool).await.expect("activity") {}
+    joining.commit().await.expect("committed");
+    let case = settling.await.expect("no panic").expect("settled");
+    assert_eq!(case.alerts, 2);
+    let open: i64 = sqlx::query_scalar("select count(*) from sluice.alert where state = 'open'")
+        .fetch_one(pool)
+        .await
+        .expect("alerts");
+    assert_eq!(open, 0, "no alert of a settled case stays open");
+}
