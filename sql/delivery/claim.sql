@@ -1,5 +1,6 @@
--- Takes up to $1 messages that are due, for $2 seconds; of channels with a limit ($3) those that have their place in it. A message whose taker died becomes due again when that
--- time is over; `attempts` is its fence, so that the late taker can no longer say what became of it.
+-- Takes up to $1 messages that are due, for $2 seconds; of channels with a limit ($3) those that have their place in it. A
+-- message whose taker died becomes due again when that time is over; `attempts` is its fence, so that the late taker can no
+-- longer say what became of it.
 with due as (
     select outbox_id
     from sluice.outbox

@@ -51,10 +51,7 @@ impl Alertmanager {
         page: Option<&str>,
     ) -> Result<String, Undelivered> {
         let posted = compose(&self.project, message, told, page, Utc::now());
-        let Some(url) = url else {
-            let text = serde_json::to_vec_pretty(&posted).map_err(|e| Undelivered::Never(e.to_string()))?;
-            return Ok(self.folder.put(message, "json", &text).await?);
-        };
+        let Some(url) = url else { return self.folder.put_json(message, &posted).await };
         let url = format!("{}/api/v2/alerts", url.expose_secret().trim_end_matches('/'));
         http::deliver("Alertmanager", self.client.post(url).json(&posted)).await?;
         Ok("alertmanager".to_owned())

@@ -2,7 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use super::Claimed;
+use serde::Serialize;
+
+use super::{Claimed, Undelivered};
 
 /// Where they land.
 pub(super) struct Folder(PathBuf);
@@ -10,6 +12,12 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
         Self(path)
+    }
+
+    /// As [`Folder::put`], what would have been posted.
+    pub(super) async fn put_json(&self, message: &Claimed, body: &impl Serialize) -> Result<String, Undelivered> {
+        let text = serde_json::to_vec_pretty(body).map_err(|error| Undelivered::Never(error.to_string()))?;
+        Ok(self.put(message, "json", &text).await?)
     }
 
     /// Writes `<outbox_id>-<subject>.<extension>`, whole or not at all; gives its path.

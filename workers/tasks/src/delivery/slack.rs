@@ -30,10 +30,7 @@ impl Slack {
 
     pub(super) async fn send(&self, message: &Claimed, webhook: Option<&SecretString>) -> Result<String, Undelivered> {
         let body = self.compose(message);
-        let Some(webhook) = webhook else {
-            let text = serde_json::to_vec_pretty(&body).map_err(|e| Undelivered::Never(e.to_string()))?;
-            return Ok(self.folder.put(message, "json", &text).await?);
-        };
+        let Some(webhook) = webhook else { return self.folder.put_json(message, &body).await };
         http::deliver("Slack", self.client.post(webhook.expose_secret()).json(&body)).await?;
         Ok("slack".to_owned())
     }

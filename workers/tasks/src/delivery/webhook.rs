@@ -34,10 +34,7 @@ impl Webhook {
         secret: Option<&SecretString>,
     ) -> Result<String, Undelivered> {
         let body = compose(&self.project, message, told);
-        let Some(url) = url else {
-            let text = serde_json::to_vec_pretty(&body).map_err(|e| Undelivered::Never(e.to_string()))?;
-            return Ok(self.folder.put(message, "json", &text).await?);
-        };
+        let Some(url) = url else { return self.folder.put_json(message, &body).await };
         let body = serde_json::to_vec(&body).map_err(|e| Undelivered::Never(e.to_string()))?;
         let key = hex::encode(&Sha256::digest(message.dedupe_key.as_bytes())[..16]);
         let mut request = self

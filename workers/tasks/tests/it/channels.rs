@@ -311,3 +311,18 @@ async fn without_an_address_programs_get_files() {
         assert_eq!(alerts, 9, "{kind}: a program gets every alert, also of those that come together");
     }
 }
+
+#[tokio::test]
+async fn the_channels_told_of_cases_are_those_that_the_project_has_now() {
+    let (db, folder) = (testkit::database().await, tempfile::tempdir().expect("a folder"));
+    let hook = || Channel::Webhook { url: None, secret: None, at_most: None };
+    for names in [&["new", "old"][..], &["new"]] {
+        let channels: Vec<_> = names.iter().map(|name| (*name, hook())).collect();
+        deliverer(&db.pool, folder.path(), &channels).announce().await.expect("announced");
+        let known: Vec<String> = sqlx::query_scalar("select channel from sluice.channels order by 1")
+            .fetch_all(&db.pool)
+            .await
+            .expect("channels");
+        assert_eq!(known, names);
+    }
+}
