@@ -159,6 +159,13 @@ pub(crate) struct Claimed {
     pub(crate) case_id: Option<i64>,
 }
 
+impl Claimed {
+    /// Whether it tells of many messages that found no place of their own.
+    fn is_bundle(&self) -> bool {
+        self.dedupe_key.starts_with(limit::BUNDLE)
+    }
+}
+
 /// Delivers what is in the outbox. Any number may run.
 pub struct Deliverer {
     pool: PgPool,
@@ -332,13 +339,14 @@ impl Deliverer {
 
     /// Where to read on, for messages that do not say so themselves.
     fn link(&self, message: &mut Claimed) {
+        let is_bundle = message.is_bundle();
         let (Some(page), Payload::Notice(notice) | Payload::Case(notice)) = (&self.page, &mut message.payload.0) else {
             return;
         };
         let link = match (message.alert_id, message.case_id) {
             (Some(alert_id), _) => format!("{page}/alerts/{alert_id}"),
             (None, Some(case_id)) => format!("{page}/cases/{case_id}"),
-            (None, None) if message.dedupe_key.starts_with("bundle:") => format!("{page}/alerts"),
+            (None, None) if is_bundle => format!("{page}/alerts"),
             (None, None) => return,
         };
         notice.link.get_or_insert(link);

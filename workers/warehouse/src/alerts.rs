@@ -83,6 +83,7 @@ pub async fn raise(
                 why: why.clone(),
                 fields: alert.fields.clone(),
                 link: alert.link.clone(),
+                brief: false,
             }),
         };
         outbox::enqueue(connection, &message).await?;
@@ -117,7 +118,8 @@ pub fn explain(detail: &Value) -> Vec<String> {
         return why.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     }
     let (Some(values), Some(condition)) = (detail["values"].as_object(), detail["condition"].as_str()) else {
-        return detail["observed"]["reason"].as_str().map(str::to_owned).into_iter().collect();
+        let reason = detail["reason"].as_str().or_else(|| detail["observed"]["reason"].as_str());
+        return reason.map(str::to_owned).into_iter().collect();
     };
     let mut why: Vec<_> = values.iter().map(|(name, value)| format!("{name} is {}", short(value))).collect();
     why.push(format!("the rule fires when {condition}"));
@@ -150,6 +152,7 @@ mod tests {
             ["count is 3", "sum(amount) is 2412.50", "the rule fires when count >= 2 and sum(amount) >= 2000"]
         );
         assert_eq!(explain(&json!({ "observed": { "reason": "too few rows" } })), ["too few rows"]);
+        assert_eq!(explain(&json!({ "run_id": 1, "reason": "2 rows are held back" })), ["2 rows are held back"]);
         assert!(explain(&json!({})).is_empty());
     }
 }

@@ -229,9 +229,7 @@ pub async fn settle(
         severity: "info".to_owned(),
         title: said.clone(),
         text: note.as_deref().unwrap_or_default().to_owned(),
-        why: Vec::new(),
-        fields: Vec::new(),
-        link: None,
+        ..Notice::default()
     };
     sqlx::query(include_str!("../../../sql/cases/tell.sql"))
         .bind(case_id)

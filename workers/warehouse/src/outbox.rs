@@ -47,6 +47,9 @@ pub struct Notice {
     /// Facts, in order: name and value.
     #[serde(default)]
     pub fields: Vec<(String, String)>,
+    /// Where many come at once its title says enough of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brief: bool,
     /// Where to read on.
     #[serde(default)]
     pub link: Option<String>,

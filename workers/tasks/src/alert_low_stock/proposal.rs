@@ -131,8 +131,7 @@ pub(super) fn notice(sender: &Sender, found: &[Low]) -> Notice {
         severity: if found.iter().any(|low| low.on_hand <= 0) { "high" } else { "medium" }.to_owned(),
         title: subject(found.len()),
         text: format!("{}\n\n{}", summary(sender, found, suppliers.len()), lines.join("\n")),
-        why: Vec::new(),
-        fields: Vec::new(),
         link: sender.web.clone(),
+        ..Notice::default()
     }
 }

@@ -46,7 +46,7 @@ impl Alertmanager {
     pub(super) async fn send(
         &self,
         message: &Claimed,
-        told: &[Told],
+        told: &Told,
         url: Option<&SecretString>,
         page: Option<&str>,
     ) -> Result<String, Undelivered> {
@@ -58,12 +58,12 @@ impl Alertmanager {
     }
 }
 
-fn compose(project: &str, message: &Claimed, told: &[Told], page: Option<&str>, now: DateTime<Utc>) -> Vec<Posted> {
-    if told.is_empty() {
-        return vec![noted(project, message, now)];
+fn compose(project: &str, message: &Claimed, told: &Told, page: Option<&str>, now: DateTime<Utc>) -> Vec<Posted> {
+    if told.alerts.is_empty() && told.messages.is_empty() {
+        return vec![noted(project, &message.subject, message.created_at, &message.payload, now)];
     }
     let mut posted: BTreeMap<BTreeMap<String, String>, Posted> = BTreeMap::new();
-    for alert in told {
+    for alert in &told.alerts {
         let case = alert.case_id.map(|id| id.to_string()).unwrap_or_default();
         let labels = [
             ("alertname", &alert.rule),
@@ -90,7 +90,8 @@ fn compose(project: &str, message: &Claimed, told: &[Told], page: Option<&str>, 
         };
         posted.entry(labels).and_modify(|first| first.starts_at = first.starts_at.min(one.starts_at)).or_insert(one);
     }
-    posted.into_values().collect()
+    let noted = told.messages.iter().map(|one| noted(project, &one.subject, one.created_at, &one.payload, now));
+    posted.into_values().chain(noted).collect()
 }
 
 /// Prometheus' rule for the names of labels.
@@ -99,8 +100,8 @@ fn is_label(name: &str) -> bool {
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
-fn noted(project: &str, message: &Claimed, now: DateTime<Utc>) -> Posted {
-    let (severity, text) = match &message.payload.0 {
+fn noted(project: &str, subject: &str, at: DateTime<Utc>, payload: &Payload, now: DateTime<Utc>) -> Posted {
+    let (severity, text) = match payload {
         Payload::Notice(Notice { severity, text, .. }) | Payload::Case(Notice { severity, text, .. }) => {
             (severity.as_str(), text)
         }
@@ -111,12 +112,12 @@ fn noted(project: &str, message: &Claimed, now: DateTime<Utc>) -> Posted {
     Posted {
         labels: pairs(&[
             ("alertname", "SluiceMessage"),
-            ("subject", &message.subject),
+            ("subject", subject),
             ("severity", severity),
             ("project", project),
         ]),
-        annotations: pairs(&[("summary", &message.subject), ("description", text)]),
-        starts_at: message.created_at,
+        annotations: pairs(&[("summary", subject), ("description", text)]),
+        starts_at: at,
         ends_at: now + NOTED,
         generator_url: None,
     }

@@ -1,6 +1,7 @@
 //! Limits of channels. A message to a channel with one waits for its place in it. Where more wait than there are places,
-//! the oldest go alone and the last place is for one message that tells of all the alerts of the rest: what they are by
-//! rule, and the worst of them. `sluice.alert_message` says which alerts those are, so that none is lost in it.
+//! the oldest go alone and the last place is for one message that tells of all the alerts and failed runs of the rest: how many
+//! of which, and the worst of them. `sluice.alert_message` says which alerts those are, and `told_in` which messages, so that none
+//! is lost in it. A report is told whole or not yet.
 
 use sqlx::{FromRow, PgConnection, PgPool, query, query_as, query_scalar};
 use warehouse::{
@@ -12,9 +13,11 @@ use workflow::project::Channel;
 use super::DeliveryError;
 use crate::wording::grouped;
 
-/// Most alerts that one message tells people of, and a program.
+/// How the keys of messages that tell of many begin.
+pub(super) const BUNDLE: &str = "bundle:";
+/// Most messages that one tells people of, and a program.
 const MOST: (i64, i64) = (100_000, 500);
-/// Rules and alerts that a message names.
+/// Rules and alerts that such a message names.
 const NAMED: (usize, i64) = (10, 5);
 
 #[derive(FromRow)]
@@ -23,13 +26,14 @@ struct Waiting {
     bundles: bool,
 }
 
-/// What is to be told of one rule.
+/// What is to be told of one rule, or of messages with one title.
 #[derive(FromRow)]
-struct ByRule {
-    source: String,
-    rule: String,
+struct Kind {
+    /// Of a rule.
+    source: Option<String>,
+    name: String,
     severity: String,
-    alerts: i64,
+    messages: i64,
     keys: i64,
 }
 
@@ -82,12 +86,12 @@ fn split(waiting: &[Waiting], room: usize) -> (Vec<i64>, Vec<i64>) {
     }
     let (first, rest) = waiting.split_at(room - 1);
     let together: Vec<_> = rest.iter().filter(|message| message.bundles).map(|message| message.outbox_id).collect();
-    // A report is told whole or not yet, and one alert needs no summary.
+    // What does not bundle is told whole or not yet, and one message needs no summary.
     if together.len() < 2 { (ids(&waiting[..room]), Vec::new()) } else { (ids(first), together) }
 }
 
 async fn bundle(connection: &mut PgConnection, channel: &str, messages: &[i64]) -> sqlx::Result<()> {
-    let rules: Vec<ByRule> = query_as(include_str!("../../../../sql/delivery/limit/by_rule.sql"))
+    let kinds: Vec<Kind> = query_as(include_str!("../../../../sql/delivery/limit/kinds.sql"))
         .bind(messages)
         .fetch_all(&mut *connection)
         .await?;
@@ -96,11 +100,11 @@ async fn bundle(connection: &mut PgConnection, channel: &str, messages: &[i64]) 
         .bind(NAMED.1)
         .fetch_all(&mut *connection)
         .await?;
-    let notice = summary(&rules, worst);
+    let notice = summary(&kinds, worst);
     let (first, last) = (messages.first().unwrap_or(&0), messages.last().unwrap_or(&0));
     query(include_str!("../../../../sql/delivery/limit/bundle.sql"))
         .bind(channel)
-        .bind(format!("bundle:{first}-{last}@{channel}"))
+        .bind(format!("{BUNDLE}{first}-{last}@{channel}"))
         .bind(&notice.title)
         .bind(serde_json::to_value(Payload::Notice(notice)).map_err(|error| sqlx::Error::Encode(error.into()))?)
         .bind(messages)
@@ -109,28 +113,31 @@ async fn bundle(connection: &mut PgConnection, channel: &str, messages: &[i64]) 
     Ok(())
 }
 
-/// The worst rules come first.
-fn summary(rules: &[ByRule], worst: Vec<String>) -> Notice {
-    let alerts: i64 = rules.iter().map(|rule| rule.alerts).sum();
-    let severity = rules.first().map_or("low", |rule| rule.severity.as_str());
-    let line = |rule: &ByRule| {
-        let keys = if rule.keys == 1 { "one key".to_owned() } else { format!("{} keys", grouped(rule.keys, 0)) };
-        let value = format!("{} × {}, {keys}", grouped(rule.alerts, 0), rule.severity);
-        (format!("{} in {}", rule.rule, rule.source), value)
+/// The worst come first.
+fn summary(kinds: &[Kind], worst: Vec<String>) -> Notice {
+    let count = |kinds: &[Kind]| kinds.iter().map(|kind| kind.messages).sum::<i64>();
+    let noun = if kinds.iter().all(|kind| kind.source.is_some()) { "alerts" } else { "messages" };
+    let severity = kinds.first().map_or("low", |kind| kind.severity.as_str());
+    let line = |kind: &Kind| {
+        let times = format!("{} × {}", grouped(kind.messages, 0), kind.severity);
+        match &kind.source {
+            Some(source) if kind.keys == 1 => (format!("{} in {source}", kind.name), format!("{times}, one key")),
+            Some(source) => (format!("{} in {source}", kind.name), format!("{times}, {} keys", grouped(kind.keys, 0))),
+            None => (kind.name.clone(), times),
+        }
     };
-    let mut fields: Vec<_> = rules.iter().take(NAMED.0).map(line).collect();
-    if rules.len() > NAMED.0 {
-        let rest = &rules[NAMED.0..];
-        let alerts: i64 = rest.iter().map(|rule| rule.alerts).sum();
-        fields.push((format!("{} more rules", rest.len()), format!("{} alerts", grouped(alerts, 0))));
+    let (named, rest) = kinds.split_at(NAMED.0.min(kinds.len()));
+    let mut fields: Vec<_> = named.iter().map(line).collect();
+    if !rest.is_empty() {
+        fields.push((format!("{} more kinds", rest.len()), format!("{} {noun}", grouped(count(rest), 0))));
     }
     Notice {
         severity: severity.to_owned(),
-        title: format!("[{severity}] {} alerts at once", grouped(alerts, 0)),
-        text: "More alerts came than this channel takes one by one. The worst of them:".to_owned(),
+        title: format!("[{severity}] {} {noun} at once", grouped(count(kinds), 0)),
+        text: "More came than this channel takes one by one. The worst of them:".to_owned(),
         why: worst,
         fields,
-        link: None,
+        ..Notice::default()
     }
 }
 

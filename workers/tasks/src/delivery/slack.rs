@@ -121,6 +121,7 @@ mod tests {
             why: vec!["count(*) is 7, 6 was allowed & more".repeat(200)],
             fields: (0..23).map(|n| (format!("field {n}"), "v".repeat(3_000))).collect(),
             link: Some("http://127.0.0.1:8180/alerts/1".to_owned()),
+            brief: false,
         };
         let message = blocks("SimMart", "subject", &notice);
         let all = message["blocks"].as_array().expect("blocks");

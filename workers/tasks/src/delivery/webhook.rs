@@ -12,7 +12,12 @@ use sha2::{Digest, Sha256};
 use warehouse::outbox::{Notice, Payload};
 use workflow::hex;
 
-use super::{Claimed, Undelivered, files::Folder, http, told::Told};
+use super::{
+    Claimed, Undelivered,
+    files::Folder,
+    http,
+    told::{Told, ToldAlert, ToldMessage},
+};
 
 /// Posts to programs, or files.
 pub(super) struct Webhook {
@@ -29,7 +34,7 @@ impl Webhook {
     pub(super) async fn send(
         &self,
         message: &Claimed,
-        told: &[Told],
+        told: &Told,
         url: Option<&SecretString>,
         secret: Option<&SecretString>,
     ) -> Result<String, Undelivered> {
@@ -60,25 +65,41 @@ fn sign(secret: &SecretString, key: &str, body: &[u8], now: DateTime<Utc>) -> Re
     Ok(format!("t={time},v1={}", hex::encode(&mac.finalize().into_bytes())))
 }
 
-fn compose(project: &str, message: &Claimed, told: &[Told]) -> Value {
-    let kind = match (&message.payload.0, message.alert_id, told.is_empty()) {
+fn compose(project: &str, message: &Claimed, told: &Told) -> Value {
+    let kind = match (&message.payload.0, message.alert_id, told.alerts.is_empty()) {
         (Payload::Case(_), ..) => "case",
+        _ if message.is_bundle() => "bundle",
         (_, Some(_), _) => "alert",
         (_, None, false) => "alerts",
         (_, None, true) => "message",
     };
+    let case = told.alerts.first().filter(|_| kind == "case");
+    let case = case
+        .map(|alert| json!({ "case_id": alert.case_id, "state": alert.case_state, "settled_at": alert.settled_at }));
+    let mut body = say(&message.subject, message.created_at, &message.payload.0);
+    body["version"] = 1.into();
+    body["kind"] = kind.into();
+    body["project"] = project.into();
+    body["case"] = json!(case);
+    body["alerts"] = told.alerts.iter().map(ToldAlert::json).collect();
+    body["messages"] = told
+        .messages
+        .iter()
+        .map(|ToldMessage { subject, payload, created_at }| say(subject, *created_at, payload))
+        .collect();
+    body
+}
+
+/// What a message says.
+fn say(subject: &str, written_at: DateTime<Utc>, payload: &Payload) -> Value {
     let empty = Notice::default();
-    let (notice, text) = match &message.payload.0 {
+    let (notice, text) = match payload {
         Payload::Notice(notice) | Payload::Case(notice) => (notice, &notice.text),
         Payload::Mail(mail) => (&empty, &mail.text),
     };
-    let case = told.first().filter(|_| kind == "case");
-    let case = case
-        .map(|alert| json!({ "case_id": alert.case_id, "state": alert.case_state, "settled_at": alert.settled_at }));
     json!({
-        "version": 1, "kind": kind, "project": project, "written_at": message.created_at, "subject": message.subject,
-        "severity": notice.severity, "title": notice.title, "text": text, "why": notice.why,
+        "written_at": written_at, "subject": subject, "severity": notice.severity, "title": notice.title, "text": text,
+        "why": notice.why, "link": notice.link,
         "fields": notice.fields.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect::<Vec<_>>(),
-        "link": notice.link, "case": case, "alerts": told.iter().map(Told::json).collect::<Vec<_>>(),
     })
 }

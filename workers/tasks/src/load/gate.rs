@@ -223,11 +223,7 @@ impl Gate {
                 format!("the gate of {dataset} lets nothing behind it run")
             },
             detail: json!({ "run_id": task.run_id, "task": task.task, "reason": refusal }),
-            fields: vec![
-                ("Run".to_owned(), task.run_id.to_string()),
-                ("Suite".to_owned(), self.suite.clone()),
-                ("Reason".to_owned(), refusal.to_owned()),
-            ],
+            fields: vec![("Run".to_owned(), task.run_id.to_string()), ("Suite".to_owned(), self.suite.clone())],
             link: None,
         }
     }

@@ -311,7 +311,6 @@ pub(crate) fn notice(shop: &Shop<'_>, report: &DailySales) -> Notice {
         severity: "info".to_owned(),
         title: subject(shop, report),
         text: format!("{}\n\nTop products\n{}", facts(shop, report), top.collect::<Vec<_>>().join("\n")),
-        why: Vec::new(),
         fields: vec![
             ("Revenue".to_owned(), with_change(shop.money(totals.revenue, 2), totals.revenue, totals.revenue_before)),
             (
@@ -322,6 +321,7 @@ pub(crate) fn notice(shop: &Shop<'_>, report: &DailySales) -> Notice {
             ("Open alerts".to_owned(), grouped(open, 0)),
         ],
         link: shop.web.map(str::to_owned),
+        ..Notice::default()
     }
 }
 

@@ -218,6 +218,62 @@ async fn a_report_finds_its_place_whole() {
     assert_eq!(receiver.bodies().await.last().expect("a message")["text"], "The day");
 }
 
+/// A run that fails every few seconds must not fill its channel's places for ever.
+#[tokio::test]
+async fn runs_that_fail_often_are_told_together_too() {
+    let (db, folder) = (testkit::database().await, tempfile::tempdir().expect("a folder"));
+    let (people, slack_url) = Receiver::start(&[]).await;
+    let (program, hook_url) = Receiver::start(&[]).await;
+    let (prometheus, prometheus_url) = Receiver::start(&[]).await;
+    let at_most: Option<Rate> = Some("2/min".parse().expect("a rate"));
+    let channels = [
+        ("slack", slack(&slack_url, Some("2/min"))),
+        ("hook", Channel::Webhook { url: Some(format!("{hook_url}/in").into()), secret: None, at_most }),
+        ("prometheus", Channel::Alertmanager { url: Some(prometheus_url.into()), at_most }),
+    ];
+    for channel in ["slack", "hook", "prometheus"] {
+        for number in 0..5 {
+            let failed = Message {
+                dedupe_key: format!("run:{number}@{channel}"),
+                channel: channel.to_owned(),
+                alert_id: None,
+                subject: format!("sales failed, run {number}"),
+                payload: Payload::Notice(Notice {
+                    severity: "high".to_owned(),
+                    title: "sales failed".to_owned(),
+                    text: format!("run {number}"),
+                    brief: true,
+                    ..Notice::default()
+                }),
+            };
+            outbox::enqueue(&mut db.pool.acquire().await.expect("a connection"), &failed).await.expect("written");
+        }
+    }
+    raise(&db.pool, 1, Severity::Low, &["slack", "hook", "prometheus"]).await;
+    drain(&deliverer(&db.pool, folder.path(), &channels)).await;
+    let left: i64 = query_scalar("select count(*) from sluice.outbox where state not in ('delivered', 'bundled')")
+        .fetch_one(&db.pool)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
+    let bundle = people.bodies().await.into_iter().find(|body| body["text"] == "[high] 5 messages at once");
+    let text = bundle.expect("one message for all but the first").to_string();
+    assert!(text.contains("sales failed (4 times)") && text.contains("*sales failed*\\n4 × high"), "{text}");
+    let bundle = program.bodies().await.into_iter().find(|body| body["kind"] == "bundle").expect("a bundle");
+    let told: Vec<_> = bundle["messages"].as_array().expect("messages").iter().map(|one| one["text"].clone()).collect();
+    assert_eq!(told, ["run 1", "run 2", "run 3", "run 4"]);
+    assert_eq!(bundle["alerts"].as_array().map(Vec::len), Some(1));
+    let posted = prometheus.bodies().await.into_iter().find(|body| body.as_array().is_some_and(|all| all.len() == 5));
+    let subjects: Vec<_> = posted
+        .expect("four runs and an alert")
+        .as_array()
+        .expect("alerts")
+        .iter()
+        .map(|one| one["labels"]["subject"].clone())
+        .collect();
+    assert!(subjects.contains(&"sales failed, run 4".into()), "{subjects:?}");
+}
+
 #[tokio::test]
 async fn a_webhook_gets_the_alert_signed_and_the_same_key_when_it_is_sent_again() {
     let (db, folder) = (testkit::database().await, tempfile::tempdir().expect("a folder"));

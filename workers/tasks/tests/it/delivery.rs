@@ -37,6 +37,7 @@ fn notice(title: &str) -> Payload {
         why: vec!["count(*) is 14, 6 was allowed".to_owned()],
         fields: vec![("Card".to_owned(), "c_1".to_owned())],
         link: Some("http://127.0.0.1:8180/alerts/1".to_owned()),
+        ..Notice::default()
     })
 }
 

@@ -244,9 +244,9 @@ async fn tell(connection: &mut PgConnection, run: &Over) -> Result<(), RunError>
             severity: "high".to_owned(),
             title: title.clone(),
             text: text.clone(),
-            why: Vec::new(),
             fields: fields.clone(),
-            link: None,
+            brief: true,
+            ..Notice::default()
         };
         let message = Message {
             dedupe_key: format!("run:{}:failed:{}:{channel}", run.run_id, run.attempts.unwrap_or(0)),
