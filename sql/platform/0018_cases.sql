@@ -101,7 +101,7 @@ create table sluice.channel (
     seen_at  timestamptz not null default now()
 );
 
--- `admitted_at` is when a message got its place within its channel's limit. One that found none and tells of an alert or a failed run becomes
+-- `admitted_at` is when a message got its place within its channel's limit. An alert's or a failed run's that found none becomes
 -- part of the message `told_in`, which tells of all of those: `sluice.alert_message` names their alerts.
 alter table sluice.outbox
     add column admitted_at timestamptz,
