@@ -28,6 +28,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "profiles", include_str!("../../../sql/platform/0016_profiles.sql")),
     (17, "reconcile_more", include_str!("../../../sql/platform/0017_reconcile_more.sql")),
     (18, "cases", include_str!("../../../sql/platform/0018_cases.sql")),
+    (19, "stream_state", include_str!("../../../sql/platform/0019_stream_state.sql")),
 ];
 
 /// Why Sluice's tables could not be brought up to date.

@@ -52,9 +52,8 @@ fn every_attack_is_found_and_nobody_else_is_accused() {
             let partition = &mut partitions[usize::from(event.topic == "shop.clicks")];
             partition.apply(RawRecord { offset, produced_at, read_at: produced_at, payload: Some(&payload) });
         }
-        let everything = Early { aggregates: true, rules: true };
         let firings: Vec<_> =
-            partitions.iter_mut().filter_map(|p| p.take_delta(everything)).flat_map(|delta| delta.firings).collect();
+            partitions.iter_mut().filter_map(|p| p.take_delta(Cut::ALL)).flat_map(|delta| delta.firings).collect();
         let alerts: BTreeSet<(&str, &str)> = firings.iter().map(|f| (f.rule.as_str(), f.key.as_str())).collect();
         assert!(attacks.len() >= 10, "seed {seed}: {} attacks", attacks.len());
         let missed: Vec<_> = attacks

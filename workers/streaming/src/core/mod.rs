@@ -4,17 +4,30 @@
 //! records were put aside for being ahead of the clock, which is handed in and judged once. No I/O; batches and
 //! restarts cannot change a result.
 
-mod accumulate;
+mod delta;
 #[cfg(test)]
 mod detection;
+mod explain;
+mod fold;
+mod judge;
+mod memory;
 mod partition;
 #[cfg(test)]
 mod partition_tests;
 mod record;
 #[cfg(test)]
 mod reference;
+mod segment;
+mod sequence;
 mod window;
 
-pub(crate) use accumulate::SCALE;
-pub use partition::{Counters, Delta, Disposition, Early, Firing, PartitionState, Resume, WindowRow};
+pub use delta::{
+    Counters, Cut, Delta, Disposition, Firing, References, Resume, Snapshot, UnknownSnapshot, WindowRow, Withdrawn,
+};
+pub use explain::Judged;
+pub(crate) use explain::{plain, sentences};
+pub use fold::Datum;
+pub(crate) use fold::SCALE;
+pub use partition::PartitionState;
 pub use record::RawRecord;
+pub(crate) use segment::SEGMENTS;

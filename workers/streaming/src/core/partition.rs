@@ -1,157 +1,24 @@
 //! The state of one partition of one stream, record by record.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::Arc,
 };
 
-use crate::spec::{
-    Aggregate, Function, Measure, Operator, Stream,
-    expr::{Expr, Value},
-};
+use crate::spec::{PANE, Shape, Stream};
 
 use super::{
-    accumulate::{Accumulator, Input, key_text},
-    record::{Cell, Event, EventId, RawRecord, Scanner},
-    window::{Entry, Origin, Window, Windows},
+    delta::{
+        Counters, Cut, Delta, Disposition, Firing, References, Resume, Snapshot, UnknownSnapshot, WindowRow, Withdrawn,
+    },
+    explain::Account,
+    judge::{self, Does, Step, Watch},
+    memory::Known,
+    record::{Event, EventId, RawRecord, Scanner},
+    segment::{Origin, SEGMENTS, Segment, segment_of},
+    window::{Session, Window, Windows},
 };
-
-/// What became of a record. Each one is exactly one of these.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Disposition {
-    /// It is in the windows.
-    Counted,
-    /// An event of this id is already in the pane.
-    Deduplicated,
-    /// Its pane is closed; how late it came.
-    Late(String),
-    /// It cannot be read as an event of this stream; why.
-    Malformed(String),
-    /// It is an event, and an expression of the stream failed on it; how. Nothing of it is in the windows.
-    Rejected(String),
-    /// It was accounted for before; it only rebuilt the state.
-    Replayed,
-}
-
-/// Records by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// [`Disposition::Counted`].
-    pub counted: i64,
-    /// [`Disposition::Deduplicated`].
-    pub deduplicated: i64,
-    /// [`Disposition::Late`].
-    pub late: i64,
-    /// [`Disposition::Malformed`] and [`Disposition::Rejected`].
-    pub malformed: i64,
-    /// Offsets that held no record: transaction markers, compaction, retention.
-    pub absent: i64,
-}
-
-/// Where a partition's owner takes up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resume {
-    /// First offset not yet accounted for.
-    pub committed: i64,
-    /// Where reading begins: the first record of the oldest open window, or `committed`; later than that where
-    /// retention has deleted records, which are counted as absent.
-    pub offset: i64,
-    /// The watermark right before `offset`, in microseconds; `None` before any event.
-    pub watermark: Option<i64>,
-}
-
-impl Resume {
-    /// A partition never read before.
-    pub fn fresh(offset: i64) -> Self {
-        Self { committed: offset, offset, watermark: None }
-    }
-}
-
-/// A rule violated, at the event that did it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Firing {
-    /// The rule.
-    pub rule: String,
-    /// Whose window it is.
-    pub key: String,
-    /// Begin of the window, in microseconds since 1970.
-    pub window_start: i64,
-    /// First instant after it.
-    pub window_end: i64,
-    /// Time of the violating event.
-    pub event_time: i64,
-    /// Timestamp of its record, in milliseconds.
-    pub produced_at: i64,
-    /// Offset of its record.
-    pub offset: i64,
-    /// Events in the window so far.
-    pub count: u64,
-    /// The rule's other aggregates, as written, with their values.
-    pub values: Vec<(String, f64)>,
-    /// Ids of the events that led to it, the first ones where there are many.
-    pub events: Vec<String>,
-}
-
-/// A window's result as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowRow {
-    /// Rule or aggregate.
-    pub operator: Arc<str>,
-    /// Its key.
-    pub key: Box<str>,
-    /// Begin, in microseconds since 1970.
-    pub start: i64,
-    /// First instant after it.
-    pub end: i64,
-    /// Events (or items) counted.
-    pub events: u64,
-    /// What was added up, in millionths.
-    pub sum: i128,
-    /// No more corrections can come.
-    pub closed: bool,
-}
-
-/// Which open windows to show before they end. Only when results appear depends on it, not what they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Early {
-    /// Those of aggregates.
-    pub aggregates: bool,
-    /// Those of rules.
-    pub rules: bool,
-}
-
-/// What one commit writes for a partition.
-#[derive(Debug, Clone)]
-pub struct Delta {
-    /// First offset it accounts for.
-    pub from: i64,
-    /// First offset after.
-    pub to: i64,
-    /// The watermark at `to`; `None` before any event.
-    pub watermark: Option<i64>,
-    /// Where the next owner must begin.
-    pub resume: Resume,
-    /// Records of `from..to` by what became of them.
-    pub counters: Counters,
-    /// Windows to insert or update.
-    pub windows: Vec<WindowRow>,
-    /// Windows that ended at or before this instant are closed; `None`: none was closed.
-    pub closed_before: Option<i64>,
-    /// Rules violated.
-    pub firings: Vec<Firing>,
-}
-
-/// What an event does to one key of one operator.
-struct Step<'e> {
-    operator: usize,
-    key: Cow<'e, str>,
-    /// One for each aggregate.
-    inputs: Vec<Input<'e>>,
-    /// The rule's condition holds for the first time in this window.
-    violated: bool,
-}
 
 #[derive(Debug, Clone)]
 struct Pane {
@@ -166,6 +33,7 @@ const BEFORE_ALL: i64 = i64::MIN;
 pub struct PartitionState {
     stream: Arc<Stream>,
     names: Vec<Arc<str>>,
+    references: Arc<References>,
     /// Next offset expected.
     next: i64,
     /// Records below it are only replayed.
@@ -175,41 +43,46 @@ pub struct PartitionState {
     /// First offset that the next delta accounts for.
     reported: i64,
     watermark: i64,
+    /// Windows that end at or before it are closed.
+    closed_to: i64,
     panes: BTreeMap<i64, Pane>,
-    windows: Vec<Windows>,
-    /// For each operator, the times of its alerts by key, as far back as a cooldown may reach.
+    segments: Vec<Segment>,
+    /// For each rule, the times of its alerts by key, as far back as a cooldown may reach.
     alerts: Vec<HashMap<Box<str>, Vec<i64>>>,
     counters: Counters,
     firings: Vec<Firing>,
     closed: Vec<WindowRow>,
+    withdrawn: Vec<Withdrawn>,
     closed_before: Option<i64>,
 }
 
 impl PartitionState {
     /// The state at `resume.offset`; alerts already raised are given so that cooldowns go on.
     pub fn new(stream: Arc<Stream>, resume: Resume, raised: impl IntoIterator<Item = (String, String, i64)>) -> Self {
-        let count = stream.operators.len();
-        let mut alerts: Vec<HashMap<Box<str>, Vec<i64>>> = vec![HashMap::new(); count];
+        let mut alerts: Vec<HashMap<Box<str>, Vec<i64>>> = vec![HashMap::new(); stream.rules.len()];
         for (rule, key, at) in raised {
-            if let Some(index) = stream.operators.iter().position(|o| o.name == rule) {
+            if let Some(index) = stream.rules.iter().position(|known| known.name == rule) {
                 alerts[index].entry(key.into()).or_default().push(at);
             }
         }
         Self {
-            names: stream.operators.iter().map(|o| Arc::from(o.name.as_str())).collect(),
+            names: stream.aggregates.iter().map(|aggregate| Arc::from(aggregate.name.as_str())).collect(),
+            segments: (0..SEGMENTS).map(|_| Segment::new(&stream)).collect(),
+            references: Arc::default(),
             stream,
             next: resume.offset,
             replay_until: resume.committed,
             put_aside: HashSet::new(),
             reported: resume.committed,
             watermark: resume.watermark.unwrap_or(BEFORE_ALL),
+            closed_to: BEFORE_ALL,
             panes: BTreeMap::new(),
-            windows: vec![Windows::default(); count],
             alerts,
             // What lies between was deleted before anybody read it.
             counters: Counters { absent: (resume.offset - resume.committed).max(0), ..Counters::default() },
             firings: Vec::new(),
             closed: Vec::new(),
+            withdrawn: Vec::new(),
             closed_before: None,
         }
     }
@@ -219,6 +92,23 @@ impl PartitionState {
     pub fn without(mut self, put_aside: impl IntoIterator<Item = i64>) -> Self {
         self.put_aside.extend(put_aside);
         self
+    }
+
+    /// Takes up the snapshots kept of it, so that only what came after them is replayed.
+    pub fn with_snapshots(mut self, snapshots: impl IntoIterator<Item = Snapshot>) -> Result<Self, UnknownSnapshot> {
+        for Snapshot { segment, offset, data } in snapshots {
+            let place = usize::try_from(segment).ok().and_then(|at| self.segments.get_mut(at));
+            let restored = Segment::restore(&self.stream, &data, offset);
+            *place.ok_or(UnknownSnapshot { segment })? = restored.ok_or(UnknownSnapshot { segment })?;
+        }
+        // What was closed when the log stood where the replay begins is over, and its results stand.
+        self.close_passed(true);
+        Ok(self)
+    }
+
+    /// Reference tables as they are now.
+    pub fn set_references(&mut self, references: Arc<References>) {
+        self.references = references;
     }
 
     /// The first offset not yet applied.
@@ -288,112 +178,165 @@ impl PartitionState {
             return Disposition::Deduplicated;
         }
         // All that the author's expressions say comes first, so that one that fails leaves no trace of the event.
-        let steps = match guarded(|| self.judge(stream, event)) {
+        let references = Arc::clone(&self.references);
+        let steps = match guarded(|| self.judge(stream, &references, event, replaying)) {
             Ok(steps) => steps,
             Err(panic) => return Disposition::Rejected(panic),
         };
+        let horizon = stream.horizon(self.watermark);
+        // The state is free to change: what is borrowed in the steps is the event's.
+        for step in steps {
+            self.follow(stream, step, record, event, origin, horizon, replaying);
+        }
         let pane = self.panes.entry(pane_start).or_insert_with(|| Pane { origin, seen: HashSet::new() });
         pane.seen.insert(event.id.clone());
-        for step in steps {
-            self.count(stream, &step, record, event, origin, replaying);
-        }
         let watermark = event.time.saturating_sub(stream.out_of_orderness);
         if watermark > self.watermark {
-            self.advance(stream, watermark, replaying);
+            self.watermark = watermark;
+            self.close_passed(replaying);
         }
         Disposition::Counted
     }
 
-    /// What the event adds to the windows, and which rules it violates. Changes nothing.
-    fn judge<'e>(&self, stream: &Stream, event: &'e Event<'_>) -> Vec<Step<'e>> {
-        let mut steps = Vec::with_capacity(stream.operators.len());
-        for (index, operator) in stream.operators.iter().enumerate() {
-            let cell = |slot: &usize| event.fields[*slot].value();
-            if operator.filter.as_ref().is_some_and(|filter| !filter.holds(&cell)) {
-                continue;
-            }
-            let Some(list) = operator.list else {
-                let Some(key) = key_of(operator, &event.fields) else { continue };
-                let inputs = inputs(operator, &event.fields);
-                let violated = operator.rule.as_ref().is_some_and(|rule| {
-                    let window = self.windows[index].0.get(&floor(event.time, operator.window));
-                    let entry = window.and_then(|window| window.entries.get(&*key));
-                    !entry.is_some_and(|entry| entry.fired)
-                        && rule.condition.holds(&|measure| measure_with(operator, entry, &inputs, *measure))
-                });
-                steps.push(Step { operator: index, key, inputs, violated });
-                continue;
-            };
-            let width = stream.layout.lists[list].1.len().max(1);
-            for item in event.lists[list].chunks(width) {
-                let Some(key) = key_of(operator, item) else { continue };
-                steps.push(Step { operator: index, key, inputs: inputs(operator, item), violated: false });
-            }
-        }
+    fn judge<'e>(
+        &self,
+        stream: &'e Stream,
+        references: &References,
+        event: &'e Event<'_>,
+        replaying: bool,
+    ) -> Vec<Step<'e>> {
+        let mut steps = Vec::with_capacity(stream.aggregates.len() + stream.groups.len());
+        judge::count(stream, event, &mut steps);
+        let watch = Watch {
+            references,
+            known: |group: usize, hash: u64, key: &str| -> Option<&Known> {
+                let table = &self.segments[segment_of(hash)].groups[group];
+                table.find(hash, |(_, known)| *known.key == *key).map(|(_, known)| known)
+            },
+            silenced: |rule: usize, key: &str| self.is_silenced(stream, rule, key, event.time),
+            replaying,
+        };
+        watch.event(stream, event, &mut steps);
         steps
     }
 
-    fn count(
+    /// Whether an alert is near: in the same pane, or within the cooldown. Events come out of order, so the one that is
+    /// near need not be the latest.
+    fn is_silenced(&self, stream: &Stream, rule: usize, key: &str, at: i64) -> bool {
+        let cooldown = stream.rules[rule].cooldown.unsigned_abs();
+        let near = |raised: &i64| floor(*raised, PANE) == floor(at, PANE) || at.abs_diff(*raised) < cooldown;
+        self.alerts[rule].get(key).is_some_and(|raised| raised.iter().any(near))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an event and where in the log it stands")]
+    fn follow(
         &mut self,
         stream: &Stream,
-        step: &Step<'_>,
+        step: Step<'_>,
         record: RawRecord<'_>,
         event: &Event<'_>,
         origin: Origin,
+        horizon: i64,
         replaying: bool,
     ) {
-        let (index, operator) = (step.operator, &stream.operators[step.operator]);
-        let start = floor(event.time, operator.window);
-        let entry = self.windows[index].open(start, origin).touch(&step.key, operator);
-        for (accumulator, input) in entry.accumulators.iter_mut().zip(&step.inputs) {
-            accumulator.take(input);
-        }
-        let Some(rule) = &operator.rule else { return };
-        entry.witness(&event.id);
-        if !step.violated {
+        let Step { hash, key, does } = step;
+        let segment = &mut self.segments[segment_of(hash)];
+        if record.offset < segment.from {
             return;
         }
-        entry.fired = true;
-        if replaying {
-            return;
+        if segment.dirty.is_none() {
+            // A replay must know of all ids that are seen here already, so it begins with the open panes.
+            segment.dirty = self.panes.values().map(|pane| pane.origin).chain([origin]).min();
         }
-        if rule.cooldown > 0 {
-            // Events come out of order: the alert that is near this one need not be the latest.
-            let raised = self.alerts[index].get(&*step.key);
-            let near = |at: &i64| event.time.abs_diff(*at) < rule.cooldown.unsigned_abs();
-            if raised.is_some_and(|raised| raised.iter().any(near)) {
-                return;
+        match does {
+            Does::Count { aggregate, sum } => {
+                match (&mut segment.windows[aggregate], stream.aggregates[aggregate].shape) {
+                    (Windows::Hopping(windows), Shape::Hopping { length, every }) => {
+                        let mut start = floor(event.time, every);
+                        while start > event.time - length {
+                            windows.entry(start).or_default().count(hash, &key, sum);
+                            start -= every;
+                        }
+                    }
+                    (Windows::Session(sessions), Shape::Session { gap }) => {
+                        let gone = sessions.count(hash, &key, event.time, sum, gap);
+                        if !replaying {
+                            let operator = &self.names[aggregate];
+                            self.withdrawn.extend(gone.into_iter().map(|start| Withdrawn {
+                                operator: Arc::clone(operator),
+                                key: (*key).into(),
+                                start,
+                            }));
+                        }
+                    }
+                    _ => {}
+                }
             }
-            let oldest = self.watermark.saturating_sub(stream.reach());
-            let raised = self.alerts[index].entry((*step.key).into()).or_default();
-            raised.retain(|at| *at >= oldest);
-            raised.push(event.time);
+            Does::Watch { group, rules } => {
+                let table = &mut segment.groups[group];
+                let entry = table.entry(hash, |(_, known)| *known.key == *key, |(hash, _)| *hash);
+                let mut entry = entry.or_insert_with(|| (hash, Known::new(&key)));
+                let known = &mut entry.get_mut().1;
+                let counting = rules.iter().fold(0, |all, watched| all | 1 << watched.place);
+                known.witness(event.time, &event.id, counting);
+                for watched in rules {
+                    let rule = &stream.rules[watched.rule];
+                    let memory = known.memory_mut(watched.place, rule);
+                    memory.take(rule, &watched.givens, watched.mask, record.offset, event.time, horizon);
+                    let Some(account) = watched.violated else { continue };
+                    let oldest = self.watermark.saturating_sub(stream.reach());
+                    let raised = self.alerts[watched.rule].entry((*key).into()).or_default();
+                    raised.retain(|at| *at >= oldest);
+                    raised.push(event.time);
+                    self.firings.push(firing(stream, watched.rule, watched.place, *account, known, record, event));
+                }
+            }
         }
-        self.firings.push(firing(operator, &step.key, start, record, event, entry));
     }
 
-    /// Moves the watermark on and closes what it has passed.
-    fn advance(&mut self, stream: &Stream, watermark: i64, replaying: bool) {
-        self.watermark = watermark;
-        let before = watermark.saturating_sub(stream.allowed_lateness);
+    /// Closes what the watermark has passed. Silently: a window that closes during the replay was closed before it, and
+    /// its results stand.
+    fn close_passed(&mut self, silently: bool) {
+        let stream = Arc::clone(&self.stream);
+        let before = self.watermark.saturating_sub(stream.allowed_lateness);
+        let boundary = floor(before, stream.pane);
+        if self.watermark == BEFORE_ALL || boundary <= self.closed_to {
+            return;
+        }
+        self.closed_to = boundary;
         while let Some(first) = self.panes.first_entry() {
             if *first.key() + stream.pane > before {
                 break;
             }
             first.remove();
         }
-        for (index, operator) in stream.operators.iter().enumerate() {
-            for (start, mut window) in self.windows[index].close(before, operator.window) {
-                // A window that closes during the replay was closed before the replay: its results stand.
-                if !replaying {
-                    self.closed_before = Some(before);
-                    let name = &self.names[index];
-                    drain(&mut window, name, operator, start, true, &mut self.closed);
+        for segment in &mut self.segments {
+            for (index, windows) in segment.windows.iter_mut().enumerate() {
+                let name = &self.names[index];
+                match (windows, stream.aggregates[index].shape) {
+                    (Windows::Hopping(windows), Shape::Hopping { length, .. }) => {
+                        for (start, mut window) in Windows::close(windows, boundary, length) {
+                            if !silently {
+                                self.closed_before = Some(boundary);
+                                drain(&mut window, name, start, length, true, &mut self.closed);
+                            }
+                        }
+                    }
+                    (Windows::Session(sessions), Shape::Session { gap }) => {
+                        let closed = &mut self.closed;
+                        // An event that is not late may lie a pane before `before`.
+                        sessions.close(before.saturating_sub(stream.pane), gap, |key, session| {
+                            if !silently {
+                                closed.push(session_row(name, key, session, gap, true));
+                            }
+                        });
+                    }
+                    _ => {}
                 }
             }
         }
         if self.alerts.iter().map(HashMap::len).sum::<usize>() > 10_000 {
-            let oldest = watermark.saturating_sub(stream.reach());
+            let oldest = self.watermark.saturating_sub(stream.reach());
             for alerts in &mut self.alerts {
                 alerts.retain(|_, raised| raised.iter().any(|at| *at >= oldest));
             }
@@ -402,7 +345,7 @@ impl PartitionState {
 
     /// Whether a delta with everything shown would hold a window's result.
     pub fn has_unwritten(&self) -> bool {
-        !self.closed.is_empty() || self.windows.iter().flat_map(|w| w.0.values()).any(Window::has_dirty)
+        !self.closed.is_empty() || self.segments.iter().flat_map(|segment| &segment.windows).any(Windows::has_dirty)
     }
 
     /// Whether the replay is over; until then there is nothing to commit.
@@ -411,21 +354,14 @@ impl PartitionState {
     }
 
     /// What changed since the last delta, to be written in one transaction; `None` if nothing did.
-    pub fn take_delta(&mut self, early: Early) -> Option<Delta> {
+    pub fn take_delta(&mut self, cut: Cut) -> Option<Delta> {
         if self.is_replaying() {
             return None;
         }
-        let mut rows = std::mem::take(&mut self.closed);
-        for (index, operator) in self.stream.operators.iter().enumerate() {
-            let shown = if operator.rule.is_some() { early.rules } else { early.aggregates };
-            for (&start, window) in &mut self.windows[index].0 {
-                if shown || start + operator.window <= self.watermark {
-                    drain(window, &self.names[index], operator, start, false, &mut rows);
-                }
-            }
-        }
+        let windows = self.shown(cut.show);
         let (from, to) = (self.reported, self.next);
-        if from == to && rows.is_empty() {
+        let snapshots = self.snapshots(cut.segments);
+        if from == to && windows.is_empty() && snapshots.is_empty() {
             return None;
         }
         self.reported = to;
@@ -433,7 +369,7 @@ impl PartitionState {
             .panes
             .values()
             .map(|pane| pane.origin)
-            .chain(self.windows.iter().flat_map(|w| w.0.values()).map(|w| w.origin))
+            .chain(self.segments.iter().filter_map(|segment| segment.dirty))
             .min()
             .unwrap_or(Origin { offset: to, watermark: self.watermark });
         Some(Delta {
@@ -446,62 +382,82 @@ impl PartitionState {
                 watermark: (oldest.watermark != BEFORE_ALL).then_some(oldest.watermark),
             },
             counters: std::mem::take(&mut self.counters),
-            windows: rows,
+            withdrawn: std::mem::take(&mut self.withdrawn),
+            windows,
             closed_before: self.closed_before.take(),
             firings: std::mem::take(&mut self.firings),
+            snapshots,
         })
+    }
+
+    /// Results that changed: of windows that have ended, and of all where `show` says so.
+    fn shown(&mut self, show: bool) -> Vec<WindowRow> {
+        let mut rows = std::mem::take(&mut self.closed);
+        for segment in &mut self.segments {
+            for (index, windows) in segment.windows.iter_mut().enumerate() {
+                let name = &self.names[index];
+                match (windows, self.stream.aggregates[index].shape) {
+                    (Windows::Hopping(windows), Shape::Hopping { length, .. }) => {
+                        for (&start, window) in windows {
+                            if show || start + length <= self.watermark {
+                                drain(window, name, start, length, false, &mut rows);
+                            }
+                        }
+                    }
+                    (Windows::Session(sessions), Shape::Session { gap }) if show => {
+                        for (_, key, sessions) in &mut sessions.keys {
+                            for session in sessions.iter_mut().filter(|session| session.dirty) {
+                                session.dirty = false;
+                                rows.push(session_row(name, key, session, gap, false));
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        rows
+    }
+
+    fn snapshots(&mut self, most: usize) -> Vec<Snapshot> {
+        let mut changed: Vec<_> =
+            self.segments.iter().enumerate().filter_map(|(at, segment)| Some((segment.dirty?, at))).collect();
+        changed.sort_unstable();
+        changed.truncate(most);
+        let horizon = self.stream.horizon(self.watermark);
+        let snapshot = |(_, at): (Origin, usize)| {
+            let segment = &mut self.segments[at];
+            segment.dirty = None;
+            let data = segment.snapshot(&self.stream, horizon);
+            Snapshot { segment: i16::try_from(at).unwrap_or_default(), offset: self.next, data }
+        };
+        changed.into_iter().map(snapshot).collect()
     }
 }
 
-fn drain(
-    window: &mut Window,
-    name: &Arc<str>,
-    operator: &Operator,
-    start: i64,
-    closed: bool,
-    rows: &mut Vec<WindowRow>,
-) {
-    window.drain_dirty(|key, entry| {
+fn drain(window: &mut Window, name: &Arc<str>, start: i64, length: i64, closed: bool, rows: &mut Vec<WindowRow>) {
+    window.drain_dirty(|entry| {
         rows.push(WindowRow {
             operator: Arc::clone(name),
-            key: key.into(),
+            key: entry.key.clone(),
             start,
-            end: start + operator.window,
+            end: start + length,
             events: entry.events,
-            sum: operator.sum.map_or(0, |at| entry.accumulators[at].sum()),
+            sum: entry.sum,
             closed,
         });
     });
 }
 
-fn key_of<'e>(operator: &Operator, cells: &'e [Cell<'_>]) -> Option<Cow<'e, str>> {
-    match operator.key {
-        Some(slot) => key_text(&cells[slot]),
-        None => Some("all".into()),
-    }
-}
-
-/// What each aggregate of `operator` takes in.
-fn inputs<'e>(operator: &Operator, cells: &'e [Cell<'_>]) -> Vec<Input<'e>> {
-    let input = |aggregate: &Aggregate| match (&aggregate.function, &aggregate.argument) {
-        (Function::Distinct, Expr::Leaf(slot)) => key_text(&cells[*slot]).map_or(Input::Nothing, Input::Text),
-        (Function::Distinct, _) => Input::Nothing,
-        (_, argument) => argument.number(&|slot: &usize| cells[*slot].value()).map_or(Input::Nothing, Input::Number),
-    };
-    operator.aggregates.iter().map(input).collect()
-}
-
-/// A measure as it will be once the inputs are in; without an entry, the window has yet to begin.
-fn measure_with(operator: &Operator, entry: Option<&Entry>, inputs: &[Input<'_>], measure: Measure) -> Value<'static> {
-    match measure {
-        Measure::Count => Value::Number(entry.map_or(0, |entry| entry.events) as f64 + 1.0),
-        Measure::Of(at) => {
-            let value = match entry {
-                Some(entry) => entry.accumulators[at].value_with(&inputs[at]),
-                None => Accumulator::new(operator.aggregates[at].function).value_with(&inputs[at]),
-            };
-            value.map_or(Value::Null, Value::Number)
-        }
+fn session_row(name: &Arc<str>, key: &str, session: &Session, gap: i64, closed: bool) -> WindowRow {
+    WindowRow {
+        operator: Arc::clone(name),
+        key: key.into(),
+        start: session.start,
+        end: session.last + gap,
+        events: session.events,
+        sum: session.sum,
+        closed,
     }
 }
 
@@ -516,25 +472,40 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn firing(
-    operator: &Operator,
-    key: &str,
-    start: i64,
+    stream: &Stream,
+    at: usize,
+    place: u8,
+    account: Account,
+    known: &Known,
     record: RawRecord<'_>,
     event: &Event<'_>,
-    entry: &Entry,
 ) -> Firing {
-    let values = operator.aggregates.iter().zip(&entry.accumulators);
+    let rule = &stream.rules[at];
+    let counted = known.witnesses.iter().filter(|witness| witness.rules & (1 << place) != 0);
+    let within = counted.filter(|witness| witness.at.abs_diff(event.time) <= rule.memory().unsigned_abs());
+    let window_end = match rule.count {
+        Some(count) => {
+            let unit = rule.rings[rule.measures[count].ring].unit;
+            floor(event.time, unit) + unit
+        }
+        None => floor(event.time, PANE) + PANE,
+    };
     Firing {
-        rule: operator.name.clone(),
-        key: key.to_owned(),
-        window_start: start,
-        window_end: start + operator.window,
+        rule: rule.name.clone(),
+        at,
+        key: known.key.to_string(),
+        pane: floor(event.time, PANE),
+        window_start: window_end - rule.span(),
+        window_end,
         event_time: event.time,
         produced_at: record.produced_at,
         offset: record.offset,
-        count: entry.events,
-        values: values.filter_map(|(a, acc)| Some((a.text.clone(), acc.value()?))).collect(),
-        events: entry.evidence.iter().map(ToString::to_string).collect(),
+        count: account.count,
+        values: account.values,
+        judged: account.judged,
+        events: within.map(|witness| witness.id.to_string()).collect(),
+        history: account.history,
+        history_span: account.span,
     }
 }
 

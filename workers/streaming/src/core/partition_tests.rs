@@ -37,7 +37,7 @@ fn apply(state: &mut PartitionState, offset: i64, at: i64, produced: i64, read: 
     state.apply(RawRecord { offset, produced_at, read_at, payload: Some(payload.as_bytes()) })
 }
 
-const ALL: Early = Early { aggregates: true, rules: true };
+const ALL: Cut = Cut { show: true, segments: 0 };
 
 #[test]
 fn an_event_ahead_of_its_record_or_of_the_clock_does_not_blind_the_partition() {
@@ -90,13 +90,11 @@ fn an_event_out_of_order_raises_its_alert_unless_another_is_near() {
 
 #[test]
 fn an_event_on_which_a_rule_fails_is_rejected_and_leaves_no_trace() {
-    // Evaluated after the aggregate that stands before it; ordinary events never come as far as its second value.
+    // Ordinary events never come as far as its second value.
     let mut stream = Stream::clone(&stream("  r: { key: card, window: 5s, when: count >= 2, severity: low }"));
     let card = stream.layout.fields.find("card").expect("the rule's key");
     let list = vec![Expr::Text("c".into()), Expr::Leaf(usize::MAX)];
-    let rule = stream.operators.iter_mut().find(|operator| operator.name == "r").expect("the rule");
-    rule.filter = Some(Expr::In { value: Box::new(Expr::Leaf(card)), list, negated: false });
-    stream.operators.reverse();
+    stream.rules[0].filter = Some(Expr::In { value: Box::new(Expr::Leaf(card)), list, negated: false });
     let mut state = PartitionState::new(Arc::new(stream), Resume::fresh(0), []);
     assert_eq!(apply(&mut state, 0, NOW, NOW, NOW), Disposition::Counted);
     let odd = event(1, NOW + 30).replace("\"card\":\"c\"", "\"card\":\"odd\"");

@@ -3,7 +3,10 @@
 use std::{borrow::Cow, fmt};
 
 use chrono::DateTime;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use uuid::Uuid;
 
 use crate::spec::{Fields, Layout, Stream, expr::Value};
@@ -56,7 +59,7 @@ impl Cell<'_> {
 }
 
 /// Tells one event from another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum EventId {
     Uuid(Uuid),
     Text(Box<str>),

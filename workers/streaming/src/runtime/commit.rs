@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use minijinja::Value as Shown;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool, types::Json};
@@ -11,8 +12,8 @@ use warehouse::alerts::{self, Alert};
 
 use super::{error::StreamError, store::source};
 use crate::{
-    core::{Delta, Firing, SCALE},
-    spec::Stream,
+    core::{Datum, Delta, Firing, SCALE, plain, sentences},
+    spec::{Mode, Shape, Stream},
 };
 
 /// A record put aside.
@@ -123,12 +124,19 @@ async fn attempt(pool: &PgPool, stream: &Stream, parts: &[Part]) -> Result<Vec<i
         transaction.rollback().await?;
         return Ok(refused);
     }
+    withdraw_sessions(&mut transaction, stream, parts).await?;
     upsert_windows(&mut transaction, stream, parts).await?;
+    keep_snapshots(&mut transaction, stream, parts).await?;
     insert_dead_letters(&mut transaction, stream, parts).await?;
     for part in parts {
         for firing in &part.delta.firings {
-            if let Some((alert, channels)) = alert(stream, part, firing) {
-                alerts::raise(&mut transaction, &alert, channels).await?;
+            let rule = &stream.rules[firing.at];
+            let alert = alert(stream, part, firing);
+            match rule.mode {
+                Mode::Live => {
+                    alerts::raise(&mut transaction, &alert, &rule.notify).await?;
+                }
+                Mode::Shadow => keep_shadow(&mut transaction, &alert).await?,
             }
         }
     }
@@ -180,10 +188,64 @@ async fn upsert_windows(connection: &mut PgConnection, stream: &Stream, parts: &
             .bind(&stream.name)
             .bind(closing.iter().map(|c| c.0).collect::<Vec<_>>())
             .bind(closing.iter().map(|c| c.1).collect::<Vec<_>>())
+            .bind(sessions(stream))
             .execute(connection)
             .await?;
     }
     Ok(())
+}
+
+/// Aggregates whose windows say themselves when they are closed.
+fn sessions(stream: &Stream) -> Vec<&str> {
+    let sessions = stream.aggregates.iter().filter(|aggregate| matches!(aggregate.shape, Shape::Session { .. }));
+    sessions.map(|aggregate| aggregate.name.as_str()).collect()
+}
+
+async fn withdraw_sessions(connection: &mut PgConnection, stream: &Stream, parts: &[Part]) -> Result<(), sqlx::Error> {
+    let gone: Vec<_> = parts.iter().flat_map(|p| p.delta.withdrawn.iter().map(|one| (p.partition, one))).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("../../../../sql/stream/withdraw_windows.sql"))
+        .bind(&stream.name)
+        .bind(gone.iter().map(|(_, one)| &*one.operator).collect::<Vec<_>>())
+        .bind(gone.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+        .bind(gone.iter().map(|(_, one)| &*one.key).collect::<Vec<_>>())
+        .bind(gone.iter().map(|(_, one)| instant(one.start)).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+async fn keep_snapshots(connection: &mut PgConnection, stream: &Stream, parts: &[Part]) -> Result<(), sqlx::Error> {
+    let kept: Vec<_> = parts.iter().flat_map(|p| p.delta.snapshots.iter().map(|one| (p.partition, one))).collect();
+    for kept in batches(&kept, STATEMENT_BYTES, |(_, one)| one.data.len()) {
+        sqlx::query(include_str!("../../../../sql/stream/keep_snapshots.sql"))
+            .bind(&stream.name)
+            .bind(kept.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, one)| one.segment).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, one)| one.offset).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, one)| one.data.as_slice()).collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What a rule that is being tried out would have said.
+async fn keep_shadow(connection: &mut PgConnection, alert: &Alert) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("../../../../sql/stream/keep_shadow.sql"))
+        .bind(&alert.dedupe_key)
+        .bind(&alert.source)
+        .bind(&alert.rule)
+        .bind(alert.severity.as_str())
+        .bind(&alert.key)
+        .bind(alert.event_time)
+        .bind(&alert.message)
+        .bind(&alert.detail)
+        .execute(connection)
+        .await
+        .map(|_| ())
 }
 
 async fn insert_dead_letters(
@@ -226,16 +288,16 @@ fn batches<T>(all: &[T], most: usize, bytes: impl Fn(&T) -> usize) -> Vec<&[T]> 
     runs
 }
 
-/// The alert of a rule that fired, with all that explains it, and whom to tell.
-fn alert<'s>(stream: &'s Stream, part: &Part, firing: &Firing) -> Option<(Alert, &'s [String])> {
-    let operator = stream.operators.iter().find(|o| o.name == firing.rule)?;
-    let rule = operator.rule.as_ref()?;
-    let borrowed: Vec<_> = firing.values.iter().map(|(text, value)| (text.as_str(), *value)).collect();
-    let message = rule.message.as_ref().and_then(|m| m.render(&firing.key, firing.count, &borrowed));
-    let message = message.unwrap_or_else(|| {
-        let seconds = operator.window / 1_000_000;
-        format!("{}: {} within {seconds} s, {} events, {}", firing.rule, firing.key, firing.count, rule.text)
-    });
+/// The alert of a rule that fired, with all that explains it.
+fn alert(stream: &Stream, part: &Part, firing: &Firing) -> Alert {
+    let rule = &stream.rules[firing.at];
+    let shown = firing.values.iter().map(|(text, value)| (text.as_str(), shown(value))).collect::<Vec<_>>();
+    let message = rule.message.as_ref().and_then(|m| m.render(&firing.key, firing.count, &shown));
+    let mut why = sentences(&firing.judged);
+    if rule.sequence.is_some() || why.is_empty() {
+        why.push(format!("the rule fires when {}", rule.text));
+    }
+    let message = message.unwrap_or_else(|| format!("{}: {}: {}", firing.rule, firing.key, why.join("; ")));
     // A template may make of a key what Postgres does not take.
     let message = message.replace('\0', "\u{fffd}");
     let now = Utc::now();
@@ -243,21 +305,24 @@ fn alert<'s>(stream: &'s Stream, part: &Part, firing: &Firing) -> Option<(Alert,
     let latency = (now - produced_at).num_microseconds().unwrap_or_default().max(0) as f64 / 1_000.0;
     let mut values = Map::new();
     values.insert("count".to_owned(), json!(firing.count));
-    values.extend(firing.values.iter().map(|(text, value)| (text.clone(), json!(value))));
-    let span = format!("{} to {}", clock(firing.window_start), clock(firing.window_end));
+    values.extend(firing.values.iter().map(|(text, value)| (text.clone(), value.to_json())));
+    let thresholds = firing.judged.iter().map(|one| {
+        json!({
+            "text": one.text, "value": one.value.to_json(), "op": one.op, "limit": one.limit.to_json(),
+            "limit_text": one.limit_text, "holds": one.holds,
+        })
+    });
+    let history = firing.history.iter().map(|(at, count)| json!({ "at": instant(*at), "count": count }));
     let mut fields = vec![
         ("Key".to_owned(), firing.key.clone()),
-        ("Window".to_owned(), span),
-        ("Condition".to_owned(), rule.text.clone()),
+        ("Window".to_owned(), format!("{} to {}", clock(firing.window_start), clock(firing.window_end))),
+        ("Rule".to_owned(), format!("{}, version {}", rule.text, rule.version)),
         ("count".to_owned(), firing.count.to_string()),
     ];
-    fields.extend(firing.values.iter().map(|(text, value)| (text.clone(), format!("{value:.2}"))));
-    let alert = Alert {
-        // The window belongs to one partition: raised again after a crash, it is the same alert.
-        dedupe_key: format!(
-            "stream:{}/{}/{}/{}/{}",
-            stream.name, firing.rule, part.partition, firing.key, firing.window_start
-        ),
+    fields.extend(firing.values.iter().map(|(text, value)| (text.clone(), plain(value))));
+    Alert {
+        // A pane of a key belongs to one partition: raised again after a crash, it is the same alert.
+        dedupe_key: format!("stream:{}/{}/{}/{}/{}", stream.name, firing.rule, part.partition, firing.key, firing.pane),
         source: source(stream),
         rule: firing.rule.clone(),
         severity: rule.severity,
@@ -266,10 +331,15 @@ fn alert<'s>(stream: &'s Stream, part: &Part, firing: &Firing) -> Option<(Alert,
         message,
         detail: json!({
             "rule": firing.rule,
+            "version": rule.version,
             "condition": rule.text,
+            "why": why,
             "values": values,
+            "thresholds": thresholds.collect::<Vec<_>>(),
             "window": { "start": instant(firing.window_start), "end": instant(firing.window_end) },
             "events": firing.events,
+            "history": history.collect::<Vec<_>>(),
+            "history_seconds": firing.history_span / 1_000_000,
             "topic": stream.topic,
             "partition": part.partition,
             "offset": firing.offset,
@@ -278,8 +348,17 @@ fn alert<'s>(stream: &'s Stream, part: &Part, firing: &Firing) -> Option<(Alert,
         }),
         fields,
         link: None,
-    };
-    Some((alert, &rule.notify))
+    }
+}
+
+/// As a template sees it.
+fn shown(value: &Datum) -> Shown {
+    match value {
+        Datum::Null => Shown::from(()),
+        Datum::Bool(value) => Shown::from(*value),
+        Datum::Number(value) => Shown::from(*value),
+        Datum::Text(text) => Shown::from(text.to_string()),
+    }
 }
 
 /// Times in range by construction: the scanner refuses what Postgres cannot hold.

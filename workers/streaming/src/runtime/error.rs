@@ -3,6 +3,8 @@
 use rdkafka::error::KafkaError;
 use warehouse::WarehouseError;
 
+use crate::core::UnknownSnapshot;
+
 /// Why a stream cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
@@ -38,6 +40,28 @@ pub enum StreamError {
         end: i64,
         /// What the stream has committed.
         committed: i64,
+    },
+    /// The state was kept by a version of sluice that this one does not know.
+    #[error(
+        "the state of partition {partition} of `{stream}` cannot be read: {source}; run the version that wrote it, or a newer one"
+    )]
+    Snapshot {
+        /// The stream.
+        stream: String,
+        /// The partition.
+        partition: i32,
+        /// Which part.
+        source: UnknownSnapshot,
+    },
+    /// A reference table's query does not work.
+    #[error("the reference `{reference}` of the stream `{stream}` cannot be read: {problem}")]
+    Reference {
+        /// The stream.
+        stream: String,
+        /// The table.
+        reference: String,
+        /// Why.
+        problem: String,
     },
     /// The state cannot be read or written, and not because Postgres is away.
     #[error("Postgres refuses what the stream does")]

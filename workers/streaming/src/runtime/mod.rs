@@ -12,6 +12,7 @@ mod forward;
 mod presence;
 mod prune;
 mod record;
+mod references;
 mod store;
 mod worker;
 
@@ -53,10 +54,10 @@ pub struct Options {
     pub commit_records: usize,
     /// Most bytes between commits, give or take a record: Postgres takes no message beyond a gigabyte.
     pub commit_bytes: usize,
-    /// How often open windows of aggregates are shown.
-    pub show_aggregates_every: Duration,
-    /// How often open windows of rules are shown.
-    pub show_rules_every: Duration,
+    /// How often open windows are shown.
+    pub show_every: Duration,
+    /// A share of the state that goes on changing is kept about so often: a restart reads again what came in since.
+    pub keep_every: Duration,
     /// How often the process says that it is alive.
     pub seen_every: Duration,
     /// How long the last commit may take when the process is told to stop.
@@ -76,8 +77,8 @@ impl Options {
             commit_every: Duration::from_millis(100),
             commit_records: 50_000,
             commit_bytes: 16 << 20,
-            show_aggregates_every: Duration::from_millis(250),
-            show_rules_every: Duration::from_secs(1),
+            show_every: Duration::from_millis(250),
+            keep_every: Duration::from_secs(5),
             seen_every: Duration::from_secs(5),
             finish_within: Duration::from_secs(10),
         }
@@ -86,6 +87,8 @@ impl Options {
 
 /// Runs a stream in this process until `stop`, or until it cannot go on.
 pub async fn run(stream: Arc<Stream>, options: Options, stop: CancellationToken) -> Result<(), StreamError> {
+    let tables = Arc::new(references::Tables::default());
+    references::first(&stream, &options.pool, &tables, &stop).await?;
     // Ends the helpers when the loop ends by itself.
     let helpers = stop.child_token();
     let owned = Arc::new(Mutex::new(Vec::new()));
@@ -95,13 +98,13 @@ pub async fn run(stream: Arc<Stream>, options: Options, stop: CancellationToken)
     };
     let thread = {
         let (stream, options, stop) = (Arc::clone(&stream), options.clone(), stop.clone());
-        let (owned, runtime) = (Arc::clone(&owned), Handle::current());
+        let (owned, tables, runtime) = (Arc::clone(&owned), Arc::clone(&tables), Handle::current());
         let publish = move |partitions| *owned.lock().unwrap_or_else(PoisonError::into_inner) = partitions;
         spawn(
             format!("stream {}", stream.name),
             Box::new(move || {
                 // Nobody listens any more if `run` itself was dropped.
-                let _ = answer.send(worker::run(&stream, &options, &runtime, &stop, publish));
+                let _ = answer.send(worker::run(&stream, &options, &tables, &runtime, &stop, publish));
             }),
         )?
     };
@@ -115,10 +118,11 @@ pub async fn run(stream: Arc<Stream>, options: Options, stop: CancellationToken)
         helpers.cancel();
         result
     };
-    let (result, (), (), ()) = tokio::join!(
+    let (result, (), (), (), ()) = tokio::join!(
         work,
         forward::run(&stream, &options.pool, &options.brokers, &helpers),
         prune::run(&stream, &options.pool, &helpers),
+        references::refresh(&stream, &options.pool, &tables, &helpers),
         archive
     );
     let Ok(result) = result else {

@@ -8,7 +8,7 @@ use sqlx::{FromRow, PgPool};
 
 use super::error::StreamError;
 use crate::{
-    core::Resume,
+    core::{Resume, Snapshot},
     spec::{Span, Stream},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Claim {
     pub(crate) alerts: Vec<(String, String, i64)>,
     /// Offsets that the replay leaves out.
     pub(crate) put_aside: Vec<i64>,
+    /// The state, as far as it is kept.
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 /// A partition's first offset and its end, as the broker has them.
@@ -189,8 +191,17 @@ pub(crate) async fn claim(
             .bind(committed)
             .fetch_all(&mut *transaction)
             .await?;
+        let snapshots: Vec<(i16, i64, Vec<u8>)> = sqlx::query_as(include_str!("../../../../sql/stream/snapshots.sql"))
+            .bind(&stream.name)
+            .bind(partition)
+            .fetch_all(&mut *transaction)
+            .await?;
         claims.push(Claim {
             partition,
+            snapshots: snapshots
+                .into_iter()
+                .map(|(segment, offset, data)| Snapshot { segment, offset, data })
+                .collect(),
             generation,
             resume: Resume { committed, offset, watermark: watermark.map(|at| at.timestamp_micros()) },
             alerts: alerts.into_iter().map(|(rule, key, at)| (rule, key, at.timestamp_micros())).collect(),

@@ -20,10 +20,11 @@ use super::{
     consumer::{self, Move, StreamConsumer},
     error::StreamError,
     presence, record,
+    references::Tables,
     store::Claim,
 };
 use crate::{
-    core::{Disposition, Early, PartitionState},
+    core::{Cut, Disposition, PartitionState, SEGMENTS},
     spec::Stream,
 };
 
@@ -36,14 +37,16 @@ const RECLAIM_AFTER: Duration = Duration::from_secs(1);
 pub(super) fn run(
     stream: &Arc<Stream>,
     options: &Options,
+    tables: &Tables,
     runtime: &Handle,
     stop: &CancellationToken,
     owned: impl Fn(Vec<i32>),
 ) -> Result<(), StreamError> {
     let consumer = consumer::join(stream, options, runtime.clone(), stop.clone())
         .map_err(|source| StreamError::Kafka { stream: stream.name.clone(), source })?;
-    let mut book = Book::new(stream, options, runtime, stop);
+    let mut book = Book::new(stream, options, tables, runtime, stop);
     while !stop.is_cancelled() {
+        book.renew_tables();
         let idle = book.patience();
         for taken in 0..BURST {
             let polled = consumer.poll(if taken == 0 { idle } else { Duration::ZERO });
@@ -83,6 +86,8 @@ struct Owned {
 struct Book<'a> {
     stream: &'a Arc<Stream>,
     options: &'a Options,
+    tables: &'a Tables,
+    tables_seen: u64,
     runtime: &'a Handle,
     stop: &'a CancellationToken,
     owned: HashMap<i32, Owned>,
@@ -96,8 +101,8 @@ struct Book<'a> {
     /// A rule has fired since the last cut.
     urgent: bool,
     last_cut: Instant,
-    last_aggregates: Instant,
-    last_rules: Instant,
+    last_shown: Instant,
+    last_kept: Instant,
     /// When the process last said that it is at its partitions, and whether that is still under way.
     last_said: Instant,
     saying: Option<JoinHandle<()>>,
@@ -105,11 +110,19 @@ struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    fn new(stream: &'a Arc<Stream>, options: &'a Options, runtime: &'a Handle, stop: &'a CancellationToken) -> Self {
+    fn new(
+        stream: &'a Arc<Stream>,
+        options: &'a Options,
+        tables: &'a Tables,
+        runtime: &'a Handle,
+        stop: &'a CancellationToken,
+    ) -> Self {
         let now = Instant::now();
         Self {
             stream,
             options,
+            tables,
+            tables_seen: 0,
             runtime,
             stop,
             owned: HashMap::new(),
@@ -119,11 +132,19 @@ impl<'a> Book<'a> {
             gathered_bytes: 0,
             urgent: false,
             last_cut: now,
-            last_aggregates: now,
-            last_rules: now,
+            last_shown: now,
+            last_kept: now,
             last_said: now,
             saying: None,
             kafka_failing: false,
+        }
+    }
+
+    fn renew_tables(&mut self) {
+        if let Some(references) = self.tables.newer_than(&mut self.tables_seen) {
+            for owned in self.owned.values_mut() {
+                owned.state.set_references(Arc::clone(&references));
+            }
         }
     }
 
@@ -197,7 +218,7 @@ impl<'a> Book<'a> {
     fn follow(&mut self, moves: VecDeque<Move>) -> Result<(), StreamError> {
         for step in moves {
             match step {
-                Move::Assigned(claim) => self.take_over(claim),
+                Move::Assigned(claim) => self.take_over(claim)?,
                 Move::Revoked(partition) => {
                     self.owned.remove(&partition);
                     self.refused.remove(&partition);
@@ -208,10 +229,16 @@ impl<'a> Book<'a> {
         Ok(())
     }
 
-    fn take_over(&mut self, claim: Claim) {
+    fn take_over(&mut self, claim: Claim) -> Result<(), StreamError> {
         tracing::debug!(stream = self.stream.name, partition = claim.partition, resume = ?claim.resume, "partition taken over");
-        let state = PartitionState::new(Arc::clone(self.stream), claim.resume, claim.alerts).without(claim.put_aside);
-        self.owned.insert(claim.partition, Owned { state, generation: claim.generation, rejected: Vec::new() });
+        let (partition, generation) = (claim.partition, claim.generation);
+        let mut state = PartitionState::new(Arc::clone(self.stream), claim.resume, claim.alerts)
+            .without(claim.put_aside)
+            .with_snapshots(claim.snapshots)
+            .map_err(|source| StreamError::Snapshot { stream: self.stream.name.clone(), partition, source })?;
+        state.set_references(self.tables.now());
+        self.owned.insert(partition, Owned { state, generation, rejected: Vec::new() });
+        Ok(())
     }
 
     /// Claims refused partitions again, once all that was read of them is committed. Whoever holds one by mistake
@@ -232,7 +259,7 @@ impl<'a> Book<'a> {
             for claim in claims {
                 consumer::move_to(consumer, &self.stream.topic, partition, claim.resume.offset)
                     .map_err(|source| StreamError::Kafka { stream: self.stream.name.clone(), source })?;
-                self.take_over(claim);
+                self.take_over(claim)?;
             }
         }
         Ok(())
@@ -240,9 +267,9 @@ impl<'a> Book<'a> {
 
     /// Commits what was gathered, and waits for it. `false`: the process must stop before that is done.
     fn commit_all(&mut self, consumer: &StreamConsumer) -> Result<bool, StreamError> {
-        for early in [None, Some(Early::default())] {
-            if let Some(early) = early {
-                self.cut(consumer, early);
+        for cut in [None, Some(Cut::default())] {
+            if let Some(cut) = cut {
+                self.cut(consumer, cut);
             }
             while !self.settle(Duration::from_millis(20))? {
                 if self.stop.is_cancelled() {
@@ -289,11 +316,8 @@ impl<'a> Book<'a> {
         } else if self.in_flight.is_some() || self.last_cut.elapsed() < self.options.commit_every {
             return Ok(());
         }
-        let early = Early {
-            aggregates: self.last_aggregates.elapsed() >= self.options.show_aggregates_every,
-            rules: self.last_rules.elapsed() >= self.options.show_rules_every,
-        };
-        self.cut(consumer, early);
+        let segments = self.snapshots_due();
+        self.cut(consumer, Cut { show: self.last_shown.elapsed() >= self.options.show_every, segments });
         Ok(())
     }
 
@@ -311,24 +335,32 @@ impl<'a> Book<'a> {
         self.saying = Some(self.runtime.spawn(async move { presence::seen(&pool, &stream, &places).await }));
     }
 
+    /// How many segments of each partition to keep now, so that one that goes on changing is kept once in a while.
+    fn snapshots_due(&mut self) -> usize {
+        let due = self.last_kept.elapsed().as_secs_f64() / self.options.keep_every.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few, never negative")]
+        let segments = (due * SEGMENTS as f64) as usize;
+        if segments > 0 {
+            self.last_kept = Instant::now();
+        }
+        segments
+    }
+
     /// Takes what was gathered and begins to commit it.
-    fn cut(&mut self, consumer: &StreamConsumer, early: Early) {
+    fn cut(&mut self, consumer: &StreamConsumer, cut: Cut) {
         let now = Instant::now();
         self.last_cut = now;
         self.gathered = 0;
         self.gathered_bytes = 0;
         self.urgent = false;
-        if early.aggregates {
-            self.last_aggregates = now;
-        }
-        if early.rules {
-            self.last_rules = now;
+        if cut.show {
+            self.last_shown = now;
         }
         let mut parts: Vec<_> = self
             .owned
             .iter_mut()
             .filter_map(|(&partition, owned)| {
-                let delta = owned.state.take_delta(early)?;
+                let delta = owned.state.take_delta(cut)?;
                 let rejected = std::mem::take(&mut owned.rejected);
                 let end = consumer.context().end_of(partition);
                 Some(Part { partition, generation: owned.generation, end, delta, rejected })
@@ -363,7 +395,7 @@ impl<'a> Book<'a> {
             Ok(true)
         };
         if wait(self)? {
-            self.cut(consumer, Early { aggregates: true, rules: true });
+            self.cut(consumer, Cut::ALL);
             wait(self)?;
         }
         Ok(())

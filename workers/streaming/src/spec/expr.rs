@@ -2,6 +2,7 @@
 //!
 //! Comparisons follow SQL: a null makes the answer unknown, and an unknown condition does not hold.
 
+use super::scalar::Scalar;
 use sqlparser::{
     ast::{self, BinaryOperator, UnaryOperator},
     dialect::PostgreSqlDialect,
@@ -33,7 +34,7 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    fn noun(self) -> &'static str {
+    pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Bool => "a condition",
             Self::Number => "a number",
@@ -51,6 +52,33 @@ pub(crate) enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+}
+
+impl Comparison {
+    /// What SQL's operator means.
+    pub(super) fn of(op: &BinaryOperator) -> Option<Self> {
+        Some(match op {
+            BinaryOperator::Eq => Self::Equal,
+            BinaryOperator::NotEq => Self::NotEqual,
+            BinaryOperator::Lt => Self::Less,
+            BinaryOperator::LtEq => Self::LessOrEqual,
+            BinaryOperator::Gt => Self::Greater,
+            BinaryOperator::GtEq => Self::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    /// In words, as in "count is 6, at least 4".
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Equal => "which is",
+            Self::NotEqual => "which is not",
+            Self::Less => "less than",
+            Self::LessOrEqual => "at most",
+            Self::Greater => "more than",
+            Self::GreaterOrEqual => "at least",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,12 +105,14 @@ pub(crate) enum Expr<L> {
     Arithmetic(Arithmetic, Box<Self>, Box<Self>),
     In { value: Box<Self>, list: Vec<Self>, negated: bool },
     IsNull { value: Box<Self>, negated: bool },
+    Call(Scalar, Vec<Self>),
 }
 
 impl<L> Expr<L> {
     /// The expression's value, given that of each leaf.
     pub(crate) fn eval<'a>(&'a self, leaf: &impl Fn(&L) -> Value<'a>) -> Value<'a> {
         match self {
+            Self::Call(function, arguments) => function.call(arguments, leaf),
             Self::Leaf(at) => leaf(at),
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
@@ -121,15 +151,20 @@ impl<L> Expr<L> {
 
     fn truth<'a>(&'a self, leaf: &impl Fn(&L) -> Value<'a>) -> Option<bool> {
         match self {
-            Self::And(left, right) => match (left.truth(leaf), right.truth(leaf)) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
+            // What stands first is asked first, and often settles it.
+            Self::And(left, right) => match left.truth(leaf) {
+                Some(false) => Some(false),
+                left => match right.truth(leaf) {
+                    Some(false) => Some(false),
+                    right => left.and(right),
+                },
             },
-            Self::Or(left, right) => match (left.truth(leaf), right.truth(leaf)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
+            Self::Or(left, right) => match left.truth(leaf) {
+                Some(true) => Some(true),
+                left => match right.truth(leaf) {
+                    Some(true) => Some(true),
+                    right => left.and(right),
+                },
             },
             Self::Compare(op, left, right) => compare(*op, left.eval(leaf), right.eval(leaf)),
             Self::In { value, list, negated } => {
@@ -157,7 +192,8 @@ fn truth<'a>(value: Option<bool>) -> Value<'a> {
     value.map_or(Value::Null, Value::Bool)
 }
 
-fn compare(op: Comparison, left: Value<'_>, right: Value<'_>) -> Option<bool> {
+/// Whether the comparison holds; `None` where a side is null or the sides are of different types.
+pub(crate) fn compare(op: Comparison, left: Value<'_>, right: Value<'_>) -> Option<bool> {
     let order = match (left, right) {
         (Value::Number(left), Value::Number(right)) => left.partial_cmp(&right)?,
         (Value::Text(left), Value::Text(right)) => left.cmp(right),
@@ -180,15 +216,32 @@ pub(crate) trait Scope {
     type Leaf;
     /// The leaf of a plain name, and its type.
     fn name(&mut self, name: &str) -> Result<(Self::Leaf, Type), String>;
-    /// The leaf of `function(argument)`; `None` stands for `*` or for no argument.
-    fn call(
-        &mut self,
-        function: &str,
-        argument: Option<&ast::Expr>,
-        distinct: bool,
-    ) -> Result<(Self::Leaf, Type), String>;
+    /// The leaf of `table.column`.
+    fn column(&mut self, table: &str, column: &str) -> Result<(Self::Leaf, Type), String> {
+        Err(format!("`{table}.{column}`: a field inside another cannot be named yet; use top-level fields"))
+    }
+    /// The leaf of an aggregate.
+    fn call(&mut self, call: &AggregateCall<'_>) -> Result<(Self::Leaf, Type), String>;
+    /// The leaf that yields the time of the event at hand, in seconds since 1970; `None` where there is none.
+    fn now(&mut self) -> Option<Self::Leaf> {
+        None
+    }
     /// Told when a leaf stands where only a number makes sense.
     fn must_be_number(&mut self, leaf: &Self::Leaf);
+}
+
+/// A call as its author wrote it, which is no function of plain values.
+#[derive(Debug)]
+pub(crate) struct AggregateCall<'a> {
+    /// In lower case.
+    pub(crate) function: &'a str,
+    /// `None` stands for `*` or for no argument.
+    pub(crate) argument: Option<&'a ast::Expr>,
+    pub(crate) distinct: bool,
+    /// `filter (where …)`.
+    pub(crate) filter: Option<&'a ast::Expr>,
+    /// `over …`.
+    pub(crate) over: Option<&'a str>,
 }
 
 /// Parses `text` as one SQL expression.
@@ -226,7 +279,7 @@ pub(crate) fn number<S: Scope>(expr: &ast::Expr, scope: &mut S) -> Result<Expr<S
     }
 }
 
-fn compile<S: Scope>(expr: &ast::Expr, scope: &mut S) -> Result<(Expr<S::Leaf>, Type), String> {
+pub(super) fn compile<S: Scope>(expr: &ast::Expr, scope: &mut S) -> Result<(Expr<S::Leaf>, Type), String> {
     Ok(match expr {
         ast::Expr::Nested(inner) => compile(inner, scope)?,
         ast::Expr::Identifier(name) => {
@@ -262,13 +315,14 @@ fn compile<S: Scope>(expr: &ast::Expr, scope: &mut S) -> Result<(Expr<S::Leaf>, 
             let negated = matches!(expr, ast::Expr::IsNotNull(_));
             (Expr::IsNull { value: Box::new(compile(inner, scope)?.0), negated }, Type::Bool)
         }
-        ast::Expr::Function(call) => {
-            let (leaf, kind) = function(call, scope)?;
-            (Expr::Leaf(leaf), kind)
-        }
-        ast::Expr::CompoundIdentifier(_) => {
-            return Err(format!("`{expr}`: a field inside another cannot be named yet; use top-level fields"));
-        }
+        ast::Expr::Function(call) => function(call, scope)?,
+        ast::Expr::CompoundIdentifier(path) => match path.as_slice() {
+            [table, column] => {
+                let (leaf, kind) = scope.column(&table.value, &column.value)?;
+                (Expr::Leaf(leaf), kind)
+            }
+            _ => return Err(format!("`{expr}` has too many dots")),
+        },
         other => return Err(format!("`{other}` is not supported in a stream's expressions")),
     })
 }
@@ -279,17 +333,7 @@ fn binary<S: Scope>(
     right: &ast::Expr,
     scope: &mut S,
 ) -> Result<(Expr<S::Leaf>, Type), String> {
-    let compare = |op| Some(op);
-    let comparison_op = match op {
-        BinaryOperator::Eq => compare(Comparison::Equal),
-        BinaryOperator::NotEq => compare(Comparison::NotEqual),
-        BinaryOperator::Lt => compare(Comparison::Less),
-        BinaryOperator::LtEq => compare(Comparison::LessOrEqual),
-        BinaryOperator::Gt => compare(Comparison::Greater),
-        BinaryOperator::GtEq => compare(Comparison::GreaterOrEqual),
-        _ => None,
-    };
-    if let Some(op) = comparison_op {
+    if let Some(op) = Comparison::of(op) {
         return Ok((comparison(op, left, right, scope)?, Type::Bool));
     }
     let arithmetic = match op {
@@ -341,22 +385,48 @@ fn literal<L>(value: &ast::Value) -> Result<(Expr<L>, Type), String> {
     })
 }
 
-fn function<S: Scope>(call: &ast::Function, scope: &mut S) -> Result<(S::Leaf, Type), String> {
+fn function<S: Scope>(call: &ast::Function, scope: &mut S) -> Result<(Expr<S::Leaf>, Type), String> {
     let name = call.name.to_string().to_ascii_lowercase();
-    let plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty();
     let ast::FunctionArguments::List(list) = &call.args else {
         return Err(format!("`{call}` is not a call that a stream understands"));
     };
-    if !plain || !list.clauses.is_empty() {
-        return Err(format!("`{call}`: OVER, FILTER and WITHIN GROUP are not supported; use the rule's `where`"));
+    if !call.within_group.is_empty() || !list.clauses.is_empty() {
+        return Err(format!("`{call}`: WITHIN GROUP and ORDER BY are not supported"));
     }
-    let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
-    let argument = match list.args.as_slice() {
-        [] | [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)] => None,
-        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument))] => Some(argument),
-        _ => return Err(format!("`{call}`: `{name}` takes one argument")),
+    let mut arguments = Vec::with_capacity(list.args.len());
+    for argument in &list.args {
+        match argument {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard) if list.args.len() == 1 => {}
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument)) => arguments.push(argument),
+            other => return Err(format!("`{call}`: the argument `{other}` is not supported")),
+        }
+    }
+    if let Some(function) = Scalar::named(&name) {
+        if call.over.is_some() || call.filter.is_some() {
+            return Err(format!("`{call}`: `{name}` is about one event; OVER and FILTER belong to aggregates"));
+        }
+        return function.compile(call, &arguments, scope);
+    }
+    let over = match &call.over {
+        None => None,
+        Some(ast::WindowType::NamedWindow(window)) => Some(window.value.as_str()),
+        Some(ast::WindowType::WindowSpec(_)) => {
+            return Err(format!(
+                "`{call}`: name the window, as in `{name}(…) over day`, and give its length under `windows`"
+            ));
+        }
     };
-    scope.call(&name, argument, distinct)
+    if arguments.len() > 1 {
+        return Err(format!("`{call}`: `{name}` takes one argument"));
+    }
+    let (leaf, kind) = scope.call(&AggregateCall {
+        function: &name,
+        argument: arguments.first().copied(),
+        distinct: list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct),
+        filter: call.filter.as_deref(),
+        over,
+    })?;
+    Ok((Expr::Leaf(leaf), kind))
 }
 
 #[cfg(test)]
@@ -371,8 +441,8 @@ mod tests {
         fn name(&mut self, name: &str) -> Result<(usize, Type), String> {
             Ok((usize::from(name.as_bytes()[0] - b'a'), Type::Any))
         }
-        fn call(&mut self, f: &str, _: Option<&ast::Expr>, _: bool) -> Result<(usize, Type), String> {
-            Err(format!("no `{f}` here"))
+        fn call(&mut self, call: &AggregateCall<'_>) -> Result<(usize, Type), String> {
+            Err(format!("no `{}` here", call.function))
         }
         fn must_be_number(&mut self, _: &usize) {}
     }

@@ -17,7 +17,7 @@ use rdkafka::{
 };
 use sqlx::PgPool;
 use streaming::{
-    core::{Counters, Early, PartitionState, RawRecord, Resume},
+    core::{Counters, Cut, PartitionState, RawRecord, Resume},
     producer::{Outgoing, Pace, create_topics, produce},
     runtime::{self, Options, StreamError},
     spec::Stream,
@@ -50,9 +50,18 @@ event_time: {{ field: ts, out_of_orderness: 2s, allowed_lateness: 4s, idle_after
 required: [card]
 rules:
   fast: {{ key: card, window: 5s, when: 'count >= 4', severity: high, cooldown: 20s, notify: [team] }}
+  steps:
+    key: card
+    windows: {{ hour: 1h }}
+    when: count(*) over hour >= 5
+    sequence: [ {{ where: \"status = 'declined'\" }}, {{ where: \"status = 'approved'\" }} ]
+    within: 2s
+    severity: low
   rich: {{ key: card, window: 5s, where: \"status = 'approved'\", when: 'sum(amount) > 160', severity: low }}
 aggregates:
   total: {{ window: 5s, sum: amount }}
+  cards: {{ key: card, window: 10s, every: 5s, sum: amount }}
+  visits: {{ key: card, gap: 3s }}
   products: {{ key: product_id, window: 5s, unnest: items, sum: quantity * unit_price }}
 lake: {{ path: events, roll_records: 400, roll_after: 1s }}
 "
@@ -239,7 +248,7 @@ impl Bench {
                 let (offset, produced_at) = (*offset, *produced_at);
                 state.apply(RawRecord { offset, produced_at, read_at: produced_at, payload: Some(payload) });
             }
-            let Some(delta) = state.take_delta(Early { aggregates: true, rules: true }) else { continue };
+            let Some(delta) = state.take_delta(Cut::ALL) else { continue };
             for row in delta.windows {
                 let sum = decimal(row.sum);
                 let events = i64::try_from(row.events).expect("few");

@@ -36,7 +36,10 @@ async fn a_run_gives_what_the_log_says_and_its_dead_letters_reach_their_topic() 
             .fetch_one(&bench.pool)
             .await
             .expect("an alert");
-    assert!(one.0.contains("count >= 4"), "{}", one.0);
+    assert!(one.0.ends_with("count is 4, at least 4"), "{}", one.0);
+    assert_eq!(one.1["why"], serde_json::json!(["count is 4, at least 4"]));
+    assert_eq!(one.1["thresholds"][0]["limit"], 4.0);
+    assert_eq!(one.1["version"].as_str().map(str::len), Some(12), "{}", one.1);
     assert_eq!(one.1["values"]["count"], 4);
     assert_eq!(one.1["events"].as_array().map(Vec::len), Some(4), "{}", one.1);
 }
