@@ -166,10 +166,12 @@ async fn deliverers_keep_a_limit_together_and_a_killed_one_leaves_nothing_untold
     }
     let mut running = Vec::new();
     for _ in 0..4 {
-        let deliverer = deliverer(&db.pool, folder.path(), &[("slack", slack(&url, Some("10/h")))]);
+        let pool = warehouse::pool::connect(&db.url).await.expect("a pool of its own");
+        let deliverer = deliverer(&pool, folder.path(), &[("slack", slack(&url, Some("10/h")))]);
         running.push(tokio::spawn(async move {
-            // Dropped in the middle of whatever it does.
+            // Dropped in the middle of whatever it does; its connections end with it, as those of a killed process do.
             let _ = tokio::time::timeout(std::time::Duration::from_millis(30), drain(&deliverer)).await;
+            pool.close().await;
         }));
     }
     for task in running {
